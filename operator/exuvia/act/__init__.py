@@ -1,0 +1,1 @@
+"""HANDS: execute one action. Never chooses."""

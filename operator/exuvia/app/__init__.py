@@ -1,0 +1,1 @@
+"""The one composition root: settings, wiring, kopf handlers, sweep, advance, leader, HTTP."""

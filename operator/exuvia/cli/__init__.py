@@ -1,0 +1,1 @@
+"""The command line: exuvia, also kubectl exuvia."""

@@ -1,0 +1,1 @@
+"""JUDGEMENT (pure): what each rule says of one instance."""

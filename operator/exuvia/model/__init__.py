@@ -1,0 +1,1 @@
+"""NOUNS: frozen data and enums, and the shapes of our custom resources. No verbs, no I/O, no clock."""

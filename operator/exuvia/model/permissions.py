@@ -1,0 +1,26 @@
+"""Rights on the API server that a piece of the operator needs. Declared where they are used; RBAC is made from them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Duty(StrEnum):
+    """Which of the three ClusterRoles a right belongs to."""
+
+    OBSERVE = "observe"  # watching, judging, reporting
+    ROTATE = "rotate"  # replacing machines
+    QUARANTINE = "quarantine"  # freezing machines and keeping evidence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Permission:
+    """Verbs on one resource (`plural` may be `pods/eviction`). `namespaced`: only in exuvia's own namespace."""
+
+    duty: Duty
+    group: str = ""
+    resource: str
+    verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    own_namespace: bool = False

@@ -1,0 +1,1 @@
+"""MEMORY: the append-only, hash-chained ledger."""

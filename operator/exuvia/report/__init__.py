@@ -1,0 +1,1 @@
+"""VOICE: conditions, Events, metrics and text. Never decides."""
