@@ -36,13 +36,16 @@ class CollectorOrder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvidenceOrder:
-    """Everything the collectors must know. `seal_incomplete`: seal what could be got, and list what could not."""
+    """Everything the collectors must know. `seal_incomplete`: seal what could be got, and list what could not.
+
+    `draft_only`: take what is asked for, but seal nothing yet."""
 
     quarantine: str
     uid: str
     instance: Reference
     collectors: tuple[CollectorOrder, ...]
     seal_incomplete: bool = False
+    draft_only: bool = False
     timeout: timedelta = timedelta(minutes=30)
     isolated_at: datetime | None = None
     about: Mapping[str, str] = field(default_factory=dict)  # policy, rule, reason, requestedBy, machineID: for people

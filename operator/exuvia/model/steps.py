@@ -50,6 +50,7 @@ class Step:
     look: frozenset[Look] = frozenset()
     status: Mapping[str, Any] = field(default_factory=dict)
     actions: tuple[Action, ...] = ()
+    snapshot: bool = False  # Quarantine: take the machine's API objects into memory (5 s at most) before the actions
     collect: bool = False  # Quarantine: run the evidence collectors after the win
     disruptive: bool = False
     blocked: Blocked | None = None

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
+
+from exuvia.model.specs.common import DURATION_PATTERN, format_duration
 
 Schema = dict[str, Any]
 
 _DROPPED = ("title", "$defs", "discriminator", "additionalItems")
-_LISTS_BY_NAME = {"name": ["name"]}
+_SPAN = TypeAdapter(timedelta)
+
+OPEN = "x-exuvia-open"
+"""Marks a part whose inner shape the schema leaves open, because it repeats another kind's (frozen settings)."""
 
 
 def structural(model: type[BaseModel]) -> Schema:
@@ -20,12 +26,16 @@ def structural(model: type[BaseModel]) -> Schema:
 
 def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
     node = _resolved(node, defs)
+    if node.get(OPEN):
+        return {"type": "object", "x-kubernetes-preserve-unknown-fields": True, "description": node["description"]}
     out = {key: value for key, value in node.items() if key not in _DROPPED}
     out.pop("anyOf", None)
     if "const" in out:
         out["enum"] = [out.pop("const")]
     if out.get("default", ...) is None:
         out.pop("default")
+    if out.get("pattern") == DURATION_PATTERN and "default" in out:
+        out["default"] = format_duration(_SPAN.validate_python(out["default"]))
     if "properties" in out:
         out["properties"] = {key: _convert(value, defs) for key, value in out["properties"].items()}
         out.pop("additionalProperties", None)
