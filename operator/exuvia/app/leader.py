@@ -14,9 +14,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from exuvia import errors, ports
 from exuvia.model import resources
@@ -189,7 +190,7 @@ class Elector:
     def _stamp(self) -> str:
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
-    async def _patch(self, body: dict[str, object]) -> ports.Body:
+    async def _patch(self, body: Mapping[str, Any]) -> ports.Body:
         return await self._cluster.merge_patch(
             resources.LEASES, self._terms.name, body, namespace=self._terms.namespace
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,8 +35,8 @@ async def serve(registry: CollectorRegistry, probes: Probes, *, host: str, port:
     return runner
 
 
-def _metrics(registry: CollectorRegistry) -> Callable[[web.Request], object]:
-    async def answer(request: web.Request) -> web.Response:
+def _metrics(registry: CollectorRegistry) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(request: web.Request) -> web.StreamResponse:
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
         body = await asyncio.to_thread(encode, registry)
         return web.Response(body=body, headers={"Content-Type": content_type})
@@ -44,8 +44,8 @@ def _metrics(registry: CollectorRegistry) -> Callable[[web.Request], object]:
     return answer
 
 
-def _probe(question: Callable[[], str]) -> Callable[[web.Request], object]:
-    async def answer(_: web.Request) -> web.Response:
+def _probe(question: Callable[[], str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def answer(_: web.Request) -> web.StreamResponse:
         trouble = question()
         return web.Response(status=503 if trouble else 200, text=(trouble or "ok") + "\n")
 

@@ -128,7 +128,7 @@ class ControlPlane:
         found._running = _Running(ports=Ports(**state["ports"]), identities=identities)
         return found
 
-    def processes(self) -> dict[str, bool]:
+    def components(self) -> dict[str, bool]:
         """Each process by name, and whether it runs."""
         return {one.name: one.alive() for one in self._now().identities}
 

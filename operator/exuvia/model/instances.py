@@ -52,7 +52,7 @@ class Instance:
     kind: Kind = Kind.NODE
     name: str
     uid: str
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     provider_id: str = ""
     machine_id: str = ""
     boot_id: str = ""

@@ -34,7 +34,7 @@ class Pod:
     namespace: str
     name: str
     uid: str
-    resource_version: str = ""
+    resource_version: str = field(default="", compare=False)
     node: str = ""
     phase: str = ""
     created: datetime

@@ -28,7 +28,7 @@ class NetworkPolicyFacts:
     namespace: str
     name: str
     uid: str = ""
-    selector: LabelSelector = LabelSelector()
+    selector: LabelSelector = field(default_factory=LabelSelector)
     allows: bool = False
     quarantine: str = ""  # the UID of the Quarantine that made it, from its label; "" for everybody else's
 

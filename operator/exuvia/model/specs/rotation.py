@@ -50,7 +50,7 @@ class RotationPhase(StrEnum):
         return list(RotationPhase).index(self)
 
 
-def _fixed(fields: tuple[str, ...]) -> list[dict[str, str]]:
+def _fixed(fields: tuple[str, ...]) -> list[Any]:
     """CEL, field by field: comparing whole specs exceeds the cost budget of the API server."""
     return [
         {
@@ -61,7 +61,7 @@ def _fixed(fields: tuple[str, ...]) -> list[dict[str, str]]:
     ]
 
 
-EPOCH_RULE = {
+EPOCH_RULE: Any = {
     "rule": "!has(oldSelf.epoch) || (has(self.epoch) && self.epoch >= oldSelf.epoch)",
     "message": "`epoch` must not decrease: a newer leader acts",
 }

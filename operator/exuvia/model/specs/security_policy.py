@@ -421,7 +421,7 @@ MEMBERS: dict[RuleType, str] = {
 }
 
 
-def _union_rules() -> list[dict[str, str]]:
+def _union_rules() -> list[Any]:
     """CEL: exactly the member that `type` names is set."""
     return [
         {
