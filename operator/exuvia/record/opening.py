@@ -1,0 +1,123 @@
+"""Opening a ledger: the file, its schema, and clear words when it cannot be used."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import URL, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from exuvia import errors
+
+PATIENCE_MS = 10_000
+
+
+def open_for_writing(path: Path) -> Engine:
+    """The engine of a file that exists afterwards, its schema brought up to date. Raises `errors.LedgerError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise _down(path, trouble.strerror or str(trouble)) from trouble
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": PATIENCE_MS / 1000})
+    event.listen(engine, "connect", _durable)
+    event.listen(engine, "begin", _begin_immediate)
+    try:
+        migrate(engine, path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def open_for_reading(path: Path) -> Engine:
+    """A read-only engine. Raises `errors.LedgerError` when there is no such file, or it is no ledger."""
+    if not path.is_file():
+        raise errors.LedgerDown(f"There is no ledger at {path}.", remedy="Name it by --ledger.")
+    engine = create_engine(
+        URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"}),
+        connect_args={"timeout": PATIENCE_MS / 1000},
+    )
+    try:
+        with engine.connect() as connection:
+            _check_revision(MigrationContext.configure(connection).get_current_revision(), path)
+    except DBAPIError as trouble:
+        raise explained(path, trouble) from trouble
+    return engine
+
+
+def migrate(engine: Engine, path: Path) -> None:
+    """Bring the schema up to date; a schema newer than the program is left alone and named."""
+    try:
+        with engine.begin() as connection:
+            current = MigrationContext.configure(connection).get_current_revision()
+            if current is not None:
+                _check_revision(current, path)
+            if current == _script().get_current_head():
+                return
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+    except DBAPIError as trouble:
+        raise explained(path, trouble) from trouble
+
+
+def explained(path: Path, trouble: DBAPIError) -> errors.LedgerError:
+    """One clear sentence for what the database said, and the remedy."""
+    said = str(trouble.orig or trouble)
+    if "locked" in said or "busy" in said:
+        remedy = "See which process holds it, and stop that one."
+        return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
+    if "malformed" in said or "not a database" in said or "corrupt" in said:
+        remedy = "Put the last good copy in its place; exuvia goes on by itself."
+        return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
+    if "no such table" in said:
+        return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
+    if "full" in said:
+        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy="Free disk space; exuvia goes on.")
+    return _down(path, said)
+
+
+def _down(path: Path, why: str) -> errors.LedgerDown:
+    return errors.LedgerDown(
+        f"The ledger {path} cannot be opened or written: {why}.",
+        remedy="Mend the volume or its rights; exuvia goes on by itself.",
+    )
+
+
+def _durable(connection: sqlite3.Connection, _: Any) -> None:
+    """WAL with FULL: an acknowledged commit outlives a power loss. Transactions are begun by us."""
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin_immediate(connection: Any) -> None:
+    """Take the write lock at once: what is read in the transaction is what is written upon."""
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _check_revision(current: str | None, path: Path) -> None:
+    known = {one.revision for one in _script().walk_revisions()}
+    if current is None:
+        raise errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
+    if current not in known:
+        raise errors.LedgerTooNew(
+            f"The ledger {path} was written by a newer exuvia (schema {current}).", remedy="Update exuvia."
+        )
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", "exuvia.record:migrations")
+    return config
+
+
+def _script() -> ScriptDirectory:
+    return ScriptDirectory.from_config(_config())
