@@ -90,7 +90,7 @@ class Ledger:
         return await request.done
 
     def distrust(self, seq: int, hash_: str) -> None:
-        """An entry that must be here is missing. Nothing is appended until a person accepts (`exuvia ledger accept`)."""
+        """An entry that must be here is missing. Nothing is appended before a person accepts (`ledger accept`)."""
         self._distrusted = (seq, bytes.fromhex(hash_))
         self._distrusted_from = self._head[0]
         self._set(

@@ -7,7 +7,7 @@ earlier run took is in the room already, and is not taken again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -89,7 +89,7 @@ class Room:
         """One file from a stream, cut at `limit` bytes and at the machine's. An error of the stream leaves no item."""
         started = self._clock.now()
         path = self._draft.path(*parts)
-        writer = await asyncio.to_thread(self._draft.writer, path)
+        writer = self._draft.writer(path)
         cut = False
         try:
             async with aclosing(_closable(chunks)) as source:
@@ -102,9 +102,9 @@ class Room:
                         break
         except BaseException:
             self.spent -= writer.size
+            self._draft.discard(path, writer)
             raise
-        finally:
-            sha256 = await asyncio.to_thread(writer.close)
+        sha256 = await asyncio.to_thread(writer.close)
         self._put(
             EvidenceItem(
                 collector=collector,
@@ -165,6 +165,6 @@ def _write_all(draft: Draft, path: str, data: bytes) -> str:
     return sha256
 
 
-async def _closable(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _closable(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
     async for chunk in chunks:
         yield chunk

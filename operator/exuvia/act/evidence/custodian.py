@@ -142,6 +142,7 @@ class Custodian:
         missing = "; ".join(f"{one.collector}: {one.message}" for one in results if not _succeeded(one))[:1000]
         if run.order.draft_only or not (manifest.complete or run.order.seal_incomplete):
             return Collected(sealed=False, bytes=manifest.bytes, items=tuple(results), message=missing)
+        await asyncio.to_thread(run.draft.tidy, manifest)
         digest = await asyncio.to_thread(run.draft.journal, manifest)
         checked = await asyncio.to_thread(reading.verify, run.draft.folder, digest=digest)
         if not checked.sound:
@@ -180,8 +181,8 @@ async def _attempt(collector: Collector, task: Task, seconds: float) -> str:
         return "it did not end within evidence.timeout"
     except errors.ClusterError as trouble:
         return f"{type(trouble).__name__}: {trouble.message}"[:500]
-    except* (OSError, errors.EvidenceError) as group:
-        raise group.exceptions[0] from None
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from group
     return ""
 
 

@@ -45,7 +45,7 @@ def _field(key: str, value: Any, *, secret: bool, listed: bool) -> Any:
 
 def _blank(value: Any) -> Any:
     """Keys stay, values go."""
-    return {key: REDACTED for key in value} if isinstance(value, Mapping) else REDACTED
+    return dict.fromkeys(value, REDACTED) if isinstance(value, Mapping) else REDACTED
 
 
 def _environment(value: Any) -> Any:

@@ -7,6 +7,7 @@ stays, everything else is thrown away. Reading sealed evidence is in `reading`.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -86,6 +87,11 @@ class Writer:
         self._file.close()
         return self._sha.hexdigest()
 
+    def abandon(self) -> None:
+        """Close without a promise: the disk may be what failed."""
+        with contextlib.suppress(OSError):
+            self._file.close()
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -114,8 +120,17 @@ class Draft:
             shutil.rmtree(self.folder, ignore_errors=True)
             make_directory(self.folder)
             return None
-        self._remove_all_but({one.path for one in kept})
-        return Manifest(header=earlier.header, items=kept, started=earlier.started, finished=earlier.finished)
+        found = Manifest(header=earlier.header, items=kept, started=earlier.started, finished=earlier.finished)
+        self.tidy(found)
+        return found
+
+    def tidy(self, manifest: Manifest) -> None:
+        """Remove what is in the folder and not in the manifest: what a cut-off run left."""
+        kept = {one.path for one in manifest.items} | {manifests.FILE}
+        for directory, _, files in os.walk(self.folder):
+            for path in (Path(directory) / name for name in files):
+                if path.relative_to(self.folder).as_posix() not in kept:
+                    path.unlink()
 
     def path(self, *parts: str) -> str:
         """The path under the folder, each part made harmless."""
@@ -126,6 +141,11 @@ class Draft:
         target = self.folder / path
         target.unlink(missing_ok=True)
         return Writer(target)
+
+    def discard(self, path: str, writer: Writer) -> None:
+        """Forget a file that was not finished."""
+        writer.abandon()
+        (self.folder / path).unlink(missing_ok=True)
 
     def journal(self, manifest: Manifest) -> str:
         """Write the manifest as it is now, in one rename. The digest of its file."""
@@ -171,13 +191,6 @@ class Draft:
             return digest_of(self.folder / path)[1] == sha256
         except OSError:
             return False
-
-    def _remove_all_but(self, kept: set[str]) -> None:
-        for directory, _, files in os.walk(self.folder):
-            for name in files:
-                one = Path(directory) / name
-                if one.relative_to(self.folder).as_posix() not in kept | {manifests.FILE}:
-                    one.unlink()
 
 
 def harmless(path: str) -> bool:

@@ -13,7 +13,7 @@ def main(arguments: list[str]) -> int:
     root = Path.cwd()
     files = tree.files()
     stale = [path for path, text in files.items() if not _same(root / path, text)]
-    extra = [path for path in tree.strangers(root, files)]
+    extra = list(tree.strangers(root, files))
     if "--check" in arguments:
         for path in stale + extra:
             print(f"stale: {path}; run `make manifests`")

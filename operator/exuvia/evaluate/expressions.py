@@ -1,0 +1,72 @@
+"""All expressions of one policy over one object: variables in order, then each rule, on one shared activation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exuvia.evaluate import cel
+from exuvia.model.specs.security_policy import RuleType, SecurityPolicySpec
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one expression rule says of one object: true, false, or None with the error."""
+
+    compliant: bool | None
+    message: str = ""
+
+
+class Programs:
+    """The compiled expressions of one policy."""
+
+    def __init__(self, spec: SecurityPolicySpec) -> None:
+        self._variables = [(one.name, _program(one.expression, "any")) for one in spec.variables]
+        self._rules = [
+            (
+                rule.name,
+                _program(rule.expression.expression, "bool"),
+                _program(rule.expression.message_expression, "string") if rule.expression.message_expression else None,
+            )
+            for rule in spec.rules
+            if rule.type is RuleType.EXPRESSION and rule.expression is not None
+        ]
+
+    def evaluate(self, object_: Mapping[str, Any], instance: Mapping[str, Any], now: datetime) -> dict[str, Outcome]:
+        """Outcome by rule name. A variable that errs is absent; a rule that reads it errs and says so."""
+        variables: dict[str, Any] = {}
+        broken: dict[str, str] = {}
+        for name, program in self._variables:
+            answer = program.evaluate(_activation(object_, instance, now, variables))
+            if answer.error:
+                broken[name] = answer.error
+            else:
+                variables[name] = answer.value
+        activation = _activation(object_, instance, now, variables)
+        return {name: _outcome(rule, message, activation, broken) for name, rule, message in self._rules}
+
+
+def _activation(object_: Any, instance: Any, now: datetime, variables: Any) -> Any:
+    return cel.activation(object_=object_, instance=instance, now=now, variables=variables)
+
+
+def _program(text: str, wanted: str) -> cel.Program:
+    made = cel.compile_(text, wanted)
+    if isinstance(made, str):
+        raise ValueError(made)
+    return made
+
+
+def _outcome(rule: cel.Program, message: cel.Program | None, activation: Any, broken: Mapping[str, str]) -> Outcome:
+    answer = rule.evaluate(activation)
+    if answer.error or not isinstance(answer.value, bool):
+        said = answer.error or "the value is not true or false"
+        causes = [f"variables.{name}: {error}" for name, error in broken.items() if name in rule.text]
+        return Outcome(None, "; ".join([said, *causes])[: cel.MESSAGE_LIMIT])
+    if answer.value or message is None:
+        return Outcome(answer.value, "" if answer.value else "the expression is false")
+    words = message.evaluate(activation)
+    text = words.value if isinstance(words.value, str) and not words.error else "the expression is false"
+    return Outcome(False, " ".join(text.split())[: cel.MESSAGE_LIMIT])
