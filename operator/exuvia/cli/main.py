@@ -1,0 +1,118 @@
+"""`exuvia`, also `kubectl exuvia`: one group whose commands are loaded only when they are called.
+
+Adding a command is one file and one line in `COMMANDS`. Errors are one line: cause and next step; a traceback only
+with -v. Exit codes as `kubectl diff`: 0 nothing to do, 1 findings, 2 and above an error; 130 when interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from exuvia import errors
+
+ENVIRONMENT_PREFIX = "EXUVIA"
+EXIT_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Where a command lives (`module:attribute`), and its line in `exuvia --help`."""
+
+    target: str
+    help: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "dev": Entry(target="exuvia.cli.dev:dev", help="A local control plane and a simulated cloud to try things on."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports the module of a command when it is called, so that `--help` and completion stay fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of the table."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command itself, imported now."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry.target.partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        _flat_environment(command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table of commands, without importing any of them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name].help) for name in self.list_commands(ctx)])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; what it cannot go on with becomes one line and an exit code."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit):
+            raise
+        except (KeyboardInterrupt, click.Abort):
+            ctx.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            raise
+        except Exception as trouble:
+            _say(trouble, verbose=bool(ctx.params.get("verbose")))
+            ctx.exit(EXIT_ERROR)
+
+
+def _flat_environment(command: click.Command) -> None:
+    """Every option of every command is `EXUVIA_<OPTION>`, whatever the depth of the command."""
+    command.context_settings.setdefault("auto_envvar_prefix", ENVIRONMENT_PREFIX)
+    command.context_settings.setdefault("help_option_names", ["-h", "--help"])
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            _flat_environment(one)
+
+
+def _say(trouble: Exception, *, verbose: bool) -> None:
+    if verbose:
+        traceback.print_exception(trouble)
+    click.echo(f"error: {_sentence(trouble)}", err=True)
+
+
+def _sentence(trouble: Exception) -> str:
+    if isinstance(trouble, errors.ExuviaError):
+        return str(trouble)
+    return f"{type(trouble).__name__}: {trouble}. This was not foreseen; run it again as `exuvia -v ...` and report it."
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"auto_envvar_prefix": ENVIRONMENT_PREFIX, "help_option_names": ["-h", "--help"]},
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say more; errors come with a traceback.")
+@click.version_option(package_name="exuvia")
+def exuvia(verbose: bool) -> None:
+    """The hygiene of ephemeral machines: rotate, quarantine, remember and prove.
+
+    Every option can also be given as a variable EXUVIA_<OPTION>.
+    """
+
+
+def main() -> None:
+    """The entry point of `exuvia` and `kubectl-exuvia`."""
+    exuvia(prog_name=_program())
+
+
+def _program() -> str:
+    return "kubectl exuvia" if sys.argv[0].endswith("kubectl-exuvia") else "exuvia"
+
+
+if __name__ == "__main__":
+    main()
