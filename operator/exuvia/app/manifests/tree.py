@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from exuvia.app.manifests import crds
+from exuvia.app.manifests import admission, alerts, crds, declared, deployment, kustomize, rbac
 
+Manifest = dict[str, Any]
 HEADER = "# Made by `make manifests` from the code. Do not edit.\n"
 
 
@@ -35,16 +37,55 @@ def dump(*documents: Any) -> str:
 
 def files() -> dict[str, str]:
     """Every generated file by its path below the repository's root."""
-    made: dict[str, str] = {}
-    names = []
-    for one in crds.DEFINITIONS:
-        name = f"{one.resource.plural}.yaml"
-        names.append(name)
-        made[f"crds/{name}"] = dump(crds.manifest(one))
-    made["crds/kustomization.yaml"] = dump(
-        {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": names}
-    )
-    return made
+    return _crds() | _deploy()
+
+
+def _crds() -> dict[str, str]:
+    made = {f"crds/{one.resource.plural}.yaml": dump(crds.manifest(one)) for one in crds.DEFINITIONS}
+    names = [path.removeprefix("crds/") for path in made]
+    return made | {"crds/kustomization.yaml": dump(kustomize.kustomization(names))}
+
+
+def _deploy() -> dict[str, str]:
+    """The base is a folder of its own: kustomize lets no overlay live below the base that it is made from."""
+    base = _base()
+    return {
+        **{f"deploy/base/{name}": text for name, text in base.items()},
+        "deploy/base/kustomization.yaml": dump(kustomize.kustomization(["../../crds", *base])),
+        "deploy/kustomization.yaml": dump(kustomize.kustomization(["base"])),
+        "deploy/overlays/read-only/kustomization.yaml": dump(kustomize.read_only("../../base")),
+        "deploy/alerts/exuvia.rules.yaml": dump(alerts.rules()),
+    }
+
+
+def _base() -> dict[str, str]:
+    return {
+        "namespace.yaml": dump(deployment.namespace()),
+        "rbac.yaml": dump(*roles()),
+        "admission.yaml": dump(*admission.manifests()),
+        "deployment.yaml": dump(deployment.volume_claim(), deployment.deployment(metadata.version("exuvia"))),
+        "service.yaml": dump(deployment.service()),
+        "pdb.yaml": dump(deployment.disruption_budget()),
+        "networkpolicy.yaml": dump(deployment.network_policy()),
+    }
+
+
+def roles() -> list[Manifest]:
+    """ServiceAccount, roles and bindings, made from the declared rights."""
+    rights = declared.permissions()
+    return [
+        rbac.service_account(),
+        *rbac.cluster_roles(rights),
+        *rbac.bindings(),
+        rbac.view_role(),
+        *rbac.own_namespace(rights),
+    ]
+
+
+def without_workload() -> list[Manifest]:
+    """All that an operator outside of the cluster needs there: CRDs, namespace, rights, admission policies."""
+    kinds = [crds.manifest(one) for one in crds.DEFINITIONS]
+    return [*kinds, deployment.namespace(), *roles(), *admission.manifests()]
 
 
 def strangers(root: Path, made: Iterable[str]) -> list[str]:

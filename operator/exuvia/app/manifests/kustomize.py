@@ -1,0 +1,39 @@
+"""kustomization files: the base, and the overlay that only looks (Audit: no right to change a node or a pod)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import yaml
+
+from exuvia.app.manifests import names, rbac
+from exuvia.model.permissions import Duty
+
+_LOOKS_ONLY = (Duty.ROTATE, Duty.QUARANTINE)
+
+
+def kustomization(resources: Sequence[str], **more: Any) -> dict[str, Any]:
+    """A kustomization of these files and folders."""
+    head = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization", "resources": list(resources)}
+    return head | more
+
+
+def read_only(base: str) -> dict[str, Any]:
+    """Without the roles that write and their bindings; the operator is told, so that it does not even try."""
+    unbound = [
+        _deletion(kind, rbac.role_name(duty)) for duty in _LOOKS_ONLY for kind in ("ClusterRole", "ClusterRoleBinding")
+    ]
+    told = [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--read-only"}]
+    target = {"kind": "Deployment", "name": names.NAME}
+    return kustomization([base], patches=[*unbound, {"target": target, "patch": yaml.safe_dump(told)}])
+
+
+def _deletion(kind: str, name: str) -> dict[str, str]:
+    gone = {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": kind,
+        "metadata": {"name": name},
+        "$patch": "delete",
+    }
+    return {"patch": yaml.safe_dump(gone, sort_keys=False)}
