@@ -139,6 +139,7 @@ class BlockedPod(StatusModel):
     needs: int | None = None
     has: int | None = None
     since: Time | None = None
+    next: Time | None = None
 
 
 class DrainStatus(StatusModel):
