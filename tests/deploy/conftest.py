@@ -1,0 +1,84 @@
+"""A control plane of its own with all of deploy/ applied: its admission policies would disturb other tests.
+
+It is installed read-only first, and then widened to the whole: `read_only` keeps what was true before that.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from exuvia.localcluster.controlplane import ControlPlane, Options
+from tests.deploy import calling
+
+PATIENCE = 30.0
+WRITES = tuple(
+    (verb, what)
+    for what in ("nodes", "nodes/status", "pods", "pods/status", "pods/eviction", "pods/binding")
+    for verb in ("create", "update", "patch", "delete", "deletecollection")
+)
+OPERATIONS = tuple(
+    (verb, f"{plural}.exuvia.dev") for plural in ("rotations", "quarantines") for verb in ("create", "patch", "delete")
+)
+READS = (("watch", "nodes"), ("watch", "pods"), ("list", "quarantines.exuvia.dev"), ("create", "events.events.k8s.io"))
+STATUS = (("patch", "securitypolicies.exuvia.dev/status"), ("create", "fleetguards.exuvia.dev"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOnly:
+    """What the read-only installation answered before it was widened."""
+
+    may: dict[tuple[str, str], bool]
+    arguments: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def bare(executables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
+    """A control plane without simulated nodes and without anything of ours."""
+    with ControlPlane(tmp_path_factory.mktemp("deploy"), executables, Options(kwok=False)) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def read_only(bare: ControlPlane) -> ReadOnly:
+    """`kubectl apply -k deploy/overlays/read-only`, and what the operator may do then."""
+    _apply(bare, "deploy/overlays/read-only")
+    operator = calling.operator(bare)
+    asked = (*WRITES, *OPERATIONS, *READS, *STATUS)
+    path = "jsonpath={.spec.template.spec.containers[0].args}"
+    arguments = json.loads(bare.kubectl("get", "deployment", "exuvia", "-n", "exuvia-system", "-o", path))
+    return ReadOnly(may={one: operator.may(*one) for one in asked}, arguments=tuple(arguments))
+
+
+@pytest.fixture(scope="session")
+def installed(bare: ControlPlane, read_only: ReadOnly) -> ControlPlane:
+    """`kubectl apply -k deploy/` over it, once its admission policies are in force."""
+    _apply(bare, "deploy")
+    _await_policies(bare)
+    return bare
+
+
+def _apply(plane: ControlPlane, folder: str) -> None:
+    plane.kubectl("apply", "-k", str(calling.ROOT / folder))
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def _await_policies(plane: ControlPlane) -> None:
+    """A policy takes effect some moments after it was written: probe until the first and the last refuse."""
+    name = calling.fresh_name("probe")
+    marked = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": {"exuvia.dev/state": "x"}}}
+    signed = calling.operation("Rotation", name, requestedBy="nobody")
+    deadline = time.monotonic() + PATIENCE
+    while not (
+        calling.kubelet(plane, name).create(marked).refused_by("exuvia-kubelets")
+        and calling.admin(plane).create(signed).refused_by("exuvia-authors")
+    ):
+        assert time.monotonic() < deadline, f"the admission policies are not in force after {PATIENCE:.0f} s"
+        plane.kubectl("delete", "node", name, "--ignore-not-found")
+        plane.kubectl("delete", "rotations.exuvia.dev", name, "--ignore-not-found")
+        time.sleep(0.2)
