@@ -100,6 +100,23 @@ class ControlPlane:
         self._running = None
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
+    def spawn(self, spec: processes.Spec, *, detached: bool = False) -> processes.Identity:
+        """Start a further process that is stopped with this instance, in the place of an ended one of that name.
+
+        Each start is noted at once, so that what was started can be stopped even if we are killed now.
+        """
+        running = self._now()
+        child, identity = processes.start(spec, detached=detached)
+        running.children.append(child)
+        running.identities[:] = [one for one in running.identities if one.name != spec.name or one.alive()] + [identity]
+        self._save()
+        return identity
+
+    def stop_process(self, name: str, *, kill: bool = False) -> None:
+        """Stop the process of that name and see it gone; `kill` gives it no chance to tidy up."""
+        found = [one for one in self._now().identities if one.name == name]
+        processes.stop(found, patience=0 if kill else 10)
+
     def wipe(self) -> None:
         """Remove what an instance leaves in its folder, and the folder when nothing else is in it."""
         for name in ("etcd", "pki", "logs"):
@@ -181,21 +198,14 @@ class ControlPlane:
         )
         admin = layout.pki.authority.issue("admin", "admin", ["system:masters"])
         kubeconfigs.with_certificate(self.kubeconfig, server=self.server, ca=self.ca, user="admin", pair=admin)
-        self._spawn(components.etcd(layout), detached)
-        self._spawn(components.apiserver(layout), detached)
+        self.spawn(components.etcd(layout), detached=detached)
+        self.spawn(components.apiserver(layout), detached=detached)
         self._await("/readyz", admin)
-        self._spawn(components.controllers(layout), detached)
-        self._spawn(components.scheduler(layout), detached)
+        self.spawn(components.controllers(layout), detached=detached)
+        self.spawn(components.scheduler(layout), detached=detached)
         if self.options.kwok:
-            self._spawn(components.kwok(layout), detached)
+            self.spawn(components.kwok(layout), detached=detached)
         self._await("/api/v1/namespaces/default/serviceaccounts/default", admin)
-
-    def _spawn(self, spec: processes.Spec, detached: bool) -> None:
-        """Each start is noted at once, so that what was started can be stopped even if we are killed now."""
-        child, identity = processes.start(spec, detached=detached)
-        self._now().children.append(child)
-        self._now().identities.append(identity)
-        self._save()
 
     def _await(self, path: str, admin: certificates.Pair) -> None:
         """Poll until the path answers 200; a process that ended meanwhile is named with its last lines."""

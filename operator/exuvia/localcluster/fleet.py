@@ -1,7 +1,8 @@
 """Simulated machines and what runs on them: bodies of Nodes, pods, workloads and budgets, and their making.
 
-A Node is created with its whole status in one POST, its Lease first: a thousand of them take seconds. KWOK plays the
-kubelet of those with the annotation `kwok.x-k8s.io/node=fake`; the annotations below ask it for trouble.
+A Node is created with its whole status in one POST: a thousand of them take seconds. KWOK plays the kubelet of those
+with the annotation `kwok.x-k8s.io/node=fake`, and makes and renews their Leases (one that names another holder would
+keep it from playing until that Lease has run out). The annotations below ask it for trouble.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from exuvia.model import marks, resources
 from exuvia.model.resources import Resource
 
 SIMULATED = {"kwok.x-k8s.io/node": "fake"}
-LEASE_NAMESPACE = "kube-node-lease"
 
 NOT_READY = "simulated.exuvia.dev/not-ready"  # of a Node: it is not Ready for as long as it has this
 BOOT = "simulated.exuvia.dev/boot"  # of a Node: how long it takes to be Ready (a Go duration, as 5s)
@@ -133,20 +133,6 @@ def _info(machine: Machine) -> ports.Body:
     }
 
 
-def node_lease(name: str, now: datetime) -> ports.Body:
-    """The Lease by which the control plane sees that a machine lives; KWOK renews it."""
-    return {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": name, "namespace": LEASE_NAMESPACE},
-        "spec": {
-            "holderIdentity": name,
-            "leaseDurationSeconds": 40,
-            "renewTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
-        },
-    }
-
-
 def pod(
     name: str,
     namespace: str,
@@ -232,17 +218,8 @@ def disruption_budget(name: str, namespace: str, app: str, **spec: Any) -> ports
 
 
 async def create_nodes(cluster: ports.Cluster, machines: Iterable[Machine], now: datetime) -> list[ports.Body]:
-    """Lease and Node of each machine, all at once. Returns the Nodes as the server stored them, in order."""
-    return list(await asyncio.gather(*(create_node(cluster, one, now) for one in machines)))
-
-
-async def create_node(cluster: ports.Cluster, machine: Machine, now: datetime) -> ports.Body:
-    """Lease and Node of one machine. A Lease that is there is left; `errors.AlreadyExists` when the Node is."""
-    try:
-        await cluster.create(resources.LEASES, node_lease(machine.name, now), namespace=LEASE_NAMESPACE)
-    except errors.AlreadyExists:
-        pass
-    return await cluster.create(resources.NODES, node(machine, now))
+    """All machines at once. Returns their Nodes as the server stored them, in order."""
+    return list(await asyncio.gather(*(cluster.create(resources.NODES, node(one, now)) for one in machines)))
 
 
 async def create_all(cluster: ports.Cluster, resource: Resource, bodies: Iterable[ports.Body]) -> list[ports.Body]:
