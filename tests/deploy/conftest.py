@@ -52,7 +52,7 @@ def read_only(bare: ControlPlane) -> ReadOnly:
     asked = (*WRITES, *OPERATIONS, *READS, *STATUS)
     path = "jsonpath={.spec.template.spec.containers[0].args}"
     arguments = json.loads(bare.kubectl("get", "deployment", "exuvia", "-n", "exuvia-system", "-o", path))
-    return ReadOnly(may={one: operator.may(*one) for one in asked}, arguments=tuple(arguments))
+    return ReadOnly(may={one: operator.may_what(*one) for one in asked}, arguments=tuple(arguments))
 
 
 @pytest.fixture(scope="session")
