@@ -30,7 +30,17 @@ class Entry:
 
 
 COMMANDS: dict[str, Entry] = {
+    "abort": Entry(target="exuvia.cli.operate:abort", help="Call a Rotation off and put the machine back as it was."),
     "dev": Entry(target="exuvia.cli.dev:dev", help="A local control plane and a simulated cloud to try things on."),
+    "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
+    "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),
+    "lint": Entry(target="exuvia.cli.lint:lint", help="Check manifests, each mistake with its line."),
+    "pause": Entry(target="exuvia.cli.guard:pause", help="Let nothing disruptive begin or go on."),
+    "quarantine": Entry(target="exuvia.cli.operate:quarantine", help="Freeze one machine and keep the evidence."),
+    "release": Entry(target="exuvia.cli.operate:release", help="End a quarantine by your decision."),
+    "resume": Entry(target="exuvia.cli.guard:resume", help="Take your pause out, or let a halted pool go on."),
+    "rotate": Entry(target="exuvia.cli.operate:rotate", help="Replace one machine."),
+    "status": Entry(target="exuvia.cli.status:status", help="Policies, brakes, and operations under way."),
 }
 
 

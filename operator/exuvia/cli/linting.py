@@ -1,0 +1,213 @@
+"""What is wrong with a manifest, and on which line: everything the API server or the operator would say, beforehand."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from exuvia import errors
+from exuvia.app.manifests import crds
+from exuvia.cli import schema_rules, yaml_documents
+from exuvia.cli.yaml_documents import Document, Path
+from exuvia.evaluate.policies import compile_policy
+from exuvia.model import marks
+from exuvia.model.problems import Problem
+from exuvia.model.specs.security_policy import SecurityPolicy
+
+_PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]")
+_CEL_LINE = re.compile(r"line (\d+), column \d+: ")
+_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_KINDS = {one.resource.kind: one for one in crds.DEFINITIONS}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One thing that is wrong. `subject` is kind and name, "" where they are not known."""
+
+    file: str
+    line: int
+    subject: str = ""
+    place: str = ""
+    message: str
+
+    def __str__(self) -> str:
+        words = ": ".join(part for part in (self.subject, self.place, self.message) if part)
+        return f"{self.file}:{self.line}: {words}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linted:
+    """What one file holds: how many objects of exuvia, how many others, and what is wrong with ours."""
+
+    ours: int
+    others: int
+    mistakes: tuple[Mistake, ...]
+
+
+def lint(file: str, text: str) -> Linted:
+    """All documents of a file."""
+    mistakes: list[Mistake] = []
+    ours = others = 0
+    try:
+        for document in yaml_documents.read(text):
+            for path, body in _objects(document.body):
+                if not _is_ours(body):
+                    others += 1
+                    continue
+                ours += 1
+                mistakes += _object(file, document, path, body)
+    except errors.InvalidObject as trouble:
+        line = int(trouble.place.removeprefix("line "))
+        mistakes.append(Mistake(file=file, line=line, message=f"{trouble.message}."))
+    ordered = tuple(sorted(mistakes, key=lambda one: one.line))
+    return Linted(ours=ours, others=others, mistakes=ordered)
+
+
+def _objects(body: Any) -> Iterator[tuple[Path, Any]]:
+    """The object itself, or those of a v1 List."""
+    if isinstance(body, Mapping) and body.get("kind") == "List" and isinstance(body.get("items"), list):
+        for index, one in enumerate(body["items"]):
+            yield ("items", index), one
+    else:
+        yield (), body
+
+
+def _is_ours(body: Any) -> bool:
+    return isinstance(body, Mapping) and str(body.get("apiVersion") or "").split("/")[0] == marks.GROUP
+
+
+def _object(file: str, document: Document, root: Path, body: Mapping[str, Any]) -> Iterator[Mistake]:
+    metadata = body.get("metadata")
+    name = metadata.get("name") if isinstance(metadata, Mapping) else None
+    subject = f"{body.get('kind') or '?'} {name or '?'}"
+    for path, message in _wrong(document, root, body, name):
+        full = (*root, *path)
+        line = document.line(full)
+        counted = _CEL_LINE.search(message)
+        if counted:
+            line = document.text_line(full) + int(counted.group(1)) - 1
+        yield Mistake(file=file, line=line, subject=subject, place=dotted(path), message=message)
+
+
+def _wrong(document: Document, root: Path, body: Mapping[str, Any], name: Any) -> Iterator[tuple[Path, str]]:
+    definition = _KINDS.get(str(body.get("kind")))
+    if definition is None:
+        yield ("kind",), f"{body.get('kind')!r} is no kind that this version serves; it serves {', '.join(_KINDS)}."
+        return
+    if body["apiVersion"] != definition.resource.api_version:
+        yield ("apiVersion",), f"must be {definition.resource.api_version}."
+    if not isinstance(name, str) or len(name) > 253 or not _NAME.fullmatch(name):
+        yield ("metadata", "name"), "must be a name of lower-case letters, digits, '-' and '.'."
+    for path, line in document.twice:
+        if path[: len(root)] == root:
+            yield path[len(root) :], f"stands there twice, before on line {line}."
+    yield from _field_problems(body)
+    yield from _spec(definition, body)
+
+
+def _field_problems(body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    known = ("apiVersion", "kind", "metadata", "spec", "status")
+    for key in body:
+        if key not in known:
+            yield (key,), _unknown(key, known)
+
+
+def _spec(definition: crds.Definition, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    spec = {} if body.get("spec") is None and not definition.spec_required else body.get("spec")
+    if not isinstance(spec, Mapping):
+        yield ("spec",), "is required."
+        return
+    schema = crds.manifest(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    mistyped = list(_types(definition.spec, spec))
+    yield from mistyped
+    broken = list(schema_rules.broken(schema, body))
+    yield from ((path, f"{message}.") for path, message in broken)
+    if not mistyped and definition.resource.kind == SecurityPolicy.KIND:
+        said = {path for path, _ in broken}
+        yield from (one for one in _compiled(spec) if not any(one[0][: len(path)] == path for path in said))
+
+
+def _types(model: type[BaseModel], spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """As strict as the API server: no number where a string is meant, no string where a number is."""
+    try:
+        model.model_validate_json(json.dumps(spec), strict=True)
+    except ValidationError as trouble:
+        for one in trouble.errors(include_url=False):
+            path: Path = ("spec", *(part for part in one["loc"] if part != "[key]"))
+            yield path, _said(model, path, one)
+
+
+def _said(model: type[BaseModel], path: Path, one: Any) -> str:
+    match one["type"]:
+        case "missing":
+            return "is required."
+        case "extra_forbidden":
+            return _unknown(str(path[-1]), _siblings(model, path))
+        case "value_error":
+            return f"{one['ctx']['error']}."
+        case _:
+            return f"{str(one['msg']).rstrip('.')}, this is {_short(one['input'])}."
+
+
+def _siblings(model: type[BaseModel], path: Path) -> tuple[str, ...]:
+    """The fields that may stand where an unknown one stands."""
+    node = model.model_json_schema(by_alias=True)
+    definitions = node.get("$defs", {})
+    for part in path[1:-1]:
+        node = _plain(node, definitions)
+        node = node.get("items", {}) if isinstance(part, int) else (node.get("properties") or {}).get(part, {})
+    return tuple(_plain(node, definitions).get("properties") or ())
+
+
+def _plain(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
+    for one in node.get("anyOf") or ():
+        if one.get("type") != "null":
+            node = one
+    if "$ref" in node:
+        return definitions[node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def _unknown(name: str, known: tuple[str, ...]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    hint = f"did you mean `{close[0]}`?" if close else "take it out."
+    return f"there is no such field; {hint}"
+
+
+def _short(value: Any) -> str:
+    said = json.dumps(value, default=str)
+    return said if len(said) <= 60 else f"{said[:57]}..."
+
+
+def _compiled(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    """What only compiling finds: CEL, regexes, versions, cron, zones, and what this version does not serve."""
+    compiled = compile_policy(SecurityPolicy.parse({"metadata": {"name": "?"}, "spec": spec}))
+    if isinstance(compiled, tuple):
+        for problem in compiled:
+            yield path_of(problem.place), _problem(problem)
+
+
+def _problem(problem: Problem) -> str:
+    first, *carets = problem.message.split("\n")
+    reason = f" ({problem.reason})" if problem.reason != "InvalidSpec" else ""
+    words = f"{first} {problem.remedy}".strip() + reason
+    return "\n".join([words, *carets])
+
+
+def path_of(place: str) -> Path:
+    """`spec.rules[0].name` as a path."""
+    return tuple(int(index) if index else word for word, index in _PART.findall(place))
+
+
+def dotted(path: Path) -> str:
+    """A path as `spec.rules[0].name`."""
+    said = ""
+    for part in path:
+        said += f"[{part}]" if isinstance(part, int) else f".{part}" if said else str(part)
+    return said

@@ -1,0 +1,40 @@
+"""Moments as people write them on a command line."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from exuvia import errors
+from exuvia.model.specs.common import parse_duration
+
+
+def at(text: str) -> datetime:
+    """RFC 3339, UTC where no zone is written. Raises `errors.SettingsError`."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as trouble:
+        raise errors.SettingsError(f"{text!r} is no time.", remedy="Write one like 2026-11-24T12:00:00Z.") from trouble
+    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def earlier(text: str, now: datetime) -> datetime:
+    """A time, or a span before now (`24h`)."""
+    span = _span(text)
+    return at(text) if span is None else now - span
+
+
+def later(text: str, now: datetime) -> datetime:
+    """A time that is still to come, or a span from now (`2h30m`). Raises `errors.SettingsError`."""
+    span = _span(text)
+    found = at(text) if span is None else now + span
+    if found <= now:
+        raise errors.SettingsError(f"{text!r} is over already.", remedy="Write a time to come, or a span like 2h30m.")
+    return found
+
+
+def _span(text: str) -> timedelta | None:
+    try:
+        found = parse_duration(text)
+    except ValueError:
+        return None
+    return found if isinstance(found, timedelta) else None

@@ -1,0 +1,101 @@
+"""Finding entries of the ledger for people: by machine, operation, kind and time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, desc, select
+
+from exuvia import errors
+from exuvia.model.facts import FactKind, microseconds
+from exuvia.record import queries, tables
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked for; empty parts ask for everything. `limit` 0: no limit."""
+
+    instance: str = ""
+    operation: str = ""
+    kind: str = ""
+    since: datetime | None = None
+    limit: int = 0
+
+
+def entries(connection: Connection, asked: Question) -> list[dict[str, Any]]:
+    """The last entries that fit, oldest first, with moments as text. Raises `errors.SettingsError`."""
+    if asked.kind and asked.kind not in set(FactKind):
+        known = ", ".join(FactKind)
+        raise errors.SettingsError(f"There is no kind of entry {asked.kind!r}.", remedy=f"There are {known}.")
+    found = _candidates(connection, asked)
+    fit = [one for one in found if _fits(one, asked)]
+    return [_readable(one) for one in (fit[-asked.limit :] if asked.limit else fit)]
+
+
+def disagreement(connection: Connection, anchor: tuple[int, bytes] | None) -> str:
+    """Whether an entry that was noted elsewhere has another hash here, in words, or ""."""
+    if anchor is None:
+        return ""
+    table = tables.entries
+    found = connection.scalar(select(table.c.hash).where(table.c.seq == anchor[0]))
+    if found is None or bytes(found) == anchor[1]:
+        return ""
+    return f"entry {anchor[0]} has the hash {bytes(found).hex()}, not {anchor[1].hex()}: this is another history"
+
+
+def written(moment: datetime) -> str:
+    """RFC 3339 in UTC; fractions of a second only where there are any."""
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]:
+    if asked.instance:
+        return queries.life(connection, _uid(connection, asked.instance))
+    if asked.operation:
+        return _of_operation(connection, asked.operation)
+    table = tables.entries
+    chosen = select(table.c.seq, table.c.body).order_by(desc(table.c.seq))
+    if asked.kind:
+        chosen = chosen.where(table.c.kind == asked.kind)
+    if asked.limit and asked.since is None:
+        chosen = chosen.limit(asked.limit)
+    return [{"seq": row.seq, **json.loads(row.body)} for row in reversed(connection.execute(chosen).all())]
+
+
+def _uid(connection: Connection, named: str) -> str:
+    """A UID as it is, or that of the only machine that ever bore a name."""
+    lives, borne = tables.instances, tables.identities
+    if connection.scalar(select(lives.c.uid).where(lives.c.uid == named)) is not None:
+        return named
+    uids = set(connection.scalars(select(borne.c.uid).where(borne.c.attribute == "name", borne.c.value == named)))
+    if len(uids) > 1:
+        raise errors.SettingsError(
+            f"Several machines bore the name {named}: {', '.join(sorted(uids))}.",
+            remedy="Ask for one of these UIDs, or `exuvia ledger who --name` with a time.",
+        )
+    return uids.pop() if uids else named
+
+
+def _of_operation(connection: Connection, name: str) -> list[dict[str, Any]]:
+    table = tables.operations
+    uids = set(connection.scalars(select(table.c.uid).where((table.c.name == name) | (table.c.uid == name))))
+    found = []
+    for row in connection.execute(select(tables.entries).order_by(tables.entries.c.seq)):
+        entry = json.loads(row.body)
+        body = entry["body"]
+        if body.get("operation") in uids or (entry["type"] == FactKind.OPERATION and body.get("uid") in uids):
+            found.append({"seq": row.seq, **entry})
+    return found
+
+
+def _fits(entry: dict[str, Any], asked: Question) -> bool:
+    if asked.kind and entry["type"] != asked.kind:
+        return False
+    return asked.since is None or int(entry["at"]) >= microseconds(asked.since)
+
+
+def _readable(entry: dict[str, Any]) -> dict[str, Any]:
+    return entry | {key: written(queries.moment(entry[key])) for key in ("at", "recorded")}
