@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from exuvia.decide.quarantine import asking, ending, passing
@@ -12,8 +12,6 @@ from exuvia.model.reasons import EndReason
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
 from exuvia.model.specs.rotation import FrozenSettings
 from exuvia.model.steps import Look, Step
-
-WAIT = timedelta(seconds=30)
 
 
 def grant(quarantine: Quarantine, settings: FrozenSettings, now: datetime) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from exuvia.model.reasons import EndReason, EventReason
 from exuvia.model.specs.quarantine import QuarantinePhase
 from exuvia.model.steps import Look, Note, Step
 
-_RETRY = timedelta(seconds=30)
+_RETRY = timedelta(seconds=10)
 
 
 def end(

@@ -12,13 +12,14 @@ from datetime import datetime
 from exuvia.decide import freezing
 from exuvia.decide.freezing import Treatment
 from exuvia.decide.quarantine import asking, capacity, marking
-from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, step_of, waits
+from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, just_began, step_of, under_way, waits
 from exuvia.model.actions import Action, DenyNetwork, EvictPod, LabelPod, PodTarget
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, WorkloadStatus
+from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.steps import Look, Note, Step
 
 WORKLOAD_LIMIT = 512
@@ -59,7 +60,7 @@ def mark(view: QuarantineView, now: datetime) -> Step | None:
 def missing_marks(view: QuarantineView, instance: Instance) -> list[str]:
     """What of our marks is not there. The Rotation of a release may put its own words in their place."""
     isolation = asking.settings_of(view.quarantine).isolation
-    busy = any(one.open for one in view.rotations)
+    busy = any(one.open and one.status.phase is not RotationPhase.PENDING for one in view.rotations)
     return marking.missing_marks(instance, view.quarantine.name, isolation, rotating=busy and marked(view))
 
 
@@ -84,30 +85,40 @@ def _landed(view: QuarantineView, now: datetime) -> Step:
 
 
 def _put_back(view: QuarantineView, missing: list[str], now: datetime) -> Step | None:
-    if asking.unreadable(view, Look.NODE):
+    if asking.unreadable(view, Look.NODE) or just_began(view.quarantine, asking.GUARD, now):
         return None
     lacking = asking.look(view, Look.NODE)
     if lacking:
         return lacking
     quarantine = view.quarantine
     gone = ", ".join(missing)
-    patch = Patch(quarantine, now).custody(EXUVIA, f"somebody took off {gone}; put back")
+    patch = Patch(quarantine, now).began(asking.GUARD).custody(EXUVIA, f"somebody took off {gone}; put back")
     note = Note(reason=EventReason.QUARANTINE_TAMPERED, text=f"somebody took off {gone}; it was put back", warning=True)
     action = marking.mark(quarantine, asking.settings_of(quarantine))
-    return Step(name=asking.MARK, status=patch.body, actions=(action,), notes=(note,))
+    return Step(name=asking.GUARD, status=patch.body, actions=(action,), notes=(note,))
 
 
 def hand_over(view: QuarantineView, now: datetime) -> Step | None:
     """On exuvia's own machine: the API objects go to the disk, then our own pod is evicted, and the next leader goes
     on. Our ledger's volume may tie us to the machine: then we stay, and say so."""
-    if not active(view) or not marked(view) or not asking.on_own_machine(view) or view.own.pinned:
-        return None
-    own = [pod for pod in view.pods or () if view.own.is_own(pod) and not pod.finished and pod.deleting_since is None]
+    own = own_pods(view)
     if not own:
         return None
-    if not preserved(view):
+    if must_preserve(view):
         return None if view.collecting else _preserve(view, now)
     return _evict_own(view, own, now)
+
+
+def own_pods(view: QuarantineView) -> list[Pod]:
+    """Our own pods that must leave the machine; none before the marks, and none where we are tied to it."""
+    if not active(view) or not marked(view) or not asking.on_own_machine(view) or view.own.pinned:
+        return []
+    return [pod for pod in view.pods or () if view.own.is_own(pod) and not pod.finished and pod.deleting_since is None]
+
+
+def must_preserve(view: QuarantineView) -> bool:
+    """Whether the API objects must be on the disk before our own pod may go."""
+    return bool(own_pods(view)) and not preserved(view)
 
 
 def preserved(view: QuarantineView) -> bool:
@@ -139,7 +150,7 @@ def freeze(view: QuarantineView, now: datetime) -> Step | None:
     """Give every pod its treatment and every namespace its policy; then say how well the machine is cut off."""
     if not active(view) or not marked(view) or waits(view.quarantine, asking.FREEZE, now):
         return None
-    if view.hold is not None and not finished(view.quarantine, asking.FREEZE):
+    if view.hold is not None and _under_way(view):
         return None
     looks = _looks(view)
     if asking.unreadable(view, *looks):
@@ -196,21 +207,31 @@ def target(pod: Pod) -> PodTarget:
     return PodTarget(namespace=pod.namespace, name=pod.name, uid=pod.uid)
 
 
-def _freeze(view: QuarantineView, now: datetime) -> Step:
+def _under_way(view: QuarantineView) -> bool:
+    """Whether some of it was never done: then what is missing was not undone by anybody."""
+    first = not finished(view.quarantine, asking.FREEZE)
+    return first or under_way(view.quarantine, asking.FREEZE_MORE)
+
+
+def _freeze(view: QuarantineView, now: datetime) -> Step | None:
     quarantine = view.quarantine
     actions = _outstanding(view)
-    again = finished(quarantine, asking.FREEZE)
     patch = Patch(quarantine, now)
     _record(patch, view)
-    undone = _undone(view, actions) if again else ()
-    if undone:
-        patch.custody(EXUVIA, f"somebody undid the isolation of {_few(undone)}; put back")
     if not actions:
         return Step(name=asking.FREEZE, status=patch.ended(asking.FREEZE).body)
+    if any(just_began(quarantine, one, now) for one in (asking.FREEZE, asking.FREEZE_MORE, asking.GUARD_PODS)):
+        return None
+    if not finished(quarantine, asking.FREEZE):
+        return Step(name=asking.FREEZE, status=patch.began(asking.FREEZE).body, actions=actions, disruptive=True)
+    undone = () if _under_way(view) else _undone(view, actions)
+    if undone:
+        patch.began(asking.GUARD_PODS)
+        patch.custody(EXUVIA, f"somebody undid the isolation of {_few(undone)}; put back")
+    if len(undone) < len(actions):
+        patch.began(asking.FREEZE_MORE)
     notes = tuple(_tampered(undone)) if undone else ()
-    recovery = bool(undone) and view.hold is not None
-    status = patch.body if again else patch.began(asking.FREEZE).body
-    return Step(name=asking.FREEZE, status=status, actions=actions, disruptive=not recovery, notes=notes)
+    return Step(name=asking.FREEZE, status=patch.body, actions=actions, disruptive=view.hold is None, notes=notes)
 
 
 def _undone(view: QuarantineView, actions: Iterable[Action]) -> tuple[str, ...]:
@@ -237,7 +258,8 @@ def _few(words: tuple[str, ...]) -> str:
 def _record(patch: Patch, view: QuarantineView) -> None:
     """The treatment of each pod and the labels it had, before any is changed; and where our policies are."""
     recorded = {one.uid: one for one in view.quarantine.status.workloads}
-    given = [(pod, what) for pod, what in asking.treatments(view) if what is not Treatment.LEFT_ALONE]
+    everyone = asking.treatments(view)
+    given: list[tuple[Pod, Treatment]] = [one for one in everyone if one[1] is not Treatment.LEFT_ALONE]
     new = [(pod, what) for pod, what in given if pod.uid not in recorded and not _held_back(view)]
     if new:
         frozen = [pod for pod, what in new if what is Treatment.FROZEN]

@@ -12,14 +12,15 @@ from typing import Any
 from exuvia.model.blocking import Blocked
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.specs.common import ConditionStatus, StepStatus
-from exuvia.model.specs.quarantine import CustodyEntry, Quarantine, QuarantinePhase
+from exuvia.model.specs.quarantine import CustodyEntry, Quarantine, QuarantinePhase, QuarantineStatus
 
 EXUVIA = "exuvia"
 CUSTODY_LIMIT = 128
 CUSTODY_FIRST = 28
 MESSAGE_LIMIT = 1000
 REFRESH_BLOCKED = timedelta(minutes=5)
-RETRY = timedelta(seconds=30)
+RETRY = timedelta(seconds=10)
+PAUSE = timedelta(seconds=2)
 
 
 def stamp(moment: datetime) -> str:
@@ -72,9 +73,7 @@ class Patch:
             reason=reason,
             message=message[:MESSAGE_LIMIT],
             observed_generation=self._quarantine.metadata.generation,
-            last_transition_time=(
-                former.last_transition_time if former and former.status == said else self._now.replace(microsecond=0)
-            ),
+            last_transition_time=former.last_transition_time if former and former.status == said else self._moment,
         )
         if former is not None and _says(former) == _says(new):
             return self
@@ -84,24 +83,27 @@ class Patch:
 
     def began(self, name: str) -> Patch:
         """A step begins, or is tried again."""
-        return self._step(StepStatus(name=name, started_at=self._now.replace(microsecond=0)))
+        return self._step(StepStatus(name=name, started_at=self._moment))
 
-    def ended(self, name: str, message: str = "") -> Patch:
-        """A step is done."""
+    def ended(self, name: str) -> Patch:
+        """A step is done. When it was done first stays."""
         found = step_of(self._steps, name)
-        started = found.started_at if found and found.started_at else self._now.replace(microsecond=0)
-        finished = self._now.replace(microsecond=0)
-        return self._step(StepStatus(name=name, started_at=started, finished_at=finished, message=message))
+        started = found.started_at if found and found.started_at else self._moment
+        done = found.finished_at if found and found.finished_at else self._moment
+        return self._step(StepStatus(name=name, started_at=started, finished_at=done))
 
-    def failed(self, name: str, reason: str, message: str) -> Patch:
-        """A step could not be done; it is tried again after `RETRY`. `reason`: a BlockedReason value or ""."""
-        text = f"{reason}: {message}" if reason else message
-        moment = self._now.replace(microsecond=0)
-        return self._step(StepStatus(name=name, started_at=moment, message=text[:MESSAGE_LIMIT]))
+    def failed(self, name: str, reason: str, message: str, wait: timedelta = RETRY) -> Patch:
+        """A step could not be done; it is tried again after `wait`, never sooner than `RETRY`. `reason`: a
+        BlockedReason value or "". That it was done once stays known."""
+        text = f"{reason}: {message}" if reason else message or "it failed, and nobody said why"
+        found = step_of(self._steps, name)
+        done = found.finished_at if found else None
+        start = self._moment + max(wait - RETRY, timedelta(0))
+        return self._step(StepStatus(name=name, started_at=start, finished_at=done, message=text))
 
     def custody(self, by: str, what: str) -> Patch:
         """One entry more. Of very many, the first and the last are kept; the ledger has all of them."""
-        entry = CustodyEntry(at=self._now.replace(microsecond=0), by=by[:512], what=what[:MESSAGE_LIMIT])
+        entry = CustodyEntry(at=self._moment, by=by[:512], what=what[:MESSAGE_LIMIT])
         kept = [*self._custody, entry]
         if len(kept) > CUSTODY_LIMIT:
             kept = [*kept[:CUSTODY_FIRST], *kept[CUSTODY_FIRST + len(kept) - CUSTODY_LIMIT :]]
@@ -126,6 +128,10 @@ class Patch:
             }
         return self.condition("Blocked", True, str(blocked.reason), blocked.message)
 
+    @property
+    def _moment(self) -> datetime:
+        return self._now.replace(microsecond=0)
+
     def _was_blocked(self) -> bool:
         return any(one.type == "Blocked" for one in self._conditions)
 
@@ -143,6 +149,26 @@ class Patch:
         return self
 
 
+def won(quarantine: Quarantine, patch: Mapping[str, Any]) -> Quarantine:
+    """The Quarantine with a merge patch of its status on it; the same when it is on it already."""
+    merged = _merged(quarantine.status.wire(), patch)
+    return quarantine.model_copy(update={"status": QuarantineStatus.model_validate(merged)})
+
+
+def _merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """RFC 7396."""
+    result = dict(base)
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        elif isinstance(value, Mapping):
+            former = result.get(key)
+            result[key] = _merged(former if isinstance(former, Mapping) else {}, value)
+        else:
+            result[key] = value
+    return result
+
+
 def step_of(steps: Sequence[StepStatus], name: str) -> StepStatus | None:
     """The entry of a step, or None when it never began."""
     return next((one for one in steps if one.name == name), None)
@@ -154,10 +180,22 @@ def finished(quarantine: Quarantine, name: str) -> bool:
     return found is not None and found.finished_at is not None
 
 
-def retry_at(quarantine: Quarantine, name: str) -> datetime | None:
-    """When a step that failed is tried again; None when it did not fail."""
+def under_way(quarantine: Quarantine, name: str) -> bool:
+    """Whether a step began and was not done yet, by its own note."""
     found = step_of(quarantine.status.steps, name)
-    if found is None or found.finished_at is not None or not found.message or found.started_at is None:
+    return found is not None and found.finished_at is None
+
+
+def just_began(quarantine: Quarantine, name: str, now: datetime) -> bool:
+    """Whether a step began less than `PAUSE` ago: who undoes what we do at once must not keep us busy."""
+    found = step_of(quarantine.status.steps, name)
+    return found is not None and found.started_at is not None and now < found.started_at + PAUSE
+
+
+def retry_at(quarantine: Quarantine, name: str) -> datetime | None:
+    """When a step that failed is tried again; None when it did not fail. Only a failed step has a message."""
+    found = step_of(quarantine.status.steps, name)
+    if found is None or not found.message or found.started_at is None:
         return None
     return found.started_at + RETRY
 
@@ -171,7 +209,7 @@ def waits(quarantine: Quarantine, name: str, now: datetime) -> bool:
 def trouble_of(quarantine: Quarantine, name: str) -> tuple[BlockedReason, str] | None:
     """Why a step failed: the reason that its message begins with (Throttled where there is none), and the text."""
     found = step_of(quarantine.status.steps, name)
-    if found is None or found.finished_at is not None or not found.message:
+    if found is None or not found.message:
         return None
     word, _, text = found.message.partition(": ")
     known = {str(one): one for one in BlockedReason}
