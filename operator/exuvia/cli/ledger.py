@@ -18,7 +18,6 @@ from exuvia import errors
 from exuvia.cli import accepting, cluster, moments, printing, remembering
 from exuvia.record import chain, opening, queries
 from exuvia.record.queries import Bearer, Placement
-from exuvia.report import text
 from exuvia.report.text import Rows
 
 DEFAULT = "/var/lib/exuvia/ledger.db"
@@ -111,8 +110,7 @@ def verify(file: str, head: str, output: str) -> None:
     anchor = _anchor(head) if head else None
     with reading(file) as connection:
         found = chain.verify(queries.links(connection), head=anchor)
-        problem = found.problem or remembering.disagreement(connection, anchor)
-    _show_verified(found, problem, file, output)
+    _show_verified(found, file, output)
 
 
 @ledger.command()
@@ -218,13 +216,13 @@ def _time(moment: datetime | None) -> str:
     return "" if moment is None else remembering.written(moment)
 
 
-def _show_verified(found: chain.Verified, problem: str, file: str, how: str) -> None:
+def _show_verified(found: chain.Verified, file: str, how: str) -> None:
     head = f"{found.entries}:{found.head.hex()}"
-    data = {"entries": found.entries, "head": head, "sound": not problem, "firstBad": found.first_bad}
     if how != "table":
-        text.render(Rows(headings=(), rows=(), data=data | {"problem": problem or None}), how)
-    elif problem:
-        click.echo(f"{file} is not sound: {problem}. Sound until {head}; put the last good copy in its place.")
+        data = {"entries": found.entries, "head": head, "sound": not found.problem, "firstBad": found.first_bad}
+        printing.show([], data | {"problem": found.problem or None}, how)
+    elif found.problem:
+        click.echo(f"{file} is not sound: {found.problem}. Put the last good copy in its place; sound is {head}.")
     else:
         click.echo(f"{file} is sound: {found.entries} entries, head {head}")
-    printing.finish(findings=bool(problem))
+    printing.finish(findings=bool(found.problem))

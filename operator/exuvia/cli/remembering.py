@@ -35,17 +35,6 @@ def entries(connection: Connection, asked: Question) -> list[dict[str, Any]]:
     return [_readable(one) for one in (fit[-asked.limit :] if asked.limit else fit)]
 
 
-def disagreement(connection: Connection, anchor: tuple[int, bytes] | None) -> str:
-    """Whether an entry that was noted elsewhere has another hash here, in words, or ""."""
-    if anchor is None:
-        return ""
-    table = tables.entries
-    found = connection.scalar(select(table.c.hash).where(table.c.seq == anchor[0]))
-    if found is None or bytes(found) == anchor[1]:
-        return ""
-    return f"entry {anchor[0]} has the hash {bytes(found).hex()}, not {anchor[1].hex()}: this is another history"
-
-
 def written(moment: datetime) -> str:
     """RFC 3339 in UTC; fractions of a second only where there are any."""
     return moment.isoformat().replace("+00:00", "Z")

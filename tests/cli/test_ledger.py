@@ -1,0 +1,182 @@
+"""`exuvia ledger`: questions to a ledger file, without a cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from exuvia.cli import accepting
+from exuvia.model import facts
+from exuvia.model.facts import DeathReason, Fact, LedgerState
+from exuvia.record.ledger import Ledger
+from tests.cli.calling import answer, call
+
+T0 = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def birth(uid: str, name: str, at: datetime, address: str = "10.0.0.7") -> Fact:
+    instance = {"uid": uid, "kind": "Node", "name": name, "pool": "blue", "zone": "a", "addresses": [address]}
+    return facts.birth(instance={**instance, "providerID": f"simulated://{uid}"}, at=at)
+
+
+def operation(event: str, at: datetime, result: str = "") -> Fact:
+    return facts.operation(
+        uid="op-1", kind="Rotation", name="vdi-07-uid-a-1", event=event, instance="uid-a", policy="workers",
+        rule="age", pool="blue", result=result, by="exuvia", at=at,
+    )  # fmt: skip
+
+
+HISTORY = (
+    birth("uid-a", "vdi-07", T0),
+    facts.placement(
+        pod={"uid": "pod-1", "namespace": "shop", "name": "cart-1", "serviceAccount": "cart", "images": ["sha256:1"]},
+        instance="uid-a", event="from", at=T0 + timedelta(minutes=5),
+    ),
+    operation("started", T0 + HOUR),
+    facts.intent(
+        operation="op-1", kind="Rotation", step="Cordoned", instance="uid-a", policy="workers", generation=1, epoch=1,
+        at=T0 + HOUR,
+    ),
+    facts.death(uid="uid-a", reason=DeathReason.EXUVIA, at=T0 + 2 * HOUR),
+    operation("ended", T0 + 2 * HOUR, "Succeeded/Replaced"),
+    birth("uid-b", "vdi-07", T0 + 3 * HOUR),
+    birth("uid-c", "vdi-08", T0 + 3 * HOUR, address="10.0.0.8"),
+    birth("uid-d", "vdi-08", T0 + 3 * HOUR, address="10.0.0.9"),
+)  # fmt: skip
+
+
+def write(path: Path, *history: Fact, epoch: int = 3) -> None:
+    """A ledger with these facts in it."""
+
+    async def go() -> None:
+        ledger = Ledger(path, cluster="test", epoch=lambda: epoch)
+        ledger.start()
+        try:
+            while ledger.health().state is not LedgerState.FINE:
+                await asyncio.sleep(0.01)
+            await ledger.append(*history)
+        finally:
+            await asyncio.to_thread(ledger.close)
+
+    asyncio.run(go())
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    write(tmp_path / "ledger.db", *HISTORY)
+    return tmp_path / "ledger.db"
+
+
+def test_who_bore_a_name_then(file: Path) -> None:
+    found = answer("ledger", "who", "--ledger", file, "--name", "vdi-07", "--at", "2026-11-24T12:30:00Z")
+    assert found["answer"] == "one"
+    (instance,) = found["instances"]
+    assert set(instance) >= {"uid", "name", "born", "died", "certainty", "sessions", "placements"}
+    assert (instance["uid"], instance["died"], instance["certainty"]) == ("uid-a", "2026-11-24T14:00:00Z", "certain")
+    assert [(one["namespace"], one["pod"], one["to"]) for one in instance["placements"]] == [
+        ("shop", "cart-1", "2026-11-24T14:00:00Z")
+    ]
+
+
+def test_who_answers_none_and_several_plainly(file: Path) -> None:
+    who = ("ledger", "who", "--ledger", file)
+    assert answer(*who, "--name", "vdi-07", "--at", "2026-11-24T14:30:00Z") == {"answer": "none", "instances": []}
+    several = answer(*who, "--name", "vdi-08", "--at", "2026-11-24T15:30:00Z")
+    assert several["answer"] == "several"
+    assert {one["certainty"] for one in several["instances"]} == {"ambiguous"}
+    assert "which one it was cannot be told" in call(*who, "--name", "vdi-08", "--at", "2026-11-24T15:30:00Z").stdout
+
+
+def test_who_by_address_provider_id_and_pod(file: Path) -> None:
+    who = ("ledger", "who", "--ledger", file)
+    for how, value in (("--ip", "10.0.0.7"), ("--provider-id", "simulated://uid-a"), ("--pod", "shop/cart-1")):
+        found = answer(*who, how, value, "--at", "2026-11-24T13:30:00Z")
+        assert [one["uid"] for one in found["instances"]] == ["uid-a"]
+    assert "Give exactly one" in call(*who, code=2).stderr
+    assert "Write NAMESPACE/NAME" in call(*who, "--pod", "cart-1", code=2).stderr
+
+
+def test_query_tells_a_whole_life(file: Path) -> None:
+    kinds = [one["type"] for one in answer("ledger", "query", "--ledger", file, "--instance", "uid-a")]
+    assert kinds == ["birth", "placement", "operation", "intent", "death", "operation"]
+
+
+def test_query_takes_a_name_that_one_machine_bore_and_names_several(file: Path) -> None:
+    query = ("ledger", "query", "--ledger", file)
+    said = call(*query, "--instance", "vdi-07", code=2).stderr
+    assert "uid-a, uid-b" in said and "Ask for one of these UIDs" in said
+    assert answer(*query, "--instance", "unheard-of") == []
+
+
+def test_query_by_operation_kind_time_and_limit(file: Path) -> None:
+    query = ("ledger", "query", "--ledger", file)
+    assert [one["type"] for one in answer(*query, "--operation", "vdi-07-uid-a-1")] == [
+        "operation", "intent", "operation",
+    ]  # fmt: skip
+    births = answer(*query, "--kind", "birth", "--since", "2026-11-24T15:00:00Z")
+    assert [one["body"]["uid"] for one in births] == ["uid-b", "uid-c", "uid-d"]
+    assert [one["seq"] for one in answer(*query, "--limit", 2)] == [8, 9]
+    assert "There is no kind" in call(*query, "--kind", "rumour", code=2).stderr
+
+
+def test_query_prints_columns_where_nobody_looks(file: Path) -> None:
+    first, second, *_ = call("ledger", "query", "--ledger", file).stdout.splitlines()
+    assert first.split() == ["SEQ", "AT", "KIND", "WHAT"]
+    assert second.startswith("1    2026-11-24T12:00:00Z  birth")
+
+
+def test_reading_changes_nothing(file: Path) -> None:
+    before = file.read_bytes()
+    for words in (("query",), ("who", "--name", "vdi-07"), ("verify",)):
+        call("ledger", *words, "--ledger", file)
+    assert file.read_bytes() == before
+
+
+def test_verify_a_sound_chain_and_an_anchor(file: Path) -> None:
+    found = answer("ledger", "verify", "--ledger", file)
+    assert found["sound"] and found["entries"] == len(HISTORY)
+    assert call("ledger", "verify", "--ledger", file, "--head", found["head"]).exit_code == 0
+    later = f"{len(HISTORY) + 2}:{'00' * 32}"
+    assert "missing at the end" in call("ledger", "verify", "--ledger", file, "--head", later, code=1).stdout
+    other = f"1:{'00' * 32}"
+    assert "entry 1 is not the one" in call("ledger", "verify", "--ledger", file, "--head", other, code=1).stdout
+    assert "no head of a ledger" in call("ledger", "verify", "--ledger", file, "--head", "x", code=2).stderr
+
+
+def test_verify_names_the_first_entry_that_was_changed(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("UPDATE entries SET body = replace(body, 'exuvia', 'person') WHERE seq = 5")
+    connection.close()
+    found = answer("ledger", "verify", "--ledger", file, code=1)
+    assert (found["sound"], found["firstBad"], found["entries"]) == (False, 5, 4)
+
+
+def test_accept_adds_one_entry_with_a_name(file: Path) -> None:
+    receipt = accepting.accept(file, by="alice", reason="restored on purpose", now=T0)
+    last = answer("ledger", "query", "--ledger", file, "--kind", "accepted")[-1]
+    assert (receipt.seq, last["body"]) == (10, {"by": "alice", "reason": "restored on purpose"})
+    assert (last["cluster"], last["epoch"]) == ("test", 3)
+    assert answer("ledger", "verify", "--ledger", file)["sound"]
+
+
+def test_accept_refuses_a_damaged_chain(file: Path) -> None:
+    with sqlite3.connect(file) as connection:
+        connection.execute("DELETE FROM entries WHERE seq = 5")
+    connection.close()
+    with pytest.raises(accepting.errors.LedgerCorrupt, match="last good copy"):
+        accepting.accept(file, by="alice", reason="", now=T0)
+
+
+def test_what_is_no_ledger_is_one_sentence(tmp_path: Path) -> None:
+    assert "There is no ledger" in call("ledger", "query", "--ledger", tmp_path / "none.db", code=2).stderr
+    (tmp_path / "text.db").write_text("this is no database, it is a text of some length" * 50)
+    assert "error: " in call("ledger", "verify", "--ledger", tmp_path / "text.db", code=2).stderr
+
+
+def test_the_ledger_can_be_named_by_the_environment(file: Path) -> None:
+    assert answer("ledger", "verify", env={"EXUVIA_LEDGER": str(file)})["sound"]
