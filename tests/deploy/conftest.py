@@ -64,7 +64,8 @@ def installed(bare: ControlPlane, read_only: ReadOnly) -> ControlPlane:
 
 
 def _apply(plane: ControlPlane, folder: str) -> None:
-    plane.kubectl("apply", "-k", str(calling.ROOT / folder))
+    done = plane.kubectl_run("apply", "-k", str(calling.ROOT / folder))
+    assert done.returncode == 0, done.stderr
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
 
 

@@ -34,10 +34,12 @@ def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
         out["enum"] = [out.pop("const")]
     if out.get("default", ...) is None:
         out.pop("default")
+    if "default" in out:
+        out["default"] = _without_nulls(out["default"])
     if out.get("pattern") == DURATION_PATTERN and "default" in out:
         out["default"] = format_duration(_SPAN.validate_python(out["default"]))
     if "properties" in out:
-        out["properties"] = {key: _convert(value, defs) for key, value in out["properties"].items()}
+        out["properties"] = {key: _field(value, defs) for key, value in out["properties"].items()}
         out.pop("additionalProperties", None)
         _optional_without_default(out)
     elif isinstance(out.get("additionalProperties"), dict):
@@ -53,6 +55,20 @@ def _convert(node: Schema, defs: dict[str, Schema]) -> Schema:
         out["format"] = "int64"
     if "enum" in out and out.get("type") == "string":
         out["maxLength"] = max(len(str(value)) for value in out["enum"])
+    return out
+
+
+def _without_nulls(value: Any) -> Any:
+    """A default names only what is set."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(one) for key, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def _field(node: Schema, defs: dict[str, Schema]) -> Schema:
+    """A field is never nullable: the server takes a null that somebody wrote for an absent field, and so does CEL."""
+    out = _convert(node, defs)
+    out.pop("nullable", None)
     return out
 
 
