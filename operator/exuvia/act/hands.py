@@ -43,8 +43,8 @@ PERMISSIONS: tuple[Permission, ...] = (
 
 class Hands:
     """Executes actions on one cluster and its providers. `Fenced` is never swallowed; every other trouble with the API
-    server or a provider is an `Outcome`. The cluster brings its own fence; `fence` is asked before a provider is, and
-    raises `Fenced`. `on_eviction` is told of the HTTP code of every eviction (0: no answer)."""
+    server or a provider is an `Outcome`; cluster and providers bring their own fence. `on_eviction` is told of the HTTP
+    code of every eviction (0: no answer)."""
 
     def __init__(
         self,
@@ -52,12 +52,10 @@ class Hands:
         providers: Mapping[str, ports.Provider],
         *,
         dry_run: bool = False,
-        fence: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._providers = providers
         self._dry_run = dry_run
-        self._fence = fence
         self.on_eviction: Callable[[int], None] | None = None
 
     async def execute_all(self, actions: Iterable[Action]) -> tuple[Outcome, ...]:
@@ -128,7 +126,6 @@ class Hands:
             return _no_provider(action, action.provider)
         if self._dry_run:
             return Outcome(action=action, kind=OutcomeKind.DONE, message=f"dry run: {action.provider} was not asked")
-        self._fence()
         try:
             machine = await provider.request(pool=action.pool, key=action.key, like=action.like)
         except errors.ProviderError as trouble:
@@ -149,7 +146,6 @@ class Hands:
             return _no_provider(action, action.provider)
         if self._dry_run:
             return Outcome(action=action, kind=OutcomeKind.DONE, message=f"dry run: {action.provider} was not asked")
-        self._fence()
         try:
             await provider.remove(pool=action.pool, instance=action.instance)
         except errors.ProviderError as trouble:

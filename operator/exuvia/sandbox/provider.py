@@ -162,7 +162,7 @@ class Cloud:
             state=self._state(launch),
             provider_id=launch.provider_id,
             node_name=launch.node_name,
-            request_id=f"request-{launch.number}",
+            request_id=launch.key,
         )
 
     def _state(self, launch: Launch) -> ports.MachineState:

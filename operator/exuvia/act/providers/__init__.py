@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from exuvia import ports
 from exuvia.act.providers import node_delete, simulated
-from exuvia.act.providers.base import Closing, ProviderKind, Surroundings
+from exuvia.act.providers.base import Closing, Leading, ProviderKind, Surroundings
 from exuvia.act.providers.resolve import resolve
 from exuvia.model.permissions import Permission
 
@@ -22,14 +23,20 @@ __all__ = [
     "ProviderKind",
     "Surroundings",
     "close_providers",
-    "open_providers",
+    "configured",
     "resolve",
 ]
 
 
-def open_providers(surroundings: Surroundings) -> dict[str, ports.Provider]:
-    """The providers that can be served here, by name. Those that lack a setting are left out; `resolve` says why."""
-    made = ((str(one.name), one.make(surroundings)) for one in PROVIDERS)
+def configured(
+    *, cluster: ports.Cluster, simulated_cloud: str = "", leadership: Leading | None = None
+) -> dict[str, ports.Provider]:
+    """The providers that can be served here, by name. Those that lack a setting are left out; `resolve` says why.
+    With `leadership`, nothing is asked of a provider unless we lead."""
+    given = Surroundings(cluster=cluster, simulated_cloud=simulated_cloud)
+    if leadership is not None:
+        given = replace(given, fence=leadership.check)
+    made = ((str(one.name), one.make(given)) for one in PROVIDERS)
     return {name: provider for name, provider in made if provider is not None}
 
 

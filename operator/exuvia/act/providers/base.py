@@ -13,10 +13,12 @@ from exuvia.model.specs.security_policy import ProviderName
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What providers are made from. `simulated_cloud`: URL of the simulated cloud, "" when there is none."""
+    """What providers are made from. `simulated_cloud`: URL of the simulated cloud, "" when there is none; `fence`
+    raises `errors.Fenced` once we do not lead any more, and is asked before everything that changes something."""
 
     cluster: ports.Cluster
     simulated_cloud: str = ""
+    fence: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,13 @@ class ProviderKind:
     name: ProviderName
     card: Card
     make: Callable[[Surroundings], ports.Provider | None]
+
+
+class Leading(Protocol):
+    """Whoever knows whether we lead."""
+
+    def check(self) -> None:
+        """Raise `errors.Fenced` unless we lead now."""
 
 
 @runtime_checkable

@@ -5,6 +5,8 @@ Never chosen by `Auto`: who deletes the Node of a machine that nobody cleans up 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from exuvia import errors, ports
 from exuvia.act.providers.base import ProviderKind, Surroundings
 from exuvia.model import resources
@@ -29,8 +31,9 @@ class NodeDelete:
     adds_first = False
     brings_replacement = False
 
-    def __init__(self, cluster: ports.Cluster) -> None:
+    def __init__(self, cluster: ports.Cluster, fence: Callable[[], None] = lambda: None) -> None:
         self._cluster = cluster
+        self._fence = fence
 
     def owns(self, instance: Instance) -> bool:
         """Nothing is surely its own: it must be named."""
@@ -52,6 +55,7 @@ class NodeDelete:
         """Delete the Node with its UID as precondition. Gone, or another of that name, is success."""
         if instance.kind is not Kind.NODE:
             raise errors.ProviderError(f"{instance.kind} {instance.name} is not a Node.", definite=True)
+        self._fence()
         try:
             await self._cluster.delete(resources.NODES, instance.name, uid=instance.uid)
         except (errors.NotFound, errors.Conflict):
@@ -64,7 +68,7 @@ class NodeDelete:
 
 def make(surroundings: Surroundings) -> ports.Provider:
     """It needs nothing but the API server."""
-    return NodeDelete(surroundings.cluster)
+    return NodeDelete(surroundings.cluster, surroundings.fence)
 
 
 PROVIDER = ProviderKind(name=ProviderName.NODE_DELETE, card=CARD, make=make)

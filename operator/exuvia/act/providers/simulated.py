@@ -6,7 +6,7 @@ definite; everything else (no answer, 5xx) leaves the outcome unknown, and `find
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -44,8 +44,9 @@ class Simulated:
     adds_first = True
     brings_replacement = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, fence: Callable[[], None] = lambda: None) -> None:
         self._url = url.rstrip("/")
+        self._fence = fence
         self._session: aiohttp.ClientSession | None = None
 
     def owns(self, instance: Instance) -> bool:
@@ -60,9 +61,10 @@ class Simulated:
                 definite=True,
                 remedy="Set the label exuvia.dev/pool on its Node.",
             )
+        self._fence()
         status, body = await self._ask("POST", f"/v1/pools/{_part(pool)}/machines", json={"key": key})
         if status in (200, 201, 202):
-            return _machine(body)
+            return _machine(body, key)
         raise _trouble(f"launch in pool {pool}", status, body)
 
     async def find(self, *, pool: str, key: str) -> ports.Machine:
@@ -71,7 +73,7 @@ class Simulated:
         if status == 404:
             return ports.Machine(state=ports.MachineState.UNKNOWN, message=_said(body))
         if status == 200 or (status == 409 and body.get("state")):
-            return _machine(body)
+            return _machine(body, key)
         raise _trouble(f"request {key} in pool {pool}", status, body)
 
     async def remove(self, *, pool: str, instance: Reference) -> None:
@@ -83,6 +85,7 @@ class Simulated:
                 definite=True,
                 remedy="Name its provider in `spec.rotation.provider`.",
             )
+        self._fence()
         status, body = await self._ask("DELETE", "/v1/machines", params={"providerID": instance.provider_id})
         if status not in (200, 202, 204, 404):
             raise _trouble(f"removal of {instance.name} ({instance.provider_id})", status, body)
@@ -120,14 +123,14 @@ def _decoded(raw: bytes) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _machine(body: Mapping[str, Any]) -> ports.Machine:
-    """As the cloud reports it. A state that is not known says nothing."""
+def _machine(body: Mapping[str, Any], key: str) -> ports.Machine:
+    """As the cloud reports it; its request is known by our key. A state that is not known says nothing."""
     known = {str(one): one for one in ports.MachineState}
     return ports.Machine(
         state=known.get(str(body.get("state")), ports.MachineState.UNKNOWN),
         provider_id=str(body.get("providerID") or ""),
         node_name=str(body.get("nodeName") or ""),
-        request_id=str(body.get("requestID") or ""),
+        request_id=key,
         message=_said(body),
     )
 
@@ -150,7 +153,8 @@ def _part(text: str) -> str:
 
 def make(surroundings: Surroundings) -> ports.Provider | None:
     """None without a URL of the cloud."""
-    return Simulated(surroundings.simulated_cloud) if surroundings.simulated_cloud else None
+    url = surroundings.simulated_cloud
+    return Simulated(url, surroundings.fence) if url else None
 
 
 PROVIDER = ProviderKind(name=ProviderName.SIMULATED, card=CARD, make=make)
