@@ -1,4 +1,4 @@
-"""Rights of the composition root: our own kinds, the Lease, and the writes that actions come down to.
+"""Rights of the composition root: the Lease, our own kinds, their status and our finalizer on them.
 
 A status is written on the subresource alone. What freezes machines works without the rights that replace them, so what
 both need is said for both.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from exuvia.model import marks
 from exuvia.model.permissions import Duty, Permission
 
-_OPERATION = ("create", "patch", "delete")  # patch: our finalizer
+_KEEP = ("patch", "delete")  # our finalizer on and off; what ended long ago is removed
 
 
 def _ours(duty: Duty, resource: str, *verbs: str) -> Permission:
@@ -35,20 +35,15 @@ _JUDGING: tuple[Permission, ...] = (
     _ours(Duty.OBSERVE, "fleetguards", "create"),  # with its defaults, or paused when it was deleted
 )
 _ROTATING: tuple[Permission, ...] = (
-    _ours(Duty.ROTATE, "rotations", *_OPERATION),
+    _ours(Duty.ROTATE, "rotations", *_KEEP),
     _ours(Duty.ROTATE, "rotations/status", "patch"),
-    Permission(duty=Duty.ROTATE, resource="nodes", verbs=("patch", "delete")),  # delete: provider NodeDelete
-    Permission(duty=Duty.ROTATE, resource="pods/eviction", verbs=("create",)),
-    Permission(duty=Duty.ROTATE, resource="pods", verbs=("delete",)),  # only past a deadline in Force mode
 )
 _FREEZING: tuple[Permission, ...] = (
-    _ours(Duty.QUARANTINE, "quarantines", *_OPERATION),
+    _ours(Duty.QUARANTINE, "quarantines", *_KEEP),
     _ours(Duty.QUARANTINE, "quarantines/status", "patch"),
-    # A Quarantine ends an open Rotation of its machine, and a release with the verdict Rotate creates one.
-    _ours(Duty.QUARANTINE, "rotations", *_OPERATION),
+    # A Quarantine ends the open Rotation of its machine, and carries out a release by one.
+    _ours(Duty.QUARANTINE, "rotations", *_KEEP),
     _ours(Duty.QUARANTINE, "rotations/status", "patch"),
-    Permission(duty=Duty.QUARANTINE, resource="nodes", verbs=("patch",)),
-    Permission(duty=Duty.QUARANTINE, resource="pods/eviction", verbs=("create",)),
 )
 
 PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_JUDGING, *_ROTATING, *_FREEZING)

@@ -36,6 +36,7 @@ class Settings:
     request_timeout: timedelta = timedelta(seconds=4)
     full_sweep: timedelta = timedelta(minutes=10)
     read_only: bool = False
+    pinned: str = ""
     cluster_name: str = ""
     log_format: str = "json"
     verbose: bool = False

@@ -66,6 +66,11 @@ class Client:
         await self.close()
 
     @property
+    def configuration(self) -> Configuration:
+        """Addresses and credentials as they are used now."""
+        return self._configuration
+
+    @property
     def host(self) -> str:
         """The server's URL."""
         return str(self._configuration.host)

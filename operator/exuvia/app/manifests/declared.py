@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exuvia.act import freezing, network
+from exuvia.act import hands
 from exuvia.act.evidence import COLLECTORS
 from exuvia.app import permissions as app_permissions
 from exuvia.model.permissions import Permission
@@ -15,8 +15,7 @@ def permissions() -> tuple[Permission, ...]:
     return (
         *observe_permissions.PERMISSIONS,
         *app_permissions.PERMISSIONS,
-        *freezing.PERMISSIONS,
-        *network.PERMISSIONS,
+        *hands.PERMISSIONS,
         *(right for one in COLLECTORS for right in one.card.permissions),
         *report_permissions.PERMISSIONS,
     )

@@ -1,0 +1,209 @@
+"""Advancing one operation: look at the world, ask for the next step, win it, do it, note the outcome, look again.
+
+One runner an operation, so its steps never overlap. A runner that is woken while it runs looks once more. Nothing here
+decides: `decide.rotation` and `decide.quarantine` do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from exuvia import errors
+from exuvia.app import operations, telling
+from exuvia.app.collecting import Collecting
+from exuvia.app.fleet import Fleet
+from exuvia.app.gathering import Gatherer
+from exuvia.app.operations import Operation
+from exuvia.app.services import Services
+from exuvia.app.stepping import Line, lines
+from exuvia.app.winning import Winner
+from exuvia.model import facts, marks
+from exuvia.model.actions import Outcome, OutcomeKind
+from exuvia.model.facts import Receipt
+from exuvia.model.steps import Look, Step
+
+log = logging.getLogger(__name__)
+
+ROUNDS = 40
+LOOKS = 6
+SOON = timedelta(seconds=1)
+SOON_SECONDS = 0.1
+TROUBLE = timedelta(seconds=5)
+LONGEST = timedelta(minutes=5)
+
+
+class Advancer:
+    """Runs the open operations of one term."""
+
+    def __init__(self, services: Services, fleet: Fleet) -> None:
+        self._services = services
+        self.gatherer = Gatherer(services, fleet)
+        self.winner = Winner(services)
+        self.lines = lines(self.gatherer)
+        self._collecting = Collecting(services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake)
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._soon: dict[str, asyncio.TimerHandle] = {}
+
+    def wake(self, kind: str, uid: str) -> None:
+        """Something changed that this operation may act on: look again, now."""
+        self._cancel_timer(uid)
+        if uid in self._running:
+            self._again.add(uid)
+            return
+        task = asyncio.create_task(self._run(kind, uid), name=f"advance {kind} {uid}")
+        self._running[uid] = task
+        task.add_done_callback(lambda _: self._running.pop(uid, None))
+
+    def wake_soon(self, kind: str, uid: str) -> None:
+        """The same a moment later, so that many changes at once make one look."""
+        if uid not in self._soon:
+            loop = asyncio.get_running_loop()
+            self._soon[uid] = loop.call_later(SOON_SECONDS, self._wake_now, kind, uid)
+
+    def _wake_now(self, kind: str, uid: str) -> None:
+        self._soon.pop(uid, None)
+        self.wake(kind, uid)
+
+    async def stop(self) -> None:
+        """Let runners end; what they were about to do is found again by the next leader."""
+        for timer in (*self._timers.values(), *self._soon.values()):
+            timer.cancel()
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._collecting.stop()
+
+    async def _run(self, kind: str, uid: str) -> None:
+        while True:
+            self._again.discard(uid)
+            after = await self._guarded(kind, uid)
+            if uid not in self._again:
+                break
+        if after is not None:
+            self._schedule(kind, uid, min(after, LONGEST))
+
+    async def _guarded(self, kind: str, uid: str) -> timedelta | None:
+        """Trouble with one operation never reaches another: it is said, and tried again."""
+        try:
+            return await self._advance(self.lines[kind], uid)
+        except errors.Fenced:
+            return None
+        except errors.LedgerError:
+            return TROUBLE
+        except errors.ClusterError as trouble:
+            log.warning("%s %s: %s", kind, uid, trouble)
+            return TROUBLE
+        except Exception:
+            log.exception("%s %s cannot be advanced", kind, uid)
+            return TROUBLE
+
+    async def _advance(self, line: Line, uid: str) -> timedelta | None:
+        """Step after step, until nothing is left to do now. Returns when to look again; None: only on a change."""
+        for _ in range(ROUNDS):
+            operation = self._current(line, uid)
+            if operation is None:
+                return None
+            if not operation.open:
+                return await self._ended(line, operation)
+            if marks.FINALIZER not in operation.metadata.finalizers and not operation.deleting:
+                await self.winner.with_finalizer(line, operation, marks.FINALIZER)
+                continue
+            view, step = await self._ask(line, operation)
+            if not _says_anything(step):
+                return step.recheck_after or LONGEST
+            if not await self._carry_out(line, operation, view, step):
+                return SOON
+        return SOON
+
+    def _current(self, line: Line, uid: str) -> Operation | None:
+        return operations.find(self._services.view, line.model.KIND, uid)
+
+    async def _ask(self, line: Line, operation: Operation) -> tuple[Any, Step]:
+        """The next step; what it wants to look at first is read, and it is asked again."""
+        looks: frozenset[Look] = frozenset()
+        for _ in range(LOOKS):
+            view = await line.gather(operation, looks)
+            step = line.step(view, self._services.clock.now())
+            if not step.look - looks:
+                return view, step
+            looks |= step.look
+        raise errors.InvalidObject(f"{operation.KIND} {operation.name}: no step could be decided")
+
+    async def _carry_out(self, line: Line, operation: Operation, view: Any, step: Step) -> bool:
+        """Win the step, act, note. False: it was lost; look again a little later."""
+        receipt = await self.winner.intent(operation, step.name) if step.disruptive else None
+        won = await self.winner.swap(line, operation, step.status, receipt)
+        if won is None:
+            self._outcome(operation, receipt, "lost", ())
+            return False
+        telling.notes(self._services, won, step.notes)
+        telling.progress(self._services, operation, won)
+        if step.snapshot:
+            await self._collecting.snapshot(view)
+        outcomes = await self._services.hands.execute_all(step.actions) if step.actions else ()
+        self._outcome(won, receipt, "done", outcomes)
+        if step.collect:
+            self._collecting.begin(won.uid)
+        if step.finished:
+            await self._finish(line, won)
+        return await self._note(line, won, step, outcomes)
+
+    async def _note(self, line: Line, won: Operation, step: Step, outcomes: tuple[Outcome, ...]) -> bool:
+        if not outcomes:
+            return True
+        telling.outcomes(self._services, outcomes)
+        view = await line.gather(won, frozenset())
+        noted = line.note(view, step, outcomes, self._services.clock.now())
+        after = await self.winner.swap(line, won, noted.status) if noted.status else won
+        telling.notes(self._services, won, noted.notes)
+        if after is not None and after is not won:
+            telling.progress(self._services, won, after)
+        return after is not None
+
+    async def _finish(self, line: Line, ended: Operation) -> None:
+        telling.ended(self._services, ended)
+        self.gatherer.forget(ended.uid)
+        self._services.custodian.forget(ended.uid)
+        current = self._current(line, ended.uid) or ended
+        await self.winner.without_finalizer(line, current, marks.FINALIZER)
+
+    async def _ended(self, line: Line, operation: Operation) -> timedelta | None:
+        """A crash between the last step and taking the finalizer off."""
+        if marks.FINALIZER in operation.metadata.finalizers:
+            await self.winner.without_finalizer(line, operation, marks.FINALIZER)
+            return SOON
+        return None
+
+    def _outcome(self, operation: Operation, receipt: Receipt | None, result: str, outcomes: Sequence[Outcome]) -> None:
+        if receipt is None:
+            return
+        bad = [one for one in outcomes if one.kind not in (OutcomeKind.DONE, OutcomeKind.ALREADY)]
+        said = "; ".join(one.message or one.reason for one in bad[:3])
+        fact = facts.outcome(
+            operation=operation.uid,
+            intent=receipt.seq,
+            result="refused" if bad else result,
+            message=said,
+            at=self._services.clock.now(),
+        )
+        self._services.scribe.note(fact)
+
+    def _schedule(self, kind: str, uid: str, after: timedelta) -> None:
+        loop = asyncio.get_running_loop()
+        self._timers[uid] = loop.call_later(max(0.05, after.total_seconds()), self.wake, kind, uid)
+
+    def _cancel_timer(self, uid: str) -> None:
+        timer = self._timers.pop(uid, None)
+        if timer is not None:
+            timer.cancel()
+
+
+def _says_anything(step: Step) -> bool:
+    return bool(step.status or step.actions or step.collect or step.finished)

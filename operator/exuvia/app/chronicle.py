@@ -1,0 +1,141 @@
+"""The chronicle: what the ledger is told of births, deaths, identities and placements, found by comparing view and
+ledger. Level-based: what was missed while nobody looked is found by the next comparison, and marked as uncertain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+from exuvia.model import facts
+from exuvia.model.facts import DeathReason, Fact
+from exuvia.model.instances import Instance
+from exuvia.model.pods import Pod
+
+SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
+SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
+READY_ONCE = "readyOnce"
+
+
+class Chronicle:
+    """Knows what the ledger holds of living machines and running pods; tells the difference as facts."""
+
+    def __init__(self, note: Callable[..., None], now: Callable[[], datetime]) -> None:
+        self._note = note
+        self._now = now
+        self._alive: dict[str, Instance | None] = {}
+        self._placed: set[str] = set()
+        self.ready_once: set[str] = set()
+        self.loaded = False
+
+    def load(self, alive: Iterable[str], placed: Iterable[str], ready_once: Iterable[str]) -> None:
+        """What the ledger says at the start of a term."""
+        self._alive = {uid: self._alive.get(uid) for uid in alive} | {
+            uid: one for uid, one in self._alive.items() if one is not None
+        }
+        self._placed |= set(placed)
+        self.ready_once |= set(ready_once)
+        self.loaded = True
+
+    def settle(self, living: set[str], running: set[str], last_recorded: datetime | None) -> None:
+        """Deaths and ends that happened while nobody looked: somewhere between the last entry and now."""
+        now = self._now()
+        for uid in [one for one in self._alive if one not in living]:
+            del self._alive[uid]
+            self._note(facts.death(uid=uid, reason=DeathReason.UNKNOWN, at=now, not_before=last_recorded))
+        for uid in self._placed - running:
+            self._note(_ended(uid, now))
+        self._placed &= running
+
+    def seen(self, instance: Instance) -> bool:
+        """A machine as it is now: a birth (True), a changed identity, Ready for the first time, or nothing new."""
+        if not self.loaded:
+            return False
+        born = instance.uid not in self._alive
+        former = self._alive.get(instance.uid)
+        if born:
+            self._note(facts.birth(instance=_body(instance), at=instance.born))
+        elif former is not None:
+            self._note(*_identities(former, instance, self._now()))
+        self._alive[instance.uid] = instance
+        if instance.ready and instance.uid not in self.ready_once:
+            self.ready_once.add(instance.uid)
+            fact = facts.identity(uid=instance.uid, attribute=READY_ONCE, value="true", former="", at=self._now())
+            self._note(fact)
+        return born
+
+    def gone(self, last: Instance, reason: DeathReason, by: str) -> bool:
+        """A machine is gone now. False: nobody knew that it lived, or it was told already."""
+        if not self.loaded or last.uid not in self._alive:
+            return False
+        del self._alive[last.uid]
+        self.ready_once.discard(last.uid)
+        self._note(facts.death(uid=last.uid, reason=reason, at=self._now(), by=by))
+        return True
+
+    def placed(self, pod: Pod, instance: str) -> None:
+        """A pod is bound to a machine."""
+        if self.loaded and pod.uid not in self._placed and not pod.finished:
+            self._placed.add(pod.uid)
+            at = pod.started or pod.created
+            self._note(facts.placement(pod=_pod_body(pod), instance=instance, event="from", at=at))
+
+    def unplaced(self, pod_uid: str) -> None:
+        """A pod is gone, or has finished."""
+        if self.loaded and pod_uid in self._placed:
+            self._placed.discard(pod_uid)
+            self._note(_ended(pod_uid, self._now()))
+
+
+def reason_of(last: Instance) -> DeathReason:
+    """By the marks that others leave on a machine that they remove; honestly unknown without one."""
+    if any(one.key in SCALE_DOWN_TAINTS for one in last.taints):
+        return DeathReason.SCALE_DOWN
+    if any(one.key in SPOT_TAINTS for one in last.taints):
+        return DeathReason.SPOT
+    return DeathReason.UNKNOWN
+
+
+def _ended(pod_uid: str, at: datetime) -> Fact:
+    return facts.placement(pod={"uid": pod_uid}, instance="", event="to", at=at)
+
+
+def _body(one: Instance) -> dict[str, Any]:
+    return {
+        "uid": one.uid,
+        "kind": str(one.kind),
+        "name": one.name,
+        "pool": one.pool,
+        "zone": one.zone,
+        "providerID": one.provider_id,
+        "machineID": one.machine_id,
+        "bootID": one.boot_id,
+        "addresses": list(one.addresses),
+    }
+
+
+def _identities(former: Instance, now: Instance, at: datetime) -> Iterable[Fact]:
+    pairs = (
+        ("providerID", former.provider_id, now.provider_id),
+        ("machineID", former.machine_id, now.machine_id),
+        ("bootID", former.boot_id, now.boot_id),
+    )
+    for attribute, old, new in pairs:
+        if old != new:
+            yield facts.identity(uid=now.uid, attribute=attribute, value=new, former=old, at=at)
+    for old in set(former.addresses) - set(now.addresses):
+        yield facts.identity(uid=now.uid, attribute="address", value="", former=old, at=at)
+    for new in set(now.addresses) - set(former.addresses):
+        yield facts.identity(uid=now.uid, attribute="address", value=new, former="", at=at)
+
+
+def _pod_body(pod: Pod) -> dict[str, Any]:
+    owner = f"{pod.owner.kind}/{pod.owner.name}" if pod.owner else ""
+    return {
+        "uid": pod.uid,
+        "namespace": pod.namespace,
+        "name": pod.name,
+        "serviceAccount": pod.service_account,
+        "owner": owner,
+        "images": list(pod.image_digests),
+    }

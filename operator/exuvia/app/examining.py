@@ -1,0 +1,137 @@
+"""Examining machines: births and deaths are told, rules are asked, and what they say anew is recorded and evented."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from exuvia.app import telling
+from exuvia.app.chronicle import reason_of
+from exuvia.app.expressions import Answers, Subject
+from exuvia.app.fleet import Fleet
+from exuvia.app.judging import Change
+from exuvia.app.services import Services
+from exuvia.evaluate import judge
+from exuvia.evaluate.policies import CompiledPolicy
+from exuvia.model import facts
+from exuvia.model.facts import DeathReason
+from exuvia.model.findings import Assessment, Finding, Result, Verdict
+from exuvia.model.instances import Instance
+from exuvia.model.reasons import EventReason
+from exuvia.model.specs.rotation import RotationPhase
+from exuvia.model.specs.security_policy import Severity
+from exuvia.report.events import Event
+
+
+class Examiner:
+    """One machine or a chunk of them at a time."""
+
+    def __init__(self, services: Services, fleet: Fleet) -> None:
+        self._services = services
+        self._fleet = fleet
+
+    def seen(self, instance: Instance) -> None:
+        """A machine as it is now."""
+        if self._services.chronicle.seen(instance):
+            self._services.tallies.add("exuvia_instance_births_total", str(instance.kind), instance.pool)
+
+    def died(self, last: Instance) -> None:
+        """A machine is gone: by our own hand, or by whose marks say so, or nobody knows."""
+        services = self._services
+        reason, by = self._cause(last)
+        services.judgements.drop(last.uid)
+        services.reactions.pop(last.uid, None)
+        if services.chronicle.gone(last, reason, by):
+            services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
+            lived = (services.clock.now() - last.born).total_seconds()
+            services.durations.observe("exuvia_instance_lifetime_seconds", lived)
+
+    async def examine(self, uids: Sequence[str]) -> None:
+        """Ask every rule about these machines and tell what changed."""
+        services, now = self._services, self._services.clock.now()
+        compiled = tuple(services.policies.compiled.values())
+        machines = [one for one in map(self._fleet.instance, uids) if one is not None]
+        answers = await self._expressions(compiled, machines)
+        for machine in machines:
+            judgement = judge.judge_all(compiled, machine, answers.get(machine.uid, {}), now)
+            for change in services.judgements.put(judgement):
+                self._changed(machine, change)
+
+    async def _expressions(self, compiled: Iterable[CompiledPolicy], machines: Iterable[Instance]) -> Answers:
+        wanted = [one for one in compiled if one.expressions]
+        if not wanted:
+            return {}
+        subjects = [
+            Subject(uid=one.uid, object=body, instance=_seen_by_expressions(one))
+            for one in machines
+            if (body := self._services.view.object_of(one.uid)) is not None
+        ]
+        return await self._services.evaluator.evaluate(wanted, subjects, self._services.clock.now())
+
+    def _cause(self, last: Instance) -> tuple[DeathReason, str]:
+        for one in self._services.view.all_rotations():
+            ours = one.status.phase in (RotationPhase.TERMINATING, RotationPhase.SUCCEEDED)
+            if one.spec.instance.uid == last.uid and ours:
+                return DeathReason.EXUVIA, one.uid
+        return reason_of(last), ""
+
+    def _changed(self, machine: Instance, change: Change) -> None:
+        policy = self._services.policies.facts.get(change.policy)
+        policy_uid = policy.uid if policy else ""
+        self._services.scribe.note(_fact(machine.uid, change, policy_uid, self._services.clock.now()))
+        said = _said(machine, change)
+        if said is None or policy is None:
+            return
+        reason, text = said
+        self._services.events.say(
+            Event(
+                regarding=telling.node(machine.name, machine.uid),
+                related=telling.ours("SecurityPolicy", change.policy, policy_uid),
+                reason=reason,
+                note=text,
+                warning=reason is EventReason.VIOLATION_FOUND,
+            )
+        )
+
+
+def _seen_by_expressions(one: Instance) -> dict[str, Any]:
+    return {
+        "kind": str(one.kind),
+        "name": one.name,
+        "uid": one.uid,
+        "providerID": one.provider_id,
+        "pool": one.pool,
+        "zone": one.zone,
+        "born": one.born.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _fact(uid: str, change: Change, policy_uid: str, at: Any) -> facts.Fact:
+    assessment = change.now
+    return facts.verdict(
+        uid=uid,
+        policy=change.policy,
+        policy_uid=policy_uid,
+        result=str(assessment.verdict) if assessment else "",
+        severity=str(_worst(assessment)) if assessment else "",
+        rules=",".join(one.rule for one in _bad(assessment))[:512] if assessment else "",
+        at=at,
+    )
+
+
+def _bad(assessment: Assessment) -> list[Finding]:
+    return [one for one in assessment.findings if one.result in (Result.FAIL, Result.ERROR)]
+
+
+def _worst(assessment: Assessment) -> Severity:
+    return max((one.severity for one in assessment.failing), key=lambda one: one.rank, default=Severity.LOW)
+
+
+def _said(machine: Instance, change: Change) -> tuple[EventReason, str] | None:
+    if change.now is not None and change.now.verdict is Verdict.VIOLATING:
+        rules = "; ".join(f"{one.rule}: {one.message}" for one in change.now.failing)
+        return EventReason.VIOLATION_FOUND, f"{machine.name} violates policy {change.policy}: {rules}"[:1000]
+    healed = change.now is not None and change.now.verdict is Verdict.COMPLIANT
+    if change.former is Verdict.VIOLATING and healed:
+        return EventReason.COMPLIANCE_RESTORED, f"{machine.name} complies with policy {change.policy} again"
+    return None

@@ -1,0 +1,190 @@
+"""Questions about the fleet that several loops ask: who is in a pool, what an operation would get, how things stand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from exuvia.act.providers.resolve import resolve
+from exuvia.app import operations
+from exuvia.app.services import Services
+from exuvia.evaluate import overlap
+from exuvia.evaluate.policies import selects
+from exuvia.model.findings import Wish
+from exuvia.model.instances import Instance
+from exuvia.model.planning import Moment, Start, Subject
+from exuvia.model.rotation_views import ProviderFacts
+from exuvia.model.specs.fleet_guard import NAME, FleetGuard
+from exuvia.model.specs.rotation import FrozenSettings, Selecting
+from exuvia.model.specs.security_policy import ProviderName, SecurityPolicySpec
+from exuvia.observe.ours import Unparsable
+
+SETTLED_AGE = timedelta(minutes=10)
+STARTS_KEPT = timedelta(hours=2)
+LEASES_FRESH = 20.0
+
+
+class Fleet:
+    """Indexes over the view, and what is remembered of starts and leases during one term."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._pools: dict[str, set[str]] = {}
+        self._machines: dict[str, str] = {}
+        self._starts: list[Start] = []
+        self._leases: tuple[float, tuple[int, int]] | None = None
+        services.view.nodes.store.changed = self._index
+        for one in services.view.nodes.store:
+            self._index(None, one)
+
+    def instance(self, uid: str) -> Instance | None:
+        """The machine of that UID as last seen."""
+        return self._services.view.nodes.store.get(uid)
+
+    def in_pool(self, pool: str) -> list[Instance]:
+        """Living machines of a pool, by name."""
+        found = (self.instance(uid) for uid in self._pools.get(pool, ()))
+        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+
+    def by_provider_id(self, provider_id: str) -> Instance | None:
+        """The living machine with that providerID."""
+        uid = self._machines.get(provider_id) if provider_id else None
+        return self.instance(uid) if uid else None
+
+    def ready_once(self, instance: Instance, now: datetime) -> bool:
+        """The ledger says so, or it is Ready now, or older than 10 minutes (api.md, Amounts)."""
+        known = instance.uid in self._services.chronicle.ready_once
+        return known or instance.ready or now - instance.born > SETTLED_AGE
+
+    def subject(self, uid: str, now: datetime) -> Subject | None:
+        """A machine as planning sees it; None when nothing of it is left."""
+        instance = self.instance(uid)
+        if instance is None:
+            return Subject(uid=uid, instance=None, ready_once=True) if self._operated(uid) else None
+        return Subject(
+            uid=uid,
+            instance=instance,
+            ready_once=self.ready_once(instance, now),
+            selecting=self._selecting(instance),
+            wish=self.wish(uid, enforced=True),
+        )
+
+    def wish(self, uid: str, *, enforced: bool) -> Wish | None:
+        """What the policies together want of a machine; with `enforced` False: what those in Audit would."""
+        judgement = self._services.judgements.by_uid.get(uid)
+        if judgement is None:
+            return None
+        return overlap.wish(judgement, self._services.policies.compiled, enforced=enforced)
+
+    def settings_for(self, uid: str) -> FrozenSettings:
+        """What an operation on this machine would get if it started now (operations.md, status.settings)."""
+        instance = self.instance(uid)
+        if instance is None:
+            return FrozenSettings()
+        names = self._selecting(instance)
+        rotation, drain, quarantine = overlap.settings(self._winner(uid), self._valid(names))
+        facts = self._services.policies.facts
+        keys = {budget.topology_key for name in names for budget in facts[name].spec.disruption.budgets}
+        return FrozenSettings(
+            rotation=rotation,
+            drain=drain,
+            quarantine=quarantine,
+            provider=self._resolve(rotation.provider, instance).name,
+            pool=instance.pool,
+            zone=instance.zone,
+            role="control-plane" if instance.control_plane else "worker",
+            machine_id=instance.machine_id,
+            labels={key: instance.labels[key] for key in sorted(k for k in keys if k) if key in instance.labels},
+            policies=tuple(Selecting(name=name, uid=facts[name].uid) for name in names),
+        )
+
+    def provider_for(self, uid: str) -> ProviderFacts:
+        """Who would replace this machine, by the settings of the policy that would win."""
+        instance = self.instance(uid)
+        if instance is None:
+            return ProviderFacts(problem="the machine is not there")
+        winner = self._winner(uid)
+        return self._resolve(winner.rotation.provider if winner else ProviderName.AUTO, instance)
+
+    def provider_named(self, name: str) -> ProviderFacts:
+        """What a provider can do, by its resolved name as frozen in an operation."""
+        found = self._services.providers.get(name)
+        if found is None:
+            problem = f"no provider {name or '(none)'} is configured; see spec.rotation.provider"
+            return ProviderFacts(name=name, problem=problem)
+        return ProviderFacts(
+            name=name, adds_first=found.adds_first, brings_replacement=found.brings_replacement, problem=""
+        )
+
+    def guard(self) -> tuple[FleetGuard | None, str]:
+        """The FleetGuard `default`, or None and why it cannot be read."""
+        found = self._services.view.guards.store.named(NAME)
+        if isinstance(found, Unparsable):
+            return None, f"FleetGuard {NAME} cannot be read: {found.problem}"
+        return found, "" if found else f"there is no FleetGuard {NAME}"
+
+    def moment(self) -> Moment:
+        """How everything stands now, for one pass of planning."""
+        services = self._services
+        guard, problem = self.guard()
+        return Moment(
+            guard=guard,
+            guard_problem=problem,
+            view=services.view.view(),
+            clock_skew=services.client.clock_skew,
+            leases=self._fresh_leases(),
+            ledger=services.ledger.health(),
+            starts=tuple(self._starts),
+            rotations=tuple(services.view.all_rotations()),
+            quarantines=tuple(services.view.all_quarantines()),
+            own=services.own,
+            standby=False,
+            pods_on=services.view.pods_on,
+            settings_for=self.settings_for,
+            provider_for=self.provider_for,
+        )
+
+    def remember_starts(self, starts: Iterable[Start]) -> None:
+        """What the ledger says of starts, and every start of ours."""
+        known = {one.operation for one in self._starts}
+        self._starts += [one for one in starts if one.operation not in known]
+        horizon = self._services.clock.now() - STARTS_KEPT
+        self._starts = [one for one in self._starts if one.at >= horizon]
+
+    def note_leases(self, counted: tuple[int, int]) -> None:
+        """(expired, all), listed just now."""
+        self._leases = (self._services.clock.monotonic(), counted)
+
+    def _fresh_leases(self) -> tuple[int, int] | None:
+        if self._leases is None or self._services.clock.monotonic() - self._leases[0] > LEASES_FRESH:
+            return None
+        return self._leases[1]
+
+    def _winner(self, uid: str) -> SecurityPolicySpec | None:
+        wish = self.wish(uid, enforced=True) or self.wish(uid, enforced=False)
+        facts = self._services.policies.facts.get(wish.policy) if wish else None
+        return facts.spec if facts else None
+
+    def _selecting(self, instance: Instance) -> tuple[str, ...]:
+        facts = self._services.policies.facts
+        return tuple(name for name in sorted(facts) if selects(facts[name].spec, instance))
+
+    def _valid(self, names: Iterable[str]) -> list[SecurityPolicySpec]:
+        compiled = self._services.policies.compiled
+        return [compiled[name].spec for name in names if name in compiled]
+
+    def _resolve(self, wanted: ProviderName, instance: Instance) -> ProviderFacts:
+        return resolve(self._services.providers, wanted, instance)
+
+    def _operated(self, uid: str) -> bool:
+        return any(one.spec.instance.uid == uid for one in operations.under_way(self._services.view))
+
+    def _index(self, former: Instance | None, now: Instance | None) -> None:
+        if former is not None and (now is None or former.pool != now.pool):
+            self._pools.get(former.pool, set()).discard(former.uid)
+        if former is not None and former.provider_id and self._machines.get(former.provider_id) == former.uid:
+            del self._machines[former.provider_id]
+        if now is not None:
+            self._pools.setdefault(now.pool, set()).add(now.uid)
+            if now.provider_id:
+                self._machines[now.provider_id] = now.uid

@@ -1,0 +1,271 @@
+"""Gathering what one step is decided from: the view as it is, and what must be read from its source right now.
+
+A read that fails is named in `failed`; it never passes for an empty answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from exuvia import errors, ports
+from exuvia.act import network
+from exuvia.app.fleet import Fleet
+from exuvia.app.operations import Operation
+from exuvia.app.services import Services
+from exuvia.model import resources
+from exuvia.model.instances import Instance
+from exuvia.model.quarantine_views import CapacityFacts, QuarantineView
+from exuvia.model.rotation_views import ProviderFacts, RotationView
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotation
+from exuvia.model.steps import Look
+from exuvia.observe import fresh
+from exuvia.observe.ours import from_body
+
+
+class Gatherer:
+    """Builds the views of Rotations and Quarantines."""
+
+    def __init__(self, services: Services, fleet: Fleet) -> None:
+        self._services = services
+        self._fleet = fleet
+        self._machines: dict[str, ports.Machine] = {}
+        self.collecting: set[str] = set()
+
+    def forget(self, uid: str) -> None:
+        """The operation ended."""
+        self._machines.pop(uid, None)
+
+    async def rotation(self, rotation: Rotation, looks: frozenset[Look]) -> RotationView:
+        """The picture of one Rotation, with these things read anew."""
+        view = self._rotation(rotation)
+        for look in sorted(looks):
+            view = await self._read(view, look, self._rotation_reader(view, look))
+        return view
+
+    async def quarantine(self, quarantine: Quarantine, looks: frozenset[Look]) -> QuarantineView:
+        """The picture of one Quarantine, with these things read anew."""
+        view = self._quarantine(quarantine)
+        for look in sorted(looks):
+            view = await self._read(view, look, self._quarantine_reader(view, look))
+        return view
+
+    async def _read(self, view: Any, look: Look, reader: Callable[[], Awaitable[dict[str, Any]]]) -> Any:
+        try:
+            found = await reader()
+        except errors.ExuviaError as trouble:
+            return replace(view, failed={**view.failed, look: trouble.message})
+        return replace(view, fresh=view.fresh | {look}, **found)
+
+    def _rotation(self, rotation: Rotation) -> RotationView:
+        services, uid = self._services, rotation.spec.instance.uid
+        now = services.clock.now()
+        moment = self._fleet.moment()
+        holds = services.planner.holds_for(uid, moment, now)
+        settings = rotation.status.settings or self._fleet.settings_for(uid)
+        provider = self._provider(rotation.status.settings, uid)
+        candidates = tuple(one for one in self._fleet.in_pool(settings.pool) if one.uid != uid)
+        return RotationView(
+            rotation=rotation,
+            instance=self._fleet.instance(uid),
+            instance_known=services.view.nodes.synced,
+            pods=services.view.pods_on(rotation.spec.instance.name),
+            budgets=services.view.all_budgets(),
+            provider=provider,
+            capacity=self._capacity(rotation, rotation.status.replacement, provider),
+            candidates=candidates,
+            failing={one.uid: said for one in candidates if (said := services.judgements.failing(one.uid))},
+            rotations=tuple(one for one in moment.rotations if one.uid != rotation.uid),
+            quarantines=moment.quarantines,
+            settings=settings,
+            wanted=self._wanted(rotation),
+            policy_deleted=rotation.spec.policy is not None and not services.policies.exists(rotation.spec.policy.uid),
+            hold=holds.hold,
+            eviction_hold=holds.eviction_hold,
+            removal_hold=holds.removal_hold,
+            own=services.own,
+            standby=moment.standby,
+            ledger_down=services.ledger_down(),
+        )
+
+    def _quarantine(self, quarantine: Quarantine) -> QuarantineView:
+        services, uid = self._services, quarantine.spec.instance.uid
+        moment = self._fleet.moment()
+        holds = services.planner.holds_for(uid, moment, services.clock.now())
+        status = quarantine.status
+        instance = self._fleet.instance(uid)
+        return QuarantineView(
+            quarantine=quarantine,
+            instance=instance,
+            instance_known=services.view.nodes.synced,
+            pods=services.view.pods_on(quarantine.spec.instance.name),
+            budgets=services.view.all_budgets(),
+            collecting=quarantine.uid in self.collecting,
+            capacity=self._capacity(
+                quarantine,
+                status.capacity.replacement if status.capacity else None,
+                self._provider(status.settings, uid),
+            ),
+            rotations=tuple(one for one in moment.rotations if one.spec.instance.uid == uid),
+            quarantines=tuple(one for one in moment.quarantines if one.uid != quarantine.uid),
+            instances=self._namesakes(quarantine, instance),
+            settings=status.settings or self._fleet.settings_for(uid),
+            hold=holds.hold,
+            eviction_hold=holds.eviction_hold,
+            own=services.own,
+            policy_enforces=self._enforces(quarantine),
+            controllers=(),
+            ledger_down=services.ledger_down(),
+        )
+
+    def _provider(self, frozen: FrozenSettings | None, uid: str) -> ProviderFacts:
+        if frozen is None:
+            return self._fleet.provider_for(uid)
+        return self._fleet.provider_named(frozen.provider)
+
+    def _capacity(
+        self, operation: Operation, replacement: ReplacementStatus | None, provider: ProviderFacts
+    ) -> CapacityFacts:
+        machine = self._machines.get(operation.uid)
+        node = self._node_of(replacement, machine)
+        unsupported = provider.problem
+        if not unsupported and not provider.brings_replacement:
+            unsupported = f"provider {provider.name} cannot be asked for a machine; the pool's owner refills it"
+        return CapacityFacts(
+            unsupported=unsupported,
+            machine_state=str(machine.state) if machine else "",
+            message=machine.message if machine else "",
+            provider_id=(machine.provider_id if machine else "") or (replacement.provider_id if replacement else ""),
+            request_id=(machine.request_id if machine else "") or (replacement.request_id if replacement else ""),
+            node=node,
+            failing=self._services.judgements.failing(node.uid) if node else "",
+        )
+
+    def _node_of(self, replacement: ReplacementStatus | None, machine: ports.Machine | None) -> Instance | None:
+        if replacement is not None and replacement.uid:
+            return self._fleet.instance(replacement.uid)
+        provider_id = (machine.provider_id if machine else "") or (replacement.provider_id if replacement else "")
+        return self._fleet.by_provider_id(provider_id)
+
+    def _wanted(self, rotation: Rotation) -> bool:
+        """Whether an enforcing policy wants something done to it; a manual Rotation and a release always are."""
+        if rotation.spec.policy is None or rotation.spec.released_from:
+            return True
+        return self._fleet.wish(rotation.spec.instance.uid, enforced=True) is not None
+
+    def _enforces(self, quarantine: Quarantine) -> bool:
+        policy = quarantine.spec.policy
+        if policy is None:
+            return False
+        facts = self._services.policies.facts.get(policy.name)
+        if facts is None or facts.uid != policy.uid or not facts.enforces:
+            return False
+        instance = self._fleet.instance(quarantine.spec.instance.uid)
+        subject = self._fleet.subject(quarantine.spec.instance.uid, self._services.clock.now()) if instance else None
+        return subject is not None and policy.name in subject.selecting
+
+    def _namesakes(self, quarantine: Quarantine, instance: Instance | None) -> tuple[Instance, ...]:
+        """Other living machines with the same name, providerID or machineID."""
+        spec, frozen = quarantine.spec.instance, quarantine.status.settings
+        machine_id = (frozen.machine_id if frozen else "") or (instance.machine_id if instance else "")
+        provider_id = spec.provider_id or (instance.provider_id if instance else "")
+        return tuple(
+            one
+            for one in self._services.view.nodes.store
+            if one.uid != spec.uid
+            and (
+                one.name == spec.name
+                or (provider_id and one.provider_id == provider_id)
+                or (machine_id and one.machine_id == machine_id)
+            )
+        )
+
+    def _rotation_reader(self, view: RotationView, look: Look) -> Callable[[], Awaitable[dict[str, Any]]]:
+        rotation = view.rotation
+        match look:
+            case Look.PODS:
+                return lambda: self._pods(rotation, with_daemon_sets=True)
+            case Look.VOLUMES:
+                return lambda: self._volumes(rotation)
+            case Look.MACHINE:
+                return lambda: self._machine(rotation, view.provider, rotation.status.replacement)
+            case Look.OTHERS:
+                return self._others
+            case Look.NODE | Look.NETWORK_POLICIES | Look.EVIDENCE:
+                return lambda: self._node(rotation)
+
+    def _quarantine_reader(self, view: QuarantineView, look: Look) -> Callable[[], Awaitable[dict[str, Any]]]:
+        quarantine = view.quarantine
+        match look:
+            case Look.PODS | Look.VOLUMES:
+                return lambda: self._pods(quarantine, with_daemon_sets=False)
+            case Look.MACHINE:
+                capacity = quarantine.status.capacity
+                provider = self._provider(quarantine.status.settings, quarantine.spec.instance.uid)
+                return lambda: self._machine(quarantine, provider, capacity.replacement if capacity else None)
+            case Look.OTHERS:
+                return self._others_of(quarantine)
+            case Look.NETWORK_POLICIES:
+                return lambda: self._policies(view)
+            case Look.EVIDENCE:
+                return lambda: self._evidence(quarantine)
+            case Look.NODE:
+                return lambda: self._node(quarantine)
+
+    async def _node(self, operation: Operation) -> dict[str, Any]:
+        spec = operation.spec.instance
+        found = await fresh.read_instance(self._services.client, spec.name, spec.uid)
+        return {"instance": found, "instance_known": True}
+
+    async def _pods(self, operation: Operation, *, with_daemon_sets: bool) -> dict[str, Any]:
+        pods = await fresh.read_pods(self._services.client, operation.spec.instance.name)
+        if not with_daemon_sets:
+            return {"pods": pods}
+        return {"pods": pods, "daemon_sets": await fresh.daemon_sets_exist(self._services.client, pods)}
+
+    async def _volumes(self, operation: Operation) -> dict[str, Any]:
+        return {"volumes": await fresh.read_volumes(self._services.client, operation.spec.instance.name)}
+
+    async def _machine(
+        self, operation: Operation, facts: ProviderFacts, replacement: ReplacementStatus | None
+    ) -> dict[str, Any]:
+        provider = self._services.providers.get(facts.name)
+        if provider is None or replacement is None or not replacement.request_id:
+            return {"capacity": self._capacity(operation, replacement, facts)}
+        settings = operation.status.settings or FrozenSettings()
+        self._machines[operation.uid] = await provider.find(pool=settings.pool, key=replacement.request_id)
+        return {"capacity": self._capacity(operation, replacement, facts)}
+
+    async def _others(self) -> dict[str, Any]:
+        return {
+            "rotations": await self._all(resources.ROTATIONS, Rotation),
+            "quarantines": await self._all(resources.QUARANTINES, Quarantine),
+        }
+
+    def _others_of(self, quarantine: Quarantine) -> Callable[[], Awaitable[dict[str, Any]]]:
+        async def read() -> dict[str, Any]:
+            found = await self._others()
+            uid = quarantine.spec.instance.uid
+            return {
+                "rotations": tuple(one for one in found["rotations"] if one.spec.instance.uid == uid),
+                "quarantines": tuple(one for one in found["quarantines"] if one.uid != quarantine.uid),
+            }
+
+        return read
+
+    async def _all(self, resource: resources.Resource, kind: Any) -> tuple[Any, ...]:
+        found: list[Any] = []
+        async for page in self._services.client.pages(resource):
+            found += [one for body in page if isinstance(one := from_body(kind, body), kind)]
+        return tuple(found)
+
+    async def _policies(self, view: QuarantineView) -> dict[str, Any]:
+        namespaces = {pod.namespace for pod in view.pods or ()} | set(view.quarantine.status.namespaces)
+        return {"network_policies": await network.read_policies(self._services.client, namespaces)}
+
+    async def _evidence(self, quarantine: Quarantine) -> dict[str, Any]:
+        digest = quarantine.status.evidence.digest if quarantine.status.evidence else ""
+        found = await self._services.custodian.on_disk(quarantine.name, quarantine.uid, digest)
+        return {"evidence": found}

@@ -1,0 +1,161 @@
+"""What a new term takes from the ledger: who lived, what ran, which verdicts stood, where the counters were, what had
+started; and whether every open operation's entry is still in it (operations.md, Ledger)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError
+
+from exuvia import errors
+from exuvia.app import operations
+from exuvia.app.chronicle import READY_ONCE
+from exuvia.app.fleet import STARTS_KEPT, Fleet
+from exuvia.app.services import Services
+from exuvia.model.facts import LedgerState
+from exuvia.model.planning import Start
+from exuvia.record import opening, queries, recall
+
+log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(seconds=8)
+KINDS = ("Rotation", "Quarantine")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """All that was asked of the ledger, in one read."""
+
+    alive: dict[str, str]
+    placed: set[str]
+    ready_once: set[str]
+    verdicts: dict[tuple[str, str], str]
+    starts: tuple[Start, ...]
+    counts: queries.Counts
+    last_recorded: datetime | None
+    guard_seen: bool
+
+
+class History:
+    """Loads the past once a term, as soon as the ledger can be read."""
+
+    def __init__(self, services: Services, fleet: Fleet) -> None:
+        self._services = services
+        self._fleet = fleet
+        self.loaded = False
+        self.guard_seen = False
+
+    async def run(self) -> None:
+        """Load, or wait until the ledger is mended; then check it again whenever it was away."""
+        while not self.loaded:
+            await self._try()
+            if not self.loaded:
+                await asyncio.sleep(1.0)
+
+    async def first(self) -> None:
+        """Give the ledger a moment to open: a term that begins with its past writes nothing twice."""
+        started = self._services.clock.monotonic()
+        while not self.loaded and self._services.clock.monotonic() - started < PATIENCE.total_seconds():
+            await self._try()
+            if self._services.ledger.health().state is LedgerState.NOT_TRUSTED:
+                return
+            await asyncio.sleep(0.05)
+
+    async def _try(self) -> None:
+        if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
+            return
+        if not self._trusted():
+            return
+        try:
+            past = await asyncio.to_thread(read, Path(self._services.settings.ledger), self._services.clock.now())
+        except errors.LedgerError as trouble:
+            log.warning("the ledger's history cannot be read: %s", trouble)
+            return
+        self._take(past)
+        self.loaded = True
+
+    def _view_synced(self) -> bool:
+        return all(one.synced for one in self._services.view.reflectors)
+
+    def _trusted(self) -> bool:
+        """Every open operation's entry must be there; else a backup was restored or a tail cut."""
+        for one in operations.under_way(self._services.view):
+            entry = one.status.ledger
+            if entry is None:
+                continue
+            found = self._services.ledger.holds(entry.seq, entry.hash)
+            if found is False:
+                self._services.ledger.distrust(entry.seq, entry.hash)
+            if not found:
+                return False
+        return True
+
+    def _take(self, past: Past) -> None:
+        services = self._services
+        services.chronicle.load(past.alive, past.placed, past.ready_once)
+        services.judgements.remember(past.verdicts)
+        self._fleet.remember_starts(past.starts)
+        self.guard_seen = past.guard_seen
+        begin_counters(services, past.counts)
+        living = {one.uid for one in services.view.nodes.store}
+        running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
+        services.chronicle.settle(living, running, past.last_recorded)
+
+
+def read(path: Path, now: datetime) -> Past:
+    """Everything in one read-only connection. Raises `errors.LedgerError`."""
+    engine = opening.open_for_reading(path)
+    try:
+        with engine.connect() as connection:
+            return Past(
+                alive=queries.alive(connection),
+                placed=queries.open_placements(connection),
+                ready_once=recall.bearers(connection, READY_ONCE),
+                verdicts=queries.open_verdicts(connection),
+                starts=tuple(
+                    Start(operation=uid, kind=kind, at=at)
+                    for kind in KINDS
+                    for uid, at in queries.starts(connection, kind, now - STARTS_KEPT)
+                ),
+                counts=queries.counts(connection, now),
+                last_recorded=queries.last_recorded(connection),
+                guard_seen=recall.brake_known(connection, "FleetGuard"),
+            )
+    except DBAPIError as trouble:
+        raise opening.explained(path, trouble) from trouble
+    finally:
+        engine.dispose()
+
+
+def greatest_epoch(path: Path) -> int:
+    """The greatest epoch in the ledger; 0 when it cannot be read."""
+    try:
+        engine = opening.open_for_reading(path)
+    except errors.LedgerError:
+        return 0
+    try:
+        with engine.connect() as connection:
+            return queries.greatest_epoch(connection)
+    except DBAPIError:
+        return 0
+    finally:
+        engine.dispose()
+
+
+def begin_counters(services: Services, counts: queries.Counts) -> None:
+    """Counters that say history go on where the ledger left off."""
+    tallies = services.tallies
+    for kind, count in counts.records.items():
+        tallies.begin("exuvia_ledger_records_total", (kind,), count)
+    for born, count in counts.births.items():
+        tallies.begin("exuvia_instance_births_total", born, count)
+    for died, count in counts.deaths.items():
+        tallies.begin("exuvia_instance_deaths_total", died, count)
+    for ended, count in counts.rotations.items():
+        tallies.begin("exuvia_rotations_total", ended, count)
+    for violating, seconds in counts.noncompliant_seconds.items():
+        tallies.begin("exuvia_noncompliant_instance_seconds_total", violating, seconds)

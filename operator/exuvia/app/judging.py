@@ -1,0 +1,101 @@
+"""What the rules say of every machine, kept up to date for what changed, with counters by policy and rule."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+
+from exuvia.model.findings import Assessment, Judgement, Result, Verdict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A policy's verdict about a machine changed. `now` None: the policy does not select it any more."""
+
+    uid: str
+    policy: str
+    former: Verdict | None
+    now: Assessment | None
+
+
+class Judgements:
+    """All judgements by UID. What time alone will change is on an agenda."""
+
+    def __init__(self) -> None:
+        self.by_uid: dict[str, Judgement] = {}
+        self.verdicts: dict[str, Counter[Verdict]] = {}
+        self.results: dict[tuple[str, str], Counter[str]] = {}
+        self._known: dict[tuple[str, str], Verdict] = {}
+        self._agenda: list[tuple[datetime, str]] = []
+
+    def remember(self, verdicts: dict[tuple[str, str], str]) -> None:
+        """Verdicts that were recorded before we started: saying them again is no change."""
+        for key, word in verdicts.items():
+            if word in set(Verdict):
+                self._known.setdefault(key, Verdict(word))
+
+    def put(self, judgement: Judgement) -> list[Change]:
+        """Replace what was known of a machine; returns the verdicts that changed."""
+        former = self.by_uid.get(judgement.uid)
+        if former is not None:
+            self._count(former, -1)
+        self.by_uid[judgement.uid] = judgement
+        self._count(judgement, 1)
+        if judgement.until is not None:
+            heapq.heappush(self._agenda, (judgement.until, judgement.uid))
+        return list(self._changes(judgement, former))
+
+    def drop(self, uid: str) -> None:
+        """The machine is gone."""
+        former = self.by_uid.pop(uid, None)
+        if former is not None:
+            self._count(former, -1)
+            for policy in former.assessments:
+                self._known.pop((uid, policy), None)
+
+    def due(self, now: datetime) -> set[str]:
+        """UIDs whose judgement time alone may have changed by now."""
+        found: set[str] = set()
+        while self._agenda and self._agenda[0][0] <= now:
+            until, uid = heapq.heappop(self._agenda)
+            known = self.by_uid.get(uid)
+            if known is not None and known.until == until:
+                found.add(uid)
+        return found
+
+    def next_due(self) -> datetime | None:
+        """The earliest moment on the agenda."""
+        return self._agenda[0][0] if self._agenda else None
+
+    def failing(self, uid: str) -> str:
+        """Policy and rule that the machine fails or cannot be judged by; "" when it complies with all."""
+        known = self.by_uid.get(uid)
+        if known is None:
+            return "not judged yet"
+        for name, assessment in sorted(known.assessments.items()):
+            for one in assessment.findings:
+                if one.result in (Result.FAIL, Result.ERROR):
+                    return f"{name}/{one.rule}: {one.message}"
+        return ""
+
+    def _count(self, judgement: Judgement, by: int) -> None:
+        for name, assessment in judgement.assessments.items():
+            self.verdicts.setdefault(name, Counter())[assessment.verdict] += by
+            for one in assessment.findings:
+                self.results.setdefault((name, one.rule), Counter())[one.result] += by
+
+    def _changes(self, judgement: Judgement, former: Judgement | None) -> Iterator[Change]:
+        uid = judgement.uid
+        for name, assessment in judgement.assessments.items():
+            known = self._known.get((uid, name))
+            if known is not assessment.verdict:
+                self._known[(uid, name)] = assessment.verdict
+                yield Change(uid=uid, policy=name, former=known, now=assessment)
+        for name in former.assessments if former else ():
+            if name not in judgement.assessments:
+                known = self._known.pop((uid, name), None)
+                if known is not None:
+                    yield Change(uid=uid, policy=name, former=known, now=None)

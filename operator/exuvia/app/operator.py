@@ -1,0 +1,181 @@
+"""The operator process: view, leader election and HTTP live as long as the process; what acts lives in terms."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from exuvia import errors, ports
+from exuvia.act.providers import close_providers, configured
+from exuvia.app import history, samples
+from exuvia.app.clock import SystemClock
+from exuvia.app.fencing import FencedCluster
+from exuvia.app.leader import Elector, Leadership, Terms
+from exuvia.app.serving import Probes, serve
+from exuvia.app.settings import Settings
+from exuvia.app.term import Term
+from exuvia.kube.client import Client
+from exuvia.model import resources
+from exuvia.observe.cluster_view import ClusterView
+from exuvia.report.metrics import Durations, Sample, StateCollector
+
+log = logging.getLogger(__name__)
+
+LAG_PERIOD = 0.5
+LAG_KEPT = 120
+
+
+class Operator:
+    """One replica."""
+
+    def __init__(self, settings: Settings, client: Client) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = SystemClock()
+        self._leadership = Leadership(self._clock)
+        self._view = ClusterView(client, self._clock)
+        self._registry = CollectorRegistry()
+        self._durations = Durations(self._registry)
+        self._registry.register(StateCollector(self._samples, self._leadership.leads))
+        self._elector = Elector(client, self._terms(), self._clock, self._leadership, self._epoch_floor)
+        self._term: Term | None = None
+        self._lags: list[float] = []
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT. Raises `errors.ExuviaError` when it cannot even begin."""
+        await check_crds(self._client)
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, self._stop.set)
+        site = await self._serve()
+        self._view.start()
+        elector = asyncio.create_task(self._elector.run(), name="elector")
+        lags = asyncio.create_task(self._measure_lag(), name="loop lag")
+        try:
+            await self._terms_until_stopped()
+        finally:
+            await self._elector.release()
+            for task in (elector, lags):
+                task.cancel()
+            await asyncio.gather(elector, lags, return_exceptions=True)
+            await self._view.stop()
+            await site.cleanup()
+
+    async def _terms_until_stopped(self) -> None:
+        fenced = FencedCluster(self._client, self._leadership)
+        providers = configured(
+            cluster=fenced, simulated_cloud=self._settings.simulated_cloud, leadership=self._leadership
+        )
+        try:
+            while not self._stop.is_set():
+                await self._until_leading()
+                if not self._stop.is_set():
+                    await self._serve_term(self._new_term(providers))
+        finally:
+            await close_providers(providers)
+
+    def _new_term(self, providers: Mapping[str, ports.Provider]) -> Term:
+        return Term(
+            self._settings,
+            self._clock,
+            self._client,
+            self._leadership,
+            self._view,
+            self._durations,
+            providers,
+        )
+
+    async def _serve_term(self, term: Term) -> None:
+        self._term = term
+        running = asyncio.create_task(term.run(), name="term")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        await asyncio.wait((running, stopped), return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        running.cancel()
+        (result,) = await asyncio.gather(running, return_exceptions=True)
+        if isinstance(result, Exception) and not isinstance(result, errors.Fenced):
+            log.error("the term ended: %s", result, exc_info=result)
+            await asyncio.sleep(1.0)
+        self._term = None
+
+    async def _until_leading(self) -> None:
+        while not (self._stop.is_set() or self._leadership.leads()):  # noqa: ASYNC110  it may end by time
+            await asyncio.sleep(0.05)
+
+    async def _serve(self) -> web.AppRunner:
+        probes = Probes(healthy=self._healthy, ready=self._ready)
+        try:
+            return await serve(self._registry, probes, host=self._settings.http_host, port=self._settings.http_port)
+        except OSError as trouble:
+            raise errors.SettingsError(
+                f"Port {self._settings.http_port} cannot be listened on: {trouble.strerror or trouble}.",
+                remedy="Name another by --http-port.",
+            ) from trouble
+
+    def _healthy(self) -> str:
+        return ""
+
+    def _ready(self) -> str:
+        missing = self._view.view().missing
+        return f"not listed yet: {', '.join(missing)}" if missing else ""
+
+    def _terms(self) -> Terms:
+        return Terms(
+            namespace=self._settings.namespace,
+            name=self._settings.lease_name,
+            identity=self._settings.identity,
+            duration=self._settings.lease_duration,
+            renew_deadline=self._settings.renew_deadline,
+            retry=self._settings.retry_period,
+        )
+
+    async def _epoch_floor(self) -> int:
+        """The greatest epoch that ledger and operations know, so that ours is greater."""
+        recorded = await asyncio.to_thread(history.greatest_epoch, Path(self._settings.ledger))
+        found = [recorded]
+        for resource in (resources.ROTATIONS, resources.QUARANTINES):
+            async for page in self._client.pages(resource):
+                found += [int((body.get("status") or {}).get("epoch") or 0) for body in page]
+        return max(found)
+
+    def _samples(self) -> Iterable[Sample]:
+        yield samples.build_info()
+        yield Sample(name="exuvia_leader", value=float(self._leadership.leads()))
+        for resource, heard in self._view.last_heard().items():
+            if heard is not None:
+                yield Sample(
+                    name="exuvia_watch_last_event_timestamp_seconds", value=heard.timestamp(), labels=(resource,)
+                )
+        yield Sample(name="exuvia_loop_lag_seconds", value=max(self._lags, default=0.0))
+        term = self._term
+        if term is not None:
+            yield Sample(name="exuvia_ledger_lag_seconds", value=term.services.ledger.lag())
+            yield from samples.of_leader(term.services, term.fleet, term.statuses)
+
+    async def _measure_lag(self) -> None:
+        """How late the loop wakes us: what delays this delays a lease renewal as well."""
+        while True:
+            started = self._clock.monotonic()
+            await asyncio.sleep(LAG_PERIOD)
+            self._lags.append(max(0.0, self._clock.monotonic() - started - LAG_PERIOD))
+            del self._lags[:-LAG_KEPT]
+
+
+async def check_crds(client: ports.Cluster) -> None:
+    """Every kind of ours is there. Raises `errors.SettingsError` with the next step."""
+    for one in resources.OURS:
+        try:
+            async for _ in client.pages(one, limit=1):
+                break
+        except errors.NotFound as trouble:
+            raise errors.SettingsError(
+                f"The cluster does not know {one.full_name}.",
+                remedy="Install the CustomResourceDefinitions: kubectl apply -k crds/",
+            ) from trouble

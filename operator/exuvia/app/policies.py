@@ -1,0 +1,68 @@
+"""The policies as they can be used: compiled once a generation, or their problems in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from exuvia.evaluate.overlap import acts
+from exuvia.evaluate.policies import CompiledPolicy, compile_policy
+from exuvia.model.planning import PolicyFacts
+from exuvia.model.problems import Problem
+from exuvia.model.specs.security_policy import SecurityPolicy
+from exuvia.observe.ours import Unparsable
+
+Found = CompiledPolicy | tuple[Problem, ...]
+
+
+class Policies:
+    """What every policy came to. `refresh` tells whether anything changed."""
+
+    def __init__(self) -> None:
+        self.compiled: dict[str, CompiledPolicy] = {}
+        self.problems: dict[str, tuple[Problem, ...]] = {}
+        self.facts: dict[str, PolicyFacts] = {}
+        self.objects: dict[str, SecurityPolicy] = {}
+        self._cache: dict[tuple[str, int], Found] = {}
+
+    def refresh(self, objects: Iterable[SecurityPolicy | Unparsable]) -> bool:
+        """Compile what is new. Only spec changes count: a status write of ours changes nothing."""
+        before = {name: (one.uid, one.metadata.generation) for name, one in self.objects.items()}
+        found = list(objects)
+        self.objects = {one.name: one for one in found if isinstance(one, SecurityPolicy)}
+        unparsable: dict[str, tuple[Problem, ...]] = {
+            one.name: (Problem(place="spec", message=one.problem),) for one in found if isinstance(one, Unparsable)
+        }
+        after = {name: (one.uid, one.metadata.generation) for name, one in self.objects.items()}
+        if after == before and unparsable.keys() == {name for name in self.problems if name not in self.objects}:
+            return False
+        self._sort(unparsable)
+        return True
+
+    @property
+    def needs_objects(self) -> bool:
+        """Whether any policy has an expression, so that whole Nodes must be kept."""
+        return any(one.expressions for one in self.compiled.values())
+
+    def exists(self, uid: str) -> bool:
+        """Whether a policy of that UID is there."""
+        return any(one.uid == uid for one in self.objects.values())
+
+    def _sort(self, unparsable: dict[str, tuple[Problem, ...]]) -> None:
+        said = {name: self._compile(one) for name, one in self.objects.items()}
+        self._cache = {(one.uid, one.metadata.generation): said[name] for name, one in self.objects.items()}
+        self.compiled = {name: one for name, one in said.items() if isinstance(one, CompiledPolicy)}
+        self.problems = unparsable | {name: one for name, one in said.items() if isinstance(one, tuple)}
+        self.facts = {name: self._facts(one) for name, one in self.objects.items()}
+
+    def _compile(self, policy: SecurityPolicy) -> Found:
+        known = self._cache.get((policy.uid, policy.metadata.generation))
+        return known if known is not None else compile_policy(policy)
+
+    def _facts(self, policy: SecurityPolicy) -> PolicyFacts:
+        return PolicyFacts(
+            name=policy.name,
+            uid=policy.uid,
+            generation=policy.metadata.generation,
+            spec=policy.spec,
+            enforces=policy.name in self.compiled and acts(policy.spec) and not policy.deleting,
+        )

@@ -1,0 +1,112 @@
+"""Carrying out a plan: operations are created, and started by one compare-and-swap out of Pending.
+
+The sweep alone grants starts. The plan counted every one of them already, so they may go side by side; what fails is
+planned again with the next pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from exuvia import errors
+from exuvia.app import operations, telling
+from exuvia.app.advance import Advancer
+from exuvia.app.fleet import Fleet
+from exuvia.app.operations import Operation
+from exuvia.app.services import Services
+from exuvia.model.planning import Grant, Opening, Plan, Start
+from exuvia.model.reasons import EventReason
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.report.events import Event
+
+log = logging.getLogger(__name__)
+
+TOGETHER = 16
+
+
+class Starter:
+    """Creates and starts what a plan says."""
+
+    def __init__(self, services: Services, fleet: Fleet, advancer: Advancer) -> None:
+        self._services = services
+        self._fleet = fleet
+        self._advancer = advancer
+
+    async def carry_out(self, plan: Plan) -> int:
+        """All openings and grants of a plan. Returns how many started."""
+        gate = asyncio.Semaphore(TOGETHER)
+
+        async def one(what: Opening | Grant) -> bool:
+            async with gate:
+                return await self._guarded(what)
+
+        wanted: list[Opening | Grant] = [*plan.openings, *plan.grants]
+        return sum(await asyncio.gather(*(one(what) for what in wanted)))
+
+    async def _guarded(self, what: Opening | Grant) -> bool:
+        try:
+            operation = await self._operation(what)
+            return operation is not None and await self._start(operation)
+        except errors.Fenced:
+            return False
+        except errors.ExuviaError as trouble:
+            log.warning("%s %s was not started: %s", what.kind, what.name, trouble)
+            return False
+
+    async def _operation(self, what: Opening | Grant) -> Operation | None:
+        if isinstance(what, Opening):
+            return await self._open(what)
+        return operations.named(self._services.view, what.kind, what.name)
+
+    async def _open(self, opening: Opening) -> Operation | None:
+        line = self._advancer.lines[opening.kind]
+        try:
+            made = await self._services.cluster.create(line.resource, opening.body)
+        except errors.AlreadyExists:
+            return None  # it is open already: the view will show it
+        self._services.view.overlay(line.resource, made)
+        operation = line.model.parse(made)
+        self._say_planned(operation, opening)
+        return operation
+
+    async def _start(self, operation: Operation) -> bool:
+        """The grant: intent, then the compare-and-swap out of Pending."""
+        line = self._advancer.lines[operation.KIND]
+        settings = self._fleet.settings_for(operation.spec.instance.uid)
+        receipt = await self._advancer.winner.intent(operation, "Start")
+        patch = line.grant(operation, settings, self._services.clock.now())
+        won = await self._advancer.winner.swap(line, operation, patch, receipt)
+        if won is None:
+            return False
+        self._services.scribe.note(telling.started(self._services, won))
+        start = Start(operation=won.uid, kind=won.KIND, at=self._services.clock.now())
+        self._fleet.remember_starts([start])
+        self._say_started(won)
+        self._advancer.wake(won.KIND, won.uid)
+        return True
+
+    def _say_planned(self, operation: Operation, opening: Opening) -> None:
+        if isinstance(operation, Quarantine):
+            return
+        wish = opening.wish
+        text = (
+            f"{operation.spec.instance.name} violates policy {wish.policy}, rule {wish.rule}; {operation.name} opened"
+        )
+        self._say(operation, EventReason.ROTATION_PLANNED, text)
+
+    def _say_started(self, operation: Operation) -> None:
+        if not isinstance(operation, Quarantine):
+            text = f"rotation of {operation.spec.instance.name} started ({operation.name})"
+            self._say(operation, EventReason.ROTATION_STARTED, text)
+
+    def _say(self, operation: Operation, reason: EventReason, text: str) -> None:
+        instance = operation.spec.instance
+        self._services.events.say(
+            Event(
+                regarding=telling.node(instance.name, instance.uid),
+                related=telling.ours(operation.KIND, operation.name, operation.uid),
+                reason=reason,
+                note=text,
+            )
+        )

@@ -1,0 +1,52 @@
+"""What is alike and what differs between the two kinds of operations: the pure functions that decide their steps."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from exuvia.app.gathering import Gatherer
+from exuvia.decide import quarantine as quarantines
+from exuvia.decide import rotation as rotations
+from exuvia.model import resources
+from exuvia.model.actions import Outcome
+from exuvia.model.quarantine_views import Noted
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.steps import Look, Step
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """How operations of one kind are gathered and decided."""
+
+    resource: resources.Resource
+    model: type[Rotation] | type[Quarantine]
+    gather: Callable[[Any, frozenset[Look]], Awaitable[Any]]
+    step: Callable[[Any, datetime], Step]
+    note: Callable[[Any, Step, tuple[Outcome, ...], datetime], Noted]
+    grant: Callable[[Any, FrozenSettings, datetime], dict[str, Any]]
+
+
+def lines(gatherer: Gatherer) -> dict[str, Line]:
+    """By kind."""
+    return {
+        "Rotation": Line(
+            resource=resources.ROTATIONS,
+            model=Rotation,
+            gather=gatherer.rotation,
+            step=rotations.step,
+            note=rotations.note,
+            grant=rotations.grant,
+        ),
+        "Quarantine": Line(
+            resource=resources.QUARANTINES,
+            model=Quarantine,
+            gather=gatherer.quarantine,
+            step=quarantines.step,
+            note=quarantines.note,
+            grant=quarantines.grant,
+        ),
+    }

@@ -1,0 +1,193 @@
+"""The sweep: what changed is judged again, the fleet is planned anew, and the plan is carried out.
+
+One pass: gather what changed -> judge it -> tell the planner -> plan -> start what may start -> say how things stand.
+It may only open operations and grant starts; everything else is `app.advance`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from exuvia import errors
+from exuvia.app import uninstalling
+from exuvia.app.advance import Advancer
+from exuvia.app.examining import Examiner
+from exuvia.app.fleet import SETTLED_AGE, Fleet
+from exuvia.app.history import History
+from exuvia.app.services import Services
+from exuvia.app.starting import Starter
+from exuvia.app.statuses import Statuses
+from exuvia.app.waking import Waking
+from exuvia.model.instances import Instance
+from exuvia.model.planning import Moment, Plan
+from exuvia.observe import leases
+
+log = logging.getLogger(__name__)
+
+GAP_SECONDS = 0.005
+CHUNK = 100
+LONGEST = timedelta(seconds=30)
+
+
+class Sweep:
+    """The fleet-wide loop of one term."""
+
+    def __init__(
+        self,
+        services: Services,
+        fleet: Fleet,
+        advancer: Advancer,
+        history: History,
+        statuses: Statuses,
+    ) -> None:
+        self._services = services
+        self._fleet = fleet
+        self._history = history
+        self._statuses = statuses
+        self._examiner = Examiner(services, fleet)
+        self._starter = Starter(services, fleet, advancer)
+        self._waking = Waking(services, advancer)
+        self._ripening: list[tuple[datetime, str]] = []
+        self._full_at = 0.0
+        self._plan = Plan()
+        self._brakes: frozenset[str] = frozenset()
+
+    async def run(self) -> None:
+        """Pass after pass, when something changed or its time has come."""
+        while True:
+            await self._wait()
+            self._services.view.wake.clear()
+            started = self._services.clock.monotonic()
+            try:
+                await self._pass()
+            except errors.Fenced:
+                return
+            except errors.ExuviaError as trouble:
+                log.warning("sweep: %s", trouble)
+                await asyncio.sleep(1.0)
+            except Exception:
+                log.exception("sweep")
+                await asyncio.sleep(1.0)
+            self._services.durations.observe(
+                "exuvia_sweep_duration_seconds", self._services.clock.monotonic() - started
+            )
+            await asyncio.sleep(GAP_SECONDS)
+
+    async def _wait(self) -> None:
+        now = self._services.clock.now()
+        dues = [one for one in (self._plan.next, self._services.judgements.next_due(), self._ripe_at()) if one]
+        until = min((one - now for one in dues), default=LONGEST)
+        seconds = min(max(until, timedelta(0)), LONGEST).total_seconds()
+        try:
+            await asyncio.wait_for(self._services.view.wake.wait(), max(0.02, seconds))
+        except TimeoutError:
+            return
+
+    async def _pass(self) -> None:
+        services, now = self._services, self._services.clock.now()
+        if not (services.view.nodes.synced and services.view.policies.synced):
+            return
+        wanted = self._policies(now)
+        wanted |= self._nodes(now)
+        wanted |= services.judgements.due(now) | self._ripe(now)
+        await self._judge(wanted)
+        self._waking.of_changes()
+        self._tell_planner(wanted)
+        await self._plan_and_start()
+
+    def _policies(self, now: datetime) -> set[str]:
+        """After an edit every machine is judged again; all of them now and then, so that nothing stays missed."""
+        services = self._services
+        touched = bool(services.view.policies.store.take_dirty()) | bool(services.view.policies.store.take_gone())
+        monotonic = services.clock.monotonic()
+        full = monotonic >= self._full_at
+        if full:
+            self._full_at = monotonic + services.settings.full_sweep.total_seconds()
+        edited = (touched or full) and services.policies.refresh(services.view.policies.store)
+        if edited:
+            services.view.keep_objects(services.policies.needs_objects)
+            services.planner.set_policies(services.policies.facts.values())
+            self._statuses.policies_changed()
+            self._waking.everything()
+        del now
+        return {one.uid for one in services.view.nodes.store} if edited or full else set()
+
+    def _nodes(self, now: datetime) -> set[str]:
+        """Machines that changed; births and deaths are told on the way."""
+        services, store = self._services, self._services.view.nodes.store
+        dirty = store.take_dirty()
+        for last in store.take_gone().values():
+            self._examiner.died(last)
+            self._waking.of_machine(last.uid, last.pool)
+        found = set()
+        for uid, seen in dirty.items():
+            instance = store.get(uid)
+            if instance is not None:
+                services.reactions[uid] = seen
+                self._born(instance, now)
+                self._waking.of_machine(uid, instance.pool)
+            found.add(uid)
+        return found
+
+    def _born(self, instance: Instance, now: datetime) -> None:
+        self._examiner.seen(instance)
+        if not self._fleet.ready_once(instance, now):
+            heapq.heappush(self._ripening, (instance.born + SETTLED_AGE, instance.uid))
+
+    def _ripe_at(self) -> datetime | None:
+        return self._ripening[0][0] if self._ripening else None
+
+    def _ripe(self, now: datetime) -> set[str]:
+        """Machines that are old enough by now to count as part of the fleet."""
+        found = set()
+        while self._ripening and self._ripening[0][0] <= now:
+            found.add(heapq.heappop(self._ripening)[1])
+        return found
+
+    async def _judge(self, uids: Iterable[str]) -> None:
+        """In chunks, so that neither a lease nor a running operation waits for a large fleet."""
+        living = [uid for uid in uids if self._fleet.instance(uid) is not None]
+        for start in range(0, len(living), CHUNK):
+            await self._examiner.examine(living[start : start + CHUNK])
+            await asyncio.sleep(0)
+
+    def _tell_planner(self, uids: Iterable[str]) -> None:
+        now, planner = self._services.clock.now(), self._services.planner
+        for uid in (*uids, *self._waking.take_operated()):
+            subject = self._fleet.subject(uid, now)
+            if subject is None:
+                planner.drop_subject(uid)
+            else:
+                planner.set_subject(subject)
+
+    async def _plan_and_start(self) -> None:
+        plan, moment = self._planned()
+        if plan.needs_leases:
+            await self._list_leases()
+            plan, moment = self._planned()
+        self._plan = plan
+        self._say_brakes(plan)
+        if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
+            await self._starter.carry_out(plan)
+        self._statuses.planned(plan, moment)
+
+    def _planned(self) -> tuple[Plan, Moment]:
+        moment = self._fleet.moment()
+        return self._services.planner.plan(moment, self._services.clock.now()), moment
+
+    async def _list_leases(self) -> None:
+        services = self._services
+        counted = await leases.expired_share(services.client, services.clock.now() - services.client.clock_skew)
+        self._fleet.note_leases(counted)
+
+    def _say_brakes(self, plan: Plan) -> None:
+        """A brake that engaged or let go concerns every open operation."""
+        engaged = frozenset(one.name for one in plan.brakes if one.state == "Engaged")
+        if engaged != self._brakes:
+            self._statuses.brakes_changed(plan, self._brakes, engaged)
+            self._brakes = engaged
+            self._waking.everything()

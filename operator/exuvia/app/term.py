@@ -1,0 +1,192 @@
+"""One term of leadership: everything that acts, from winning the lease until it is lost or given back.
+
+The composition root of what acts. A term begins by stamping its epoch on every open operation, takes its past from the
+ledger, and then sweeps and advances; at the end it lets nothing run on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Mapping
+from pathlib import Path
+from typing import Any
+
+from exuvia import errors, ports
+from exuvia.act.evidence import Custodian
+from exuvia.act.hands import Hands
+from exuvia.app import operations
+from exuvia.app.advance import Advancer
+from exuvia.app.checking import Checking
+from exuvia.app.chronicle import Chronicle
+from exuvia.app.expressions import Evaluator
+from exuvia.app.fencing import FencedCluster
+from exuvia.app.fleet import Fleet
+from exuvia.app.guarding import Guarding
+from exuvia.app.handlers import Handlers
+from exuvia.app.history import History
+from exuvia.app.judging import Judgements
+from exuvia.app.leader import Leadership
+from exuvia.app.policies import Policies
+from exuvia.app.retention import Retention
+from exuvia.app.scribe import Scribe
+from exuvia.app.services import Services
+from exuvia.app.settings import Settings
+from exuvia.app.statuses import Statuses
+from exuvia.app.sweep import Sweep
+from exuvia.app.uninstalling import Uninstalling
+from exuvia.decide.planner import Planner
+from exuvia.kube import credentials
+from exuvia.kube.client import Client
+from exuvia.model.quarantine_views import OwnPlace
+from exuvia.observe.cluster_view import ClusterView
+from exuvia.record.ledger import Ledger
+from exuvia.report.events import Recorder
+from exuvia.report.metrics import Durations, Tallies
+
+log = logging.getLogger(__name__)
+
+
+class Term:
+    """Acts from `run` on until leadership ends."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: ports.Clock,
+        client: Client,
+        leadership: Leadership,
+        view: ClusterView,
+        durations: Durations,
+        providers: Mapping[str, ports.Provider],
+    ) -> None:
+        ledger = Ledger(Path(settings.ledger), cluster=settings.cluster_name, epoch=lambda: leadership.epoch)
+        cluster = FencedCluster(client, leadership)
+        scribe = Scribe(ledger)
+        self.services = Services(
+            settings=settings,
+            clock=clock,
+            client=client,
+            cluster=cluster,
+            leadership=leadership,
+            view=view,
+            ledger=ledger,
+            scribe=scribe,
+            chronicle=Chronicle(scribe.note, clock.now),
+            events=Recorder(cluster, clock, settings.pod_name or settings.identity),
+            tallies=Tallies(),
+            durations=durations,
+            providers=providers,
+            hands=Hands(cluster, providers),
+            custodian=Custodian(client, clock, settings.evidence_dir, ledger_head=ledger.head),
+            evaluator=Evaluator(clock),
+            policies=Policies(),
+            judgements=Judgements(),
+            planner=Planner(),
+            own=_own_place(settings),
+        )
+        self.fleet = Fleet(self.services)
+        self.statuses = Statuses(self.services, self.fleet)
+        self._advancer = Advancer(self.services, self.fleet)
+        self._history = History(self.services, self.fleet)
+        ledger.on_commit = self._committed
+
+    async def run(self) -> None:
+        """Until leadership ends, or the task is cancelled. Then everything is ended and what is queued is written."""
+        self.services.ledger.start()
+        handlers: Handlers | None = None
+        try:
+            await self._synced()
+            await self._stamp()
+            await self._history.first()
+            self._forget_changes()
+            handlers = Handlers(await credentials.of(self.services.client), self._seen)
+            handlers.start()
+            await self._together()
+        finally:
+            await self._end(handlers)
+
+    async def _together(self) -> None:
+        loops: tuple[Coroutine[Any, Any, None], ...] = (
+            self.services.scribe.run(),
+            self.services.events.run(),
+            self.statuses.run(),
+            Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses).run(),
+            Guarding(self.services, self.fleet, self._history).run(),
+            Uninstalling(self.services, self.fleet).run(),
+            Retention(self.services, self.statuses).run(),
+            Checking(self.services).run(),
+            self._history.run(),
+        )
+        tasks = [asyncio.create_task(one) for one in loops]
+        lost = asyncio.create_task(self._until_lost(), name="leadership")
+        try:
+            await lost
+            log.info("this replica does not lead any more")
+        finally:
+            for task in (*tasks, lost):
+                task.cancel()
+            await asyncio.gather(*tasks, lost, return_exceptions=True)
+
+    async def _until_lost(self) -> None:
+        while self.services.leadership.leads():  # noqa: ASYNC110  leading ends by time, nobody sets an event
+            await asyncio.sleep(0.1)
+
+    async def _synced(self) -> None:
+        """Nothing is begun on half a picture."""
+        while not all(one.synced for one in self.services.view.reflectors):
+            self.services.leadership.check()
+            await asyncio.sleep(0.05)
+
+    async def _stamp(self) -> None:
+        """Our epoch on every open operation: from now on the server itself refuses an older leader's step."""
+        winner = self._advancer.winner
+        for one in operations.under_way(self.services.view):
+            try:
+                await winner.swap(self._advancer.lines[one.KIND], one, {})
+            except errors.ClusterError as trouble:
+                log.warning("%s %s was not stamped: %s", one.KIND, one.name, trouble)
+
+    def _forget_changes(self) -> None:
+        """A former term took the changes of the view; for this one everything is new."""
+        for one in self.services.view.reflectors:
+            one.store.mark_all()
+
+    def _seen(self, kind: str, uid: str) -> None:
+        if kind in self._advancer.lines:
+            self._advancer.wake(kind, uid)
+        else:
+            self.services.view.wake.set()
+
+    def _committed(self, facts: Any) -> None:
+        for fact in facts:
+            self.services.tallies.add("exuvia_ledger_records_total", str(fact.kind))
+
+    async def _end(self, handlers: Handlers | None) -> None:
+        """Runners first, then what they left to write while the lease still holds."""
+        await self._advancer.stop()
+        if handlers is not None:
+            await handlers.stop()
+        if self.services.leadership.leads():
+            await self._write_out()
+        await self.services.evaluator.close()
+        await asyncio.to_thread(self.services.ledger.close)
+
+    async def _write_out(self) -> None:
+        writers = [
+            asyncio.create_task(self.services.scribe.run()),
+            asyncio.create_task(self.services.events.run()),
+        ]
+        await asyncio.gather(self.services.scribe.flush(), self.services.events.flush())
+        for one in writers:
+            one.cancel()
+        await asyncio.gather(*writers, return_exceptions=True)
+
+
+def _own_place(settings: Settings) -> OwnPlace:
+    return OwnPlace(
+        pod_uid=settings.pod_uid,
+        node_name=settings.node_name,
+        namespace=settings.pod_namespace or settings.namespace,
+        pinned=settings.pinned,
+    )

@@ -1,0 +1,102 @@
+"""Uninstalling on request (`FleetGuard.spec.uninstall`): nothing new starts, open Rotations are called off and undone,
+and at the end our finalizers come off, so that everything can be deleted. Held machines stay marked."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from exuvia import errors
+from exuvia.app.fleet import Fleet
+from exuvia.app.operations import Operation, everything
+from exuvia.app.services import Services
+from exuvia.model import marks, resources
+from exuvia.model.specs.rotation import Rotation
+from exuvia.report.conditions import Said, merged
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 1.0
+CONDITION = "Uninstalled"
+
+
+class Uninstalling:
+    """Looks once a second whether somebody asked for it, and goes on until nothing is left."""
+
+    def __init__(self, services: Services, fleet: Fleet) -> None:
+        self._services = services
+        self._fleet = fleet
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                if asked(self._fleet):
+                    await self._once()
+            except errors.Fenced:
+                return
+            except errors.ClusterError as trouble:
+                log.warning("uninstall: %s", trouble)
+            await asyncio.sleep(PERIOD_SECONDS)
+
+    async def _once(self) -> None:
+        rotations = self._services.view.open_rotations()
+        for one in rotations:
+            if not one.spec.abort:
+                await self._abort(one)
+        if rotations:
+            names = ", ".join(sorted(one.name for one in rotations)[:5])
+            await self._say(False, "AbortingRotations", f"waiting for {names}")
+            return
+        for held in self._holding():
+            await self._let_go(held)
+        await self._say(True, "NothingLeft", "no finalizer and no mark of a Rotation is left")
+
+    async def _abort(self, one: Rotation) -> None:
+        body = {
+            "metadata": {"uid": one.uid, "resourceVersion": one.metadata.resource_version},
+            "spec": {"abort": True},
+        }
+        try:
+            answer = await self._services.cluster.merge_patch(resources.ROTATIONS, one.name, body)
+            self._services.view.overlay(resources.ROTATIONS, answer)
+        except (errors.Conflict, errors.NotFound):
+            return
+
+    def _holding(self) -> list[Operation]:
+        return [one for one in everything(self._services.view) if marks.FINALIZER in one.metadata.finalizers]
+
+    async def _let_go(self, one: Operation) -> None:
+        kept = [name for name in one.metadata.finalizers if name != marks.FINALIZER]
+        resource = resources.ROTATIONS if one.KIND == "Rotation" else resources.QUARANTINES
+        meta = {"uid": one.uid, "resourceVersion": one.metadata.resource_version, "finalizers": kept or None}
+        try:
+            answer = await self._services.cluster.merge_patch(resource, one.name, {"metadata": meta})
+            self._services.view.overlay(resource, answer)
+        except (errors.Conflict, errors.NotFound):
+            return
+
+    async def _say(self, done: bool, reason: str, message: str) -> None:
+        guard, _ = self._fleet.guard()
+        if guard is None:
+            return
+        existing = guard.status.wire().get("conditions", ())
+        known = next((one for one in existing if one["type"] == CONDITION), None)
+        if known is not None and (known["reason"], known.get("message", "")) == (reason, message):
+            return
+        said = [Said(type=CONDITION, status=done, reason=reason, message=message)]
+        conditions = merged(existing, said, generation=guard.metadata.generation, now=self._services.clock.now())
+        body = {
+            "metadata": {"uid": guard.uid, "resourceVersion": guard.metadata.resource_version},
+            "status": {"conditions": conditions},
+        }
+        answer = await self._services.cluster.merge_patch(
+            resources.FLEET_GUARDS, guard.name, body, subresource="status"
+        )
+        self._services.view.overlay(resources.FLEET_GUARDS, answer)
+
+
+def asked(fleet: Fleet) -> bool:
+    """Whether somebody asked for it: then nothing new starts, and no finalizer is put on."""
+    guard, _ = fleet.guard()
+    return guard is not None and guard.spec.uninstall is not None
