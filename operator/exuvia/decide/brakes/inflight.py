@@ -1,0 +1,172 @@
+"""What is in flight and what has ended: one walk over all operations of a moment, sorted by what brakes ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from exuvia.decide.census import Census, State, Tally
+from exuvia.model.planning import Moment
+from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
+from exuvia.model.specs.rotation import Rotation, RotationPhase
+from exuvia.model.specs.security_policy import Strategy
+
+HOUR = timedelta(hours=1)
+_REPLACED = RotationPhase.CORDONED.rank
+_TERMINATING = RotationPhase.TERMINATING.rank
+
+
+class InFlight:
+    """Operations by machine, started or waiting; ended ones by machine and pool; the starts of the last hour."""
+
+    def __init__(self, moment: Moment) -> None:
+        self.rotations: dict[str, list[Rotation]] = {}  # open, by instance UID, oldest first
+        self.quarantines: dict[str, list[Quarantine]] = {}
+        self.started: list[Rotation] = []  # open and past Pending
+        self.holding: list[Quarantine] = []  # open and past Pending
+        self.pending: list[Rotation | Quarantine] = []
+        self.ended: dict[str, list[Rotation | Quarantine]] = {}  # by instance UID
+        self.finished: dict[str, list[Rotation]] = {}  # succeeded or failed, by pool
+        self.names: dict[str, list[str]] = {"Rotation": [], "Quarantine": []}
+        self.last_start: dict[str, datetime] = {}  # policy -> when a Rotation of what it selects last started
+        self.releases: set[str] = set()  # UIDs of Rotations that carry out the verdict on a quarantined machine
+        self.named_quarantines = {one.name: one for one in moment.quarantines}
+        for quarantine in sorted(moment.quarantines, key=age):
+            self._quarantine(quarantine)
+        for rotation in sorted(moment.rotations, key=age):
+            self._rotation(rotation)
+            if rotation.spec.released_from and _carries_out(
+                rotation, self.named_quarantines.get(rotation.spec.released_from)
+            ):
+                self.releases.add(rotation.uid)
+
+    def _rotation(self, rotation: Rotation) -> None:
+        uid, phase = rotation.spec.instance.uid, rotation.status.phase
+        self.names["Rotation"].append(rotation.name)
+        if phase.ended:
+            self.ended.setdefault(uid, []).append(rotation)
+            if phase is not RotationPhase.ABORTED and rotation.status.settings is not None:
+                self.finished.setdefault(rotation.status.settings.pool, []).append(rotation)
+        else:
+            self.rotations.setdefault(uid, []).append(rotation)
+            (self.pending if phase is RotationPhase.PENDING else self.started).append(rotation)
+        started = started_at(rotation)
+        if started is not None:
+            self._note_start(rotation, started)
+
+    def _note_start(self, rotation: Rotation, at: datetime) -> None:
+        names = {one.name for one in rotation.status.settings.policies} if rotation.status.settings else set()
+        if rotation.spec.policy is not None:
+            names.add(rotation.spec.policy.name)
+        for name in names:
+            self.note_start_of(name, at)
+
+    def note_start_of(self, policy: str, at: datetime) -> None:
+        """A Rotation of what this policy selects started then."""
+        known = self.last_start.get(policy)
+        if known is None or at > known:
+            self.last_start[policy] = at
+
+    def _quarantine(self, quarantine: Quarantine) -> None:
+        uid, phase = quarantine.spec.instance.uid, quarantine.status.phase
+        self.names["Quarantine"].append(quarantine.name)
+        if phase.ended:
+            self.ended.setdefault(uid, []).append(quarantine)
+            return
+        self.quarantines.setdefault(uid, []).append(quarantine)
+        (self.pending if phase is QuarantinePhase.PENDING else self.holding).append(quarantine)
+
+
+def age(operation: Rotation | Quarantine) -> tuple[datetime, str]:
+    """The order of requests: older first, then by name."""
+    return operation.metadata.creation_timestamp, operation.name
+
+
+def _carries_out(rotation: Rotation, quarantine: Quarantine | None) -> bool:
+    """Whether that Quarantine of the same machine really was released to be rotated: a bare claim lifts no brake."""
+    if quarantine is None or quarantine.spec.instance.uid != rotation.spec.instance.uid:
+        return False
+    accepted = quarantine.status.release_accepted
+    asked = accepted is not None and accepted.verdict is ReleaseVerdict.ROTATE
+    return asked or quarantine.status.release_rotation == rotation.name
+
+
+def started_at(operation: Rotation | Quarantine) -> datetime | None:
+    """When it left Pending; None when it never did."""
+    if operation.status.started_at is not None:
+        return operation.status.started_at
+    waits = operation.status.phase in (RotationPhase.PENDING, QuarantinePhase.PENDING)
+    return None if waits or operation.status.phase.ended else operation.metadata.creation_timestamp
+
+
+def replaces_first(rotation: Rotation) -> bool:
+    """Whether it brings the replacement first, as frozen when it started."""
+    frozen = rotation.status.settings.rotation if rotation.status.settings else None
+    return (frozen.strategy if frozen else Strategy.DRAIN_FIRST) is Strategy.REPLACE_FIRST
+
+
+def starts_within_hour(moment: Moment, kind: str, now: datetime) -> list[datetime]:
+    """Starts of the last hour, oldest first: of operations that are there, and as the ledger remembers the others.
+    An heir's Quarantine is no start."""
+    operations: tuple[Rotation | Quarantine, ...] = moment.rotations if kind == "Rotation" else moment.quarantines
+    known = {one.uid for one in operations}
+    found = [at for one in operations if not _inherited(one) and (at := started_at(one)) is not None]
+    found += [one.at for one in moment.starts if one.kind == kind and one.operation not in known]
+    return sorted(at for at in found if now - at < HOUR)
+
+
+def _inherited(operation: Rotation | Quarantine) -> bool:
+    return isinstance(operation, Quarantine) and bool(operation.spec.inherited_from)
+
+
+def lay_over(census: Census, flight: InFlight) -> Tally:
+    """The census with what operations past Pending add to it or take from it (operations.md, What counts)."""
+    tally = Tally(census)
+    _claim_replacements(tally, flight)
+    for quarantine in flight.holding:
+        _lay_quarantine(tally, quarantine)
+    for rotation in flight.started:
+        if rotation.uid not in flight.releases:
+            _lay_rotation(tally, rotation)
+    return tally
+
+
+def _claim_replacements(tally: Tally, flight: InFlight) -> None:
+    """A replacement is surge until the operation that asked for it ends, or its machine is Held and out of the base."""
+    for rotation in flight.started:
+        if rotation.status.replacement is not None and rotation.uid not in flight.releases:
+            _not_in_base(tally, rotation.status.replacement.uid)
+    for quarantine in flight.holding:
+        capacity = quarantine.status.capacity
+        if capacity and capacity.replacement and quarantine.status.phase is not QuarantinePhase.HELD:
+            _not_in_base(tally, capacity.replacement.uid)
+
+
+def _not_in_base(tally: Tally, uid: str) -> None:
+    if uid in tally.census.records:
+        tally.set(uid, tally.state(uid)._replace(in_base=False))
+
+
+def _lay_quarantine(tally: Tally, quarantine: Quarantine) -> None:
+    uid = quarantine.spec.instance.uid
+    if uid not in tally.census.records:
+        return  # gone: it costs no brake
+    if quarantine.status.phase is QuarantinePhase.HELD:
+        tally.set(uid, State())
+    else:
+        tally.set(uid, tally.state(uid)._replace(disrupted=True, operated=True))
+
+
+def _lay_rotation(tally: Tally, rotation: Rotation) -> None:
+    uid, rank = rotation.spec.instance.uid, rotation.status.phase.rank
+    alive = uid in tally.census.records
+    was = tally.state(uid)
+    calm = was.not_ready and rank < _TERMINATING
+    spared = replaces_first(rotation) and (rank >= _REPLACED or not calm)
+    state = State(
+        in_base=tally.census.state(uid).in_base if alive else True,
+        disrupted=True,
+        not_ready=calm,
+        operated=True,
+        spared=spared,
+    )
+    tally.set(uid, state, rotation.status.settings)
