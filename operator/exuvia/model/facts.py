@@ -6,7 +6,7 @@ everybody who checks the chain.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -183,9 +183,12 @@ def custody(*, operation: str, by: str, what: str, at: datetime) -> Fact:
     return Fact(kind=FactKind.CUSTODY, at=at, body={"operation": operation, "by": by, "what": what[:1024]})
 
 
-def accepted(*, by: str, reason: str, at: datetime) -> Fact:
-    """A person accepted a ledger that misses entries."""
-    return Fact(kind=FactKind.ACCEPTED, at=at, body={"by": by, "reason": reason[:1024]})
+def accepted(*, by: str, reason: str, at: datetime, missing: Sequence[str] = ()) -> Fact:
+    """A person accepted a ledger that misses entries. `missing` (`number:hash`) is named by the operator only."""
+    body: dict[str, Any] = {"by": by, "reason": reason[:1024]}
+    if missing:
+        body["missing"] = list(missing)
+    return Fact(kind=FactKind.ACCEPTED, at=at, body=body)
 
 
 def microseconds(moment: datetime) -> int:

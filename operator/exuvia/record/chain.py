@@ -40,7 +40,10 @@ class Verified:
 def canonical(entry: Mapping[str, Any]) -> bytes:
     """RFC 8785. Raises `errors.InvalidObject` for what an entry may not hold (floats, huge integers, other types)."""
     _check(entry, "entry")
-    return rfc8785.dumps(dict(entry))
+    try:
+        return rfc8785.dumps(dict(entry))
+    except ValueError as trouble:
+        raise errors.InvalidObject(f"entry: {trouble}", place="entry") from trouble
 
 
 def next_hash(former: bytes, canonical_entry: bytes) -> bytes:
@@ -49,7 +52,8 @@ def next_hash(former: bytes, canonical_entry: bytes) -> bytes:
 
 
 def verify(links: Iterable[Link], *, head: tuple[int, bytes] | None = None, start: Link | None = None) -> Verified:
-    """Walk the chain. With `head` (number and hash known from elsewhere) a cut tail is found too."""
+    """Walk the chain. With `head` (number and hash known from elsewhere) a cut tail is found too, and a chain that was
+    made anew from some entry on."""
     former, expected = (start.hash, start.seq) if start else (GENESIS, 0)
     for link in links:
         expected += 1
@@ -57,6 +61,8 @@ def verify(links: Iterable[Link], *, head: tuple[int, bytes] | None = None, star
             return _bad(expected, former, f"entry {expected} is missing")
         if next_hash(former, link.canonical) != link.hash:
             return _bad(expected, former, f"entry {expected} was changed, or the one before it")
+        if head is not None and expected == head[0] and link.hash != head[1]:
+            return _bad(expected, former, f"entry {expected} is not the one known from elsewhere: it was rewritten")
         former = link.hash
     if head is not None and expected < head[0]:
         return _bad(expected + 1, former, f"entries {expected + 1} to {head[0]} are missing at the end")

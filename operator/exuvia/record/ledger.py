@@ -7,6 +7,7 @@ adds its entries. Trouble is told by `health()`; the thread goes on trying, so m
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import queue
 import threading
@@ -15,27 +16,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 
-from sqlalchemy import Connection, Engine, desc, insert, select, update
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.model.facts import Fact, FactKind, LedgerHealth, LedgerState, Receipt, microseconds
-from exuvia.record import chain, opening, projecting, tables
+from exuvia.model import facts
+from exuvia.model.facts import Fact, LedgerHealth, LedgerState, Receipt
+from exuvia.record import appending, chain, opening, requests, trust
+from exuvia.record.requests import Request
 
 log = logging.getLogger(__name__)
 
+_T = TypeVar("_T")
 GROUP = 512
 QUEUED = 4096
 RETRY_SECONDS = 2.0
+LOOK_SECONDS = 5.0
+
+_REFUSALS: dict[LedgerState, type[errors.LedgerError]] = {
+    LedgerState.DOWN: errors.LedgerDown,
+    LedgerState.LOCKED: errors.LedgerLocked,
+    LedgerState.NOT_TRUSTED: errors.LedgerTruncated,
+}
 
 
 @dataclass(slots=True)
-class _Request:
-    facts: tuple[Fact, ...]
-    loop: asyncio.AbstractEventLoop
-    done: asyncio.Future[Receipt]
-    queued_at: float
+class _Written:
+    receipt: Receipt
+    entered: list[Fact]
 
 
 class Ledger:
@@ -45,13 +55,16 @@ class Ledger:
         self.path = path
         self._cluster = cluster
         self._epoch = epoch
-        self._queue: queue.Queue[_Request | None] = queue.Queue(QUEUED)
+        self._queue: queue.Queue[Request | None] = queue.Queue(QUEUED)
+        self._closing = False
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
-        self._head: tuple[int, bytes] = (0, chain.GENESIS)
+        self._head: appending.Head = (0, chain.GENESIS)
         self._health = LedgerHealth(state=LedgerState.DOWN, message="not opened yet", since=datetime.now(UTC))
-        self._distrusted: tuple[int, bytes] | None = None
-        self._distrusted_from = 0
+        self._lock = threading.Lock()  # guards health and what is missing: `distrust` comes from another thread
+        self._missing: dict[int, bytes] = {}
+        self._missing_after = 0
+        self._missing_at_start = False
         self._oldest: float | None = None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.on_commit: Callable[[Sequence[Fact]], None] | None = None
@@ -61,13 +74,23 @@ class Ledger:
         self._thread.start()
 
     def close(self) -> None:
-        """Write what is queued and stop."""
-        self._queue.put(None)
+        """Write what is queued and stop. What comes later is refused."""
+        self._closing = True
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            pass  # it is awake anyhow
         self._thread.join(timeout=15)
+        for one in self._waiting():
+            one.answer(errors.LedgerDown("the ledger was closed"))
 
     def health(self) -> LedgerHealth:
         """How it is now; never blocks."""
         return self._health
+
+    def head(self) -> dict[str, object]:
+        """The last entry as this writer knows it: `seq` and `hash` (hex). Evidence is tied to it."""
+        return {"seq": self._head[0], "hash": self._head[1].hex()}
 
     def lag(self) -> float:
         """Seconds that the oldest waiting fact has waited."""
@@ -75,13 +98,11 @@ class Ledger:
         return 0.0 if oldest is None else time.monotonic() - oldest
 
     async def append(self, *entries: Fact) -> Receipt:
-        """Durable when it returns. `LedgerError` or `Fenced`: nothing of it was written."""
-        if self._health.state in (LedgerState.DOWN, LedgerState.NOT_TRUSTED):
-            kind = errors.LedgerTruncated if self._health.state is LedgerState.NOT_TRUSTED else errors.LedgerDown
-            raise kind(self._health.message)
+        """Durable when it returns. `LedgerError`, `Fenced` or `InvalidObject`: nothing of it was written."""
         loop = asyncio.get_running_loop()
-        request = _Request(facts=entries, loop=loop, done=loop.create_future(), queued_at=time.monotonic())
+        request = Request(facts=entries, loop=loop, done=loop.create_future())
         while True:
+            self._refuse_unless_fine()
             try:
                 self._queue.put_nowait(request)
                 break
@@ -90,56 +111,76 @@ class Ledger:
         return await request.done
 
     def distrust(self, seq: int, hash_: str) -> None:
-        """An entry that must be here is missing. Nothing is appended before a person accepts (`ledger accept`)."""
-        self._distrusted = (seq, bytes.fromhex(hash_))
-        self._distrusted_from = self._head[0]
-        self._set(
-            LedgerState.NOT_TRUSTED,
-            f"the ledger misses entry {seq}: a restored backup or a cut tail. "
-            "Restore the right file, or run `exuvia ledger accept --reason TEXT`.",
-        )
+        """An entry that must be here is missing. Nothing is appended before a person accepts (`exuvia ledger accept`).
+
+        One that an operation names is looked for at the start of a leadership, so an acceptance that was added while no
+        operator wrote counts. Zeros as hash say that the chain itself is broken there: that must be accepted anew.
+        """
+        expected = bytes.fromhex(hash_)
+        self._head = self._read(appending.head) or self._head
+        self._distrust(seq, expected, at_start=expected != chain.GENESIS)
 
     def holds(self, seq: int, hash_: str) -> bool | None:
-        """Whether the entry of that number has that hash; None while the ledger cannot be read."""
-        if self._engine is None:
+        """Whether the entry of that number has that hash, or a person accepted that it is missing.
+
+        None while the ledger cannot be read.
+        """
+
+        def look(connection: Connection) -> bool:
+            found = appending.hash_at(connection, seq)
+            return (found is not None and found.hex() == hash_) or trust.known_missing(connection, seq, hash_)
+
+        return self._read(look)
+
+    def _read(self, question: Callable[[Connection], _T]) -> _T | None:
+        """Ask without taking a lock from a writer; None when it cannot be asked."""
+        engine = self._engine
+        if engine is None:
             return None
         try:
-            with self._engine.begin() as connection:
-                found = connection.scalar(select(tables.entries.c.hash).where(tables.entries.c.seq == seq))
+            with opening.readers(engine).begin() as connection:
+                return question(connection)
         except DBAPIError:
             return None
-        return found is not None and bytes(found).hex() == hash_
 
     def _work(self) -> None:
-        while True:
-            self._ensure_open()
-            batch = self._take()
-            if batch is None:
-                break
-            if batch:
-                self._commit(batch)
-        if self._engine is not None:
-            self._engine.dispose()
+        while not (self._closing and self._queue.empty()):
+            try:
+                self._ensure_open()
+                batch = self._take()
+                if batch:
+                    self._commit(batch)
+            except Exception:
+                log.exception("the ledger's thread stumbled and goes on")
+                time.sleep(RETRY_SECONDS)
+        self._dispose()
 
-    def _take(self) -> list[_Request] | None:
-        """What waits, up to a group; [] after a while without work; None to stop."""
+    def _take(self) -> list[Request]:
+        """What waits, up to a group; [] after a while without work."""
+        fine = self._health.state is LedgerState.FINE
         try:
-            first = self._queue.get(timeout=RETRY_SECONDS if self._health.state is not LedgerState.FINE else 5.0)
+            first = self._queue.get(timeout=LOOK_SECONDS if fine else RETRY_SECONDS)
         except queue.Empty:
             return []
-        batch = [first]
-        while len(batch) < GROUP:
+        return [one for one in (first, *self._waiting(GROUP - 1)) if one is not None]
+
+    def _waiting(self, most: int = QUEUED) -> list[Request]:
+        found: list[Request] = []
+        while len(found) < most:
             try:
-                batch.append(self._queue.get_nowait())
+                one = self._queue.get_nowait()
             except queue.Empty:
                 break
-        wanted = [one for one in batch if one is not None]
-        if len(wanted) == len(batch):
-            return wanted
-        if not wanted:
-            return None
-        self._queue.put(None)  # write these first, stop with the next round
-        return wanted
+            if one is not None:
+                found.append(one)
+        return found
+
+    def _refuse_unless_fine(self) -> None:
+        if self._closing and not self._thread.is_alive():
+            raise errors.LedgerDown("the ledger was closed")
+        health = self._health
+        if health.state is not LedgerState.FINE:
+            raise _REFUSALS[health.state](health.message)
 
     def _ensure_open(self) -> None:
         """Open, or open again after trouble; look for a person's acceptance while the file is not trusted."""
@@ -151,132 +192,139 @@ class Ledger:
             self._settle_trust()
         except errors.LedgerError as trouble:
             self._fail(trouble)
+        except Exception as trouble:
+            self._fail(errors.LedgerDown(f"The ledger {self.path} cannot be used: {trouble}."))
 
     def _open(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        self._dispose()
         former, fresh = self._head, self._file is None
-        self._engine = opening.open_for_writing(self.path)
+        engine = opening.open_for_writing(self.path)
+        self._engine = engine
         self._file = _file_identity(self.path)
-        try:
-            with self._engine.begin() as connection:
-                self._head = _head(connection)
-                known = former[0] == 0 or _hash_at(connection, former[0]) == former[1]
-        except DBAPIError as trouble:
-            raise opening.explained(self.path, trouble) from trouble
+        opening.probe(engine, self.path)
+        with opening.in_words(self.path), opening.readers(engine).begin() as connection:
+            self._head = appending.head(connection)
+            known = former[0] == 0 or appending.hash_at(connection, former[0]) == former[1]
         if not known and not fresh:
-            self.distrust(former[0], former[1].hex())
+            self._distrust(*former, at_start=False)
+
+    def _distrust(self, seq: int, hash_: bytes, *, at_start: bool) -> None:
+        with self._lock:
+            if not self._missing:
+                self._missing_after = self._head[0]
+                self._missing_at_start = at_start
+            self._missing[seq] = hash_
+            self._set(
+                LedgerState.NOT_TRUSTED,
+                f"the ledger {self.path} misses entry {seq}: a restored backup or a cut tail. "
+                "Restore the right file, or run `exuvia ledger accept --reason TEXT`.",
+            )
 
     def _settle_trust(self) -> None:
-        if self._distrusted is None:
-            self._set(LedgerState.FINE, "")
-            return
-        seq, hash_ = self._distrusted
+        """Fine again when nothing is missing (any more), or when a person accepted what is."""
         assert self._engine is not None
-        with self._engine.begin() as connection:
-            self._head = _head(connection)
-            found = _hash_at(connection, seq) == hash_
-            accepted = connection.scalar(
-                select(tables.entries.c.seq)
-                .where(tables.entries.c.kind == FactKind.ACCEPTED, tables.entries.c.seq > self._distrusted_from)
-                .limit(1)
-            )
-        if found or accepted is not None:
-            self._distrusted = None
-            self._set(LedgerState.FINE, "")
+        seen = dict(self._missing)
+        with opening.in_words(self.path), self._engine.begin() as connection:
+            head = appending.head(connection)
+            missing = {seq: one for seq, one in seen.items() if appending.hash_at(connection, seq) != one}
+            settled = self._settle(connection, head, missing) if missing else head
+        self._head = settled or head
+        with self._lock:
+            if settled is not None and self._missing == seen:
+                self._missing = {}
+                self._set(LedgerState.FINE, "")
 
-    def _commit(self, batch: list[_Request]) -> None:
+    def _settle(self, connection: Connection, head: appending.Head, missing: trust.Missing) -> appending.Head | None:
+        """Enter which entries a person's acceptance was about; None while there is none."""
+        writer = self._writer()
+        accepted = trust.acceptance(
+            connection, after=self._missing_after, at_start=self._missing_at_start, epoch=writer.epoch
+        )
+        if accepted is None:
+            return None
+        appending.fence(connection, writer)
+        said = f"settles the acceptance of entry {accepted}"
+        fact = facts.accepted(by="exuvia", reason=said, at=datetime.now(UTC), missing=trust.named(missing))
+        return appending.add(connection, head, fact, writer)
+
+    def _commit(self, batch: list[Request]) -> None:
         self._oldest = min(one.queued_at for one in batch)
         try:
-            if self._health.state is not LedgerState.FINE or self._engine is None:
-                raise errors.LedgerDown(self._health.message or "the ledger is not open")
-            receipts = self._write(batch)
-        except errors.ExuviaError as trouble:
-            if isinstance(trouble, errors.LedgerError):
-                self._fail(trouble)
-            for one in batch:
-                _settle(one, trouble)
+            self._refuse_unless_fine()
+            written = self._write(batch)
+            self._oldest = None
+        except errors.LedgerError as trouble:
+            self._fail(trouble)
+            requests.answer_all(batch, trouble)
+        except errors.Fenced as trouble:
+            requests.answer_all(batch, trouble)
+        except Exception as trouble:
+            self._commit_apart(batch, trouble)
         else:
-            for one, receipt in zip(batch, receipts, strict=True):
-                _settle(one, receipt)
-                if self.on_commit is not None:
-                    one.loop.call_soon_threadsafe(self.on_commit, one.facts)
+            for one, done in zip(batch, written, strict=True):
+                one.answer(done.receipt)
+                self._tell(one, done.entered)
         finally:
             self._oldest = None
 
-    def _write(self, batch: list[_Request]) -> list[Receipt]:
+    def _commit_apart(self, batch: list[Request], trouble: Exception) -> None:
+        """A fact that cannot be entered must not take others with it: each request for itself."""
+        if len(batch) > 1:
+            for one in batch:
+                self._commit([one])
+            return
+        if not isinstance(trouble, errors.ExuviaError):
+            log.error("a fact cannot be entered: %s", trouble, exc_info=trouble)
+            trouble = errors.InvalidObject(f"a fact cannot be entered: {type(trouble).__name__}: {trouble}")
+        batch[0].answer(trouble)
+
+    def _write(self, batch: list[Request]) -> list[_Written]:
         assert self._engine is not None
-        if not self._same_file():
-            raise errors.LedgerDown("the ledger's file was replaced while it was open")
-        try:
-            with self._engine.begin() as connection:
-                self._fence(connection)
-                head = _head(connection)
-                receipts = []
-                for one in batch:
-                    for fact in one.facts:
-                        head = self._add(connection, head, fact)
-                    receipts.append(Receipt(seq=head[0], hash=head[1].hex()))
-        except DBAPIError as trouble:
-            raise opening.explained(self.path, trouble) from trouble
+        writer = self._writer()
+        written: list[_Written] = []
+        with opening.in_words(self.path), self._engine.begin() as connection:
+            self._check_file()
+            appending.fence(connection, writer)
+            head = appending.head(connection)
+            for one in batch:
+                entered: list[Fact] = []
+                for fact in one.facts:
+                    made = appending.add(connection, head, fact, writer)
+                    if made is not None:
+                        head = made
+                        entered.append(fact)
+                written.append(_Written(appending.receipt(head), entered))
+            self._check_file()
         self._head = head
-        return receipts
+        return written
 
-    def _fence(self, connection: Connection) -> None:
-        """A newer leader wrote already: we must not (safety.md, 9)."""
-        table, ours = tables.leadership, self._epoch()
-        theirs = connection.scalar(select(table.c.epoch).where(table.c.cluster == self._cluster))
-        if theirs is None:
-            connection.execute(insert(table).values(cluster=self._cluster, epoch=ours))
-        elif theirs > ours:
-            raise errors.Fenced(f"the ledger was written under epoch {theirs}, ours is {ours}")
-        elif theirs < ours:
-            connection.execute(update(table).where(table.c.cluster == self._cluster).values(epoch=ours))
+    def _writer(self) -> appending.Writer:
+        return appending.Writer(cluster=self._cluster, epoch=self._epoch())
 
-    def _add(self, connection: Connection, head: tuple[int, bytes], fact: Fact) -> tuple[int, bytes]:
-        recorded = microseconds(datetime.now(UTC))
-        entry = {
-            "type": fact.kind.value,
-            "at": microseconds(fact.at),
-            "recorded": recorded,
-            "cluster": self._cluster,
-            "epoch": self._epoch(),
-            "body": dict(fact.body),
-        }
-        canonical = chain.canonical(entry)
-        reason = projecting.refusal(connection, fact)
-        if reason:
-            connection.execute(
-                insert(tables.dead_letters).values(recorded=recorded, reason=reason, body=canonical.decode())
-            )
-            return head
-        seq, hash_ = head[0] + 1, chain.next_hash(head[1], canonical)
-        connection.execute(
-            insert(tables.entries).values(
-                seq=seq,
-                hash=hash_,
-                kind=fact.kind.value,
-                recorded=recorded,
-                epoch=self._epoch(),
-                body=canonical.decode(),
-            )
-        )
-        projecting.project(connection, seq, fact)
-        return seq, hash_
+    def _check_file(self) -> None:
+        if not self._same_file():
+            raise errors.LedgerDown(f"the ledger's file {self.path} was replaced or removed while it was open")
 
     def _same_file(self) -> bool:
         return self._file is not None and _file_identity(self.path) == self._file
 
+    def _tell(self, request: Request, entered: list[Fact]) -> None:
+        if self.on_commit is not None and entered:
+            request.call(functools.partial(self.on_commit, entered))
+
     def _fail(self, trouble: errors.LedgerError) -> None:
-        if isinstance(trouble, errors.LedgerLocked):
-            self._set(LedgerState.LOCKED, str(trouble))
-            return
-        if self._engine is not None and not isinstance(trouble, errors.LedgerTruncated):
-            self._engine.dispose()
-            self._engine = None
-        if self._health.state is not LedgerState.NOT_TRUSTED:
-            self._set(LedgerState.DOWN, str(trouble))
+        if not isinstance(trouble, errors.LedgerLocked | errors.LedgerTruncated):
+            self._dispose()
+        with self._lock:
+            if self._health.state is LedgerState.NOT_TRUSTED:
+                return
+            locked = isinstance(trouble, errors.LedgerLocked)
+            self._set(LedgerState.LOCKED if locked else LedgerState.DOWN, str(trouble))
+
+    def _dispose(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            engine.dispose()
 
     def _set(self, state: LedgerState, message: str) -> None:
         if (state, message) == (self._health.state, self._health.message):
@@ -288,32 +336,9 @@ class Ledger:
         self._health = LedgerHealth(state=state, message=message, since=datetime.now(UTC))
 
 
-def _settle(request: _Request, result: Receipt | Exception) -> None:
-    def settle() -> None:
-        if request.done.done():
-            return
-        if isinstance(result, Exception):
-            request.done.set_exception(result)
-        else:
-            request.done.set_result(result)
-
-    request.loop.call_soon_threadsafe(settle)
-
-
 def _file_identity(path: Path) -> tuple[int, int] | None:
     try:
         found = path.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
-
-
-def _head(connection: Connection) -> tuple[int, bytes]:
-    table = tables.entries
-    row = connection.execute(select(table.c.seq, table.c.hash).order_by(desc(table.c.seq)).limit(1)).first()
-    return (0, chain.GENESIS) if row is None else (int(row.seq), bytes(row.hash))
-
-
-def _hash_at(connection: Connection, seq: int) -> bytes | None:
-    found = connection.scalar(select(tables.entries.c.hash).where(tables.entries.c.seq == seq))
-    return None if found is None else bytes(found)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from exuvia import errors
 
 PATIENCE_MS = 10_000
+_READ = "exuvia_reads"
 
 
 def open_for_writing(path: Path) -> Engine:
@@ -40,31 +44,53 @@ def open_for_reading(path: Path) -> Engine:
     if not path.is_file():
         raise errors.LedgerDown(f"There is no ledger at {path}.", remedy="Name it by --ledger.")
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{path}", query={"mode": "ro", "uri": "true"}),
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
         connect_args={"timeout": PATIENCE_MS / 1000},
     )
+    event.listen(engine, "connect", _own_transactions)
+    event.listen(engine, "begin", _begin)
     try:
-        with engine.connect() as connection:
+        with in_words(path), engine.connect() as connection:
             _check_revision(MigrationContext.configure(connection).get_current_revision(), path)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def readers(engine: Engine) -> Engine:
+    """The same connections for reading only: transactions that take no lock from a writer."""
+    return engine.execution_options(**{_READ: True})
+
+
+def probe(engine: Engine, path: Path) -> None:
+    """Write something that changes nothing, so that a full or read-only volume is known at once."""
+    with in_words(path), engine.begin() as connection:
+        connection.exec_driver_sql("PRAGMA user_version = 1")
+
+
+@contextmanager
+def in_words(path: Path) -> Iterator[None]:
+    """What the database says becomes an `errors.LedgerError`; what it says of a fact becomes `InvalidObject`."""
+    try:
+        yield
+    except (IntegrityError, DataError, ProgrammingError, InterfaceError) as trouble:
+        raise errors.InvalidObject(f"the ledger cannot hold this: {trouble.orig or trouble}") from trouble
     except DBAPIError as trouble:
         raise explained(path, trouble) from trouble
-    return engine
 
 
 def migrate(engine: Engine, path: Path) -> None:
     """Bring the schema up to date; a schema newer than the program is left alone and named."""
-    try:
-        with engine.begin() as connection:
-            current = MigrationContext.configure(connection).get_current_revision()
-            if current is not None:
-                _check_revision(current, path)
-            if current == _script().get_current_head():
-                return
-            config = _config()
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
-    except DBAPIError as trouble:
-        raise explained(path, trouble) from trouble
+    with in_words(path), engine.begin() as connection:
+        current = MigrationContext.configure(connection).get_current_revision()
+        if current is not None or inspect(connection).get_table_names():
+            _check_revision(current, path)
+        if current == _script().get_current_head():
+            return
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
 
 
 def explained(path: Path, trouble: DBAPIError) -> errors.LedgerError:
@@ -90,17 +116,27 @@ def _down(path: Path, why: str) -> errors.LedgerDown:
     )
 
 
-def _durable(connection: sqlite3.Connection, _: Any) -> None:
-    """WAL with FULL: an acknowledged commit outlives a power loss. Transactions are begun by us."""
+def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
+    """Transactions are begun by us, not guessed by the driver."""
     connection.isolation_level = None
+
+
+def _durable(connection: sqlite3.Connection, record: Any) -> None:
+    """WAL with FULL: an acknowledged commit outlives a power loss."""
+    _own_transactions(connection, record)
     connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
 
 
-def _begin_immediate(connection: Any) -> None:
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
     """Take the write lock at once: what is read in the transaction is what is written upon."""
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    reads = connection.get_execution_options().get(_READ)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _check_revision(current: str | None, path: Path) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Table, and_, case, insert, select, update
 
 from exuvia.model.facts import Fact, FactKind, microseconds
 from exuvia.record import tables
@@ -15,13 +15,30 @@ IDENTITY_ATTRIBUTES = ("name", "providerID", "machineID", "bootID")
 
 
 def refusal(connection: Connection, fact: Fact) -> str:
-    """Why a fact belongs to the dead letters, or "". A death before the birth is never clipped silently."""
-    if fact.kind is not FactKind.DEATH:
+    """Why a fact belongs to the dead letters, or "". What cannot have been so is never clipped silently."""
+    check = _REFUSALS.get(fact.kind)
+    return "" if check is None else check(connection, fact.body, microseconds(fact.at))
+
+
+def _death_refused(connection: Connection, body: Mapping[str, Any], at: int) -> str:
+    born = connection.scalar(select(tables.instances.c.born).where(tables.instances.c.uid == body["uid"]))
+    return f"died {at} before it was born {born}" if born is not None and at < born else ""
+
+
+def _placement_refused(connection: Connection, body: Mapping[str, Any], at: int) -> str:
+    if body["event"] != "to":
         return ""
-    born = connection.scalar(select(tables.instances.c.born).where(tables.instances.c.uid == fact.body["uid"]))
-    if born is not None and microseconds(fact.at) < born:
-        return f"died {microseconds(fact.at)} before it was born {born}"
-    return ""
+    began = connection.scalar(select(tables.placements.c.began).where(tables.placements.c.pod_uid == body["uid"]))
+    return f"ended {at} before it began {began}" if began is not None and at < began else ""
+
+
+def _outcome_refused(connection: Connection, body: Mapping[str, Any], _: int) -> str:
+    """One outcome an intent (safety.md, 13)."""
+    table = tables.intents
+    row = connection.execute(select(table.c.outcome).where(table.c.seq == body["intent"])).first()
+    if row is None:
+        return f"there is no intent {body['intent']}"
+    return "" if row.outcome is None else f"intent {body['intent']} has its outcome, entry {row.outcome}"
 
 
 def project(connection: Connection, seq: int, fact: Fact) -> None:
@@ -50,15 +67,21 @@ def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> 
     )
     for attribute in IDENTITY_ATTRIBUTES:
         _bear(connection, body["uid"], attribute, body.get(attribute, ""), at)
-    for address in body.get("addresses", ()):
+    for address in dict.fromkeys(body.get("addresses", ())):
         _bear(connection, body["uid"], "address", address, at)
 
 
 def _bear(connection: Connection, uid: str, attribute: str, value: str, at: int) -> None:
-    if value:
-        connection.execute(
-            insert(tables.identities).values(uid=uid, attribute=attribute, value=value[:512], began=at, ended=None)
-        )
+    """From now on it bears that value. Bearing it already, or again from the same moment, is no second row."""
+    if not value:
+        return
+    table, short = tables.identities, value[:512]
+    same = and_(table.c.uid == uid, table.c.attribute == attribute, table.c.value == short)
+    if connection.scalar(select(table.c.uid).where(same, table.c.ended.is_(None))) is not None:
+        return
+    again = connection.execute(update(table).where(same, table.c.began == at).values(ended=None))
+    if not again.rowcount:
+        connection.execute(insert(table).values(uid=uid, attribute=attribute, value=short, began=at, ended=None))
 
 
 def _death(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
@@ -69,7 +92,16 @@ def _death(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> 
         .values(died=at, died_not_before=body.get("notBefore"), reason=body["reason"], died_by=body.get("by", "")[:512])
     )
     for other, key in ((tables.identities, "uid"), (tables.placements, "instance"), (tables.verdicts, "uid")):
-        connection.execute(update(other).where(other.c[key] == body["uid"], other.c.ended.is_(None)).values(ended=at))
+        connection.execute(
+            update(other)
+            .where(other.c[key] == body["uid"], other.c.ended.is_(None))
+            .values(ended=_not_before(other, at))
+        )
+
+
+def _not_before(table: Table, at: int) -> Any:
+    """A clock that went back makes an empty interval, never a negative one; the entry keeps the moment it was told."""
+    return case((table.c.began > at, table.c.began), else_=at)
 
 
 def _identity(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
@@ -79,10 +111,10 @@ def _identity(connection: Connection, _: int, body: Mapping[str, Any], at: int) 
         .where(
             table.c.uid == body["uid"],
             table.c.attribute == body["attribute"],
-            table.c.value == body["former"],
+            table.c.value == body["former"][:512],
             table.c.ended.is_(None),
         )
-        .values(ended=at)
+        .values(ended=_not_before(table, at))
     )
     _bear(connection, body["uid"], body["attribute"], body["value"], at)
 
@@ -92,19 +124,14 @@ def _verdict(connection: Connection, _: int, body: Mapping[str, Any], at: int) -
     connection.execute(
         update(table)
         .where(table.c.uid == body["uid"], table.c.policy == body["policy"], table.c.ended.is_(None))
-        .values(ended=at)
+        .values(ended=_not_before(table, at))
     )
-    known = select(table.c.uid).where(table.c.uid == body["uid"], table.c.policy == body["policy"], table.c.began == at)
-    if body["result"] and connection.scalar(known) is None:
-        connection.execute(
-            insert(table).values(
-                uid=body["uid"],
-                policy=body["policy"],
-                began=at,
-                result=body["result"],
-                severity=body["severity"],
-            )
-        )
+    if not body["result"]:
+        return
+    said = {"result": body["result"], "severity": body["severity"], "ended": None}
+    same = and_(table.c.uid == body["uid"], table.c.policy == body["policy"], table.c.began == at)
+    if not connection.execute(update(table).where(same).values(**said)).rowcount:
+        connection.execute(insert(table).values(uid=body["uid"], policy=body["policy"], began=at, **said))
 
 
 def _intent(connection: Connection, seq: int, body: Mapping[str, Any], _: int) -> None:
@@ -155,6 +182,12 @@ def _placement(connection: Connection, _: int, body: Mapping[str, Any], at: int)
             )
         )
 
+
+_REFUSALS: dict[FactKind, Callable[[Connection, Mapping[str, Any], int], str]] = {
+    FactKind.DEATH: _death_refused,
+    FactKind.PLACEMENT: _placement_refused,
+    FactKind.OUTCOME: _outcome_refused,
+}
 
 _HANDLERS: dict[FactKind, Callable[[Connection, int, Mapping[str, Any], int], None]] = {
     FactKind.BIRTH: _birth,

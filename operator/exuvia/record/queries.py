@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select
+from sqlalchemy import Connection, LargeBinary, case, cast, func, or_, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import chain, tables
@@ -123,7 +123,8 @@ def life(connection: Connection, uid: str) -> list[dict[str, Any]]:
     }
     wanted = {uid, *operations}
     found = []
-    for row in connection.execute(select(tables.entries).order_by(tables.entries.c.seq)):
+    names = or_(*(tables.entries.c.body.contains(one, autoescape=True) for one in sorted(wanted)))
+    for row in connection.execute(select(tables.entries).where(names).order_by(tables.entries.c.seq)):
         entry = json.loads(row.body)
         body = entry["body"]
         if wanted & {body.get("uid"), body.get("instance"), body.get("operation")}:
@@ -181,10 +182,23 @@ def unfinished_intents(connection: Connection, operation: str) -> list[int]:
 
 
 def links(connection: Connection) -> Iterator[chain.Link]:
-    """The chain, in order."""
+    """The chain as stored, in order. A row whose columns say something else than its entry counts as changed."""
     table = tables.entries
-    for row in connection.execute(select(table.c.seq, table.c.hash, table.c.body).order_by(table.c.seq)):
-        yield chain.Link(seq=int(row.seq), hash=bytes(row.hash), canonical=row.body.encode())
+    raw = cast(table.c.body, LargeBinary).label("raw")  # bytes: a changed one need not be UTF-8
+    columns = (table.c.seq, cast(table.c.hash, LargeBinary).label("hash"), raw)
+    claims = (table.c.kind, table.c.recorded, table.c.epoch)
+    for row in connection.execute(select(*columns, *claims).order_by(table.c.seq)):
+        body = bytes(row.raw or b"")
+        honest = _agrees(body, (row.kind, row.recorded, row.epoch))
+        yield chain.Link(seq=int(row.seq), hash=bytes(row.hash or b""), canonical=body if honest else b"")
+
+
+def _agrees(body: bytes, claims: tuple[object, ...]) -> bool:
+    try:
+        entry = json.loads(body)
+        return (entry["type"], entry["recorded"], entry["epoch"]) == claims
+    except (ValueError, KeyError, TypeError):
+        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +215,8 @@ class Counts:
 def counts(connection: Connection, now: datetime) -> Counts:
     """Where the counters begin after a start. Open verdicts count up to `now`."""
     lives, operations, verdicts, entries = tables.instances, tables.operations, tables.verdicts, tables.entries
-    ended = func.coalesce(verdicts.c.ended, microseconds(now))
+    until = func.coalesce(verdicts.c.ended, microseconds(now))
+    lasted = case((until > verdicts.c.began, until - verdicts.c.began), else_=0)
     return Counts(
         records=_pairs(connection, select(entries.c.kind, func.count()).group_by(entries.c.kind)),
         births={
@@ -222,7 +237,7 @@ def counts(connection: Connection, now: datetime) -> Counts:
         noncompliant_seconds={
             (row[0], row[1]): float(row[2]) / 1e6
             for row in connection.execute(
-                select(verdicts.c.policy, verdicts.c.severity, func.sum(ended - verdicts.c.began))
+                select(verdicts.c.policy, verdicts.c.severity, func.sum(lasted))
                 .where(verdicts.c.result == "violating")
                 .group_by(verdicts.c.policy, verdicts.c.severity)
             )

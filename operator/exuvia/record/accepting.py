@@ -1,0 +1,53 @@
+"""A person accepts a ledger that misses entries: one more entry in the chain, with who and why.
+
+It may be added while the operator runs (that one sees it within seconds) and while it does not. It is entered under the
+epoch that the ledger knows, so it takes leadership from nobody.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from sqlalchemy import Connection, select
+
+from exuvia import errors
+from exuvia.model import facts
+from exuvia.record import appending, chain, opening, queries, tables
+
+
+def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "") -> facts.Receipt:
+    """Add the acceptance; durable when it returns.
+
+    Raises `errors.InvalidObject` without a reason, `errors.LedgerError` as ever. A chain that is damaged in itself
+    cannot be accepted.
+    """
+    if not reason.strip():
+        raise errors.InvalidObject("An acceptance needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
+    if not path.is_file():
+        raise errors.LedgerDown(f"There is no ledger at {path}.", remedy="Name it by --ledger.")
+    engine = opening.open_for_writing(path)
+    try:
+        with opening.in_words(path), engine.begin() as connection:
+            _check_chain(path, connection)
+            writer = _writer(connection, cluster)
+            fact = facts.accepted(by=by, reason=reason, at=at)
+            made = appending.add(connection, appending.head(connection), fact, writer)
+            assert made is not None, "an acceptance is never a dead letter"
+            return appending.receipt(made)
+    finally:
+        engine.dispose()
+
+
+def _check_chain(path: Path, connection: Connection) -> None:
+    found = chain.verify(queries.links(connection))
+    if found.first_bad is not None:
+        remedy = "Put the last good copy in its place."
+        raise errors.LedgerCorrupt(f"The ledger {path} is damaged: {found.problem}.", remedy=remedy)
+
+
+def _writer(connection: Connection, cluster: str) -> appending.Writer:
+    """The named cluster, else the one that the ledger is about."""
+    table = tables.leadership
+    named = cluster or connection.scalar(select(table.c.cluster).order_by(table.c.epoch.desc()).limit(1)) or ""
+    return appending.Writer(cluster=named, epoch=appending.greatest_epoch(connection))

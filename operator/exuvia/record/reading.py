@@ -1,0 +1,22 @@
+"""Reading a ledger that somebody else may be writing: for a standby, and for the commands that answer questions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection
+
+from exuvia.record import opening
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[Connection]:
+    """A read-only connection that sees one moment of the ledger. Holds up no writer. Raises `errors.LedgerError`."""
+    engine = opening.open_for_reading(path)
+    try:
+        with opening.in_words(path), engine.begin() as connection:
+            yield connection
+    finally:
+        engine.dispose()

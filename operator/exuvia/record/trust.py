@@ -1,0 +1,61 @@
+"""Trust: whether a ledger that misses entries was accepted by a person, and for which missing entries that holds.
+
+A person's acceptance (`exuvia ledger accept`) names nobody's entries; what exactly was missing is entered by the
+operator once it sees the acceptance, so that the same operations are not held against the ledger at the next start.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, select
+
+from exuvia.model.facts import FactKind
+from exuvia.record import tables
+
+Missing = Mapping[int, bytes]
+"""Entries that must be there: number -> hash."""
+
+
+def acceptance(connection: Connection, *, after: int, at_start: bool, epoch: int) -> int | None:
+    """The number of the acceptance that counts, or None.
+
+    One that was added after the loss was seen (`after`) counts. Of what is found missing at the start of a leadership
+    one also counts that was added while no operator wrote: nothing of another epoch than ours stands behind it.
+    """
+    latest = next((row for row in _accepted(connection) if "missing" not in _body(row)), None)
+    if latest is None:
+        return None
+    if latest.seq > after or (at_start and _untouched(connection, latest.seq, epoch)):
+        return int(latest.seq)
+    return None
+
+
+def known_missing(connection: Connection, seq: int, hash_: str) -> bool:
+    """Whether a person accepted that this very entry is missing."""
+    wanted = f"{seq}:{hash_}"
+    return any(wanted in _body(row).get("missing", ()) for row in _accepted(connection))
+
+
+def named(missing: Missing) -> list[str]:
+    """As a settlement lists them: `number:hash`."""
+    return [f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(missing.items())]
+
+
+def _untouched(connection: Connection, accepted: int, epoch: int) -> bool:
+    table = tables.entries
+    return not connection.scalar(select(func.count()).where(table.c.seq > accepted, table.c.epoch != epoch))
+
+
+def _accepted(connection: Connection) -> Sequence[Any]:
+    table = tables.entries
+    return connection.execute(
+        select(table.c.seq, table.c.body).where(table.c.kind == FactKind.ACCEPTED.value).order_by(table.c.seq.desc())
+    ).all()
+
+
+def _body(row: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(row.body)["body"]
+    return found
