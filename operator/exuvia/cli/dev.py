@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import click
 
 from exuvia import errors
+from exuvia.app.manifests import crds
 from exuvia.localcluster import binaries as executables
+from exuvia.localcluster.cloud import starting
 from exuvia.localcluster.controlplane import ControlPlane
 
 _Command = Callable[..., Any]
@@ -45,13 +48,24 @@ def binaries(binaries_folder: str) -> None:
 @dev.command()
 @_folder_option
 @_binaries_option
-def up(folder: Path | None, binaries_folder: str) -> None:
-    """Start a control plane that stays when this command ends, and print its KUBECONFIG."""
+@click.option("--cloud", "with_cloud", is_flag=True, help="Start the simulated cloud beside it.")
+def up(folder: Path | None, binaries_folder: str, with_cloud: bool) -> None:
+    """Start a control plane that stays when this command ends, and print its KUBECONFIG.
+
+    The custom resources of exuvia are served. Use the output as `eval $(exuvia dev up)`.
+    """
     home = _home(folder)
     _refuse_taken(home)
     plane = ControlPlane(home, executables.ensure(binaries_folder))
     plane.start(detached=True)
-    click.echo(f"export KUBECONFIG={plane.kubeconfig}")
+    try:
+        _serve_our_kinds(plane)
+        url = starting.start(plane, detached=True) if with_cloud else ""
+    except BaseException:  # half of it is of no use to anybody
+        plane.stop()
+        plane.wipe()
+        raise
+    _print_exports(plane, url)
 
 
 @dev.command()
@@ -80,7 +94,7 @@ def status(folder: Path | None) -> None:
     running = plane.components()
     for name, alive in running.items():
         click.echo(f"{name:<24} {'running' if alive else 'gone'}")
-    click.echo(f"export KUBECONFIG={plane.kubeconfig}")
+    _print_exports(plane, starting.url(plane))
     raise SystemExit(0 if all(running.values()) else 1)
 
 
@@ -102,6 +116,18 @@ def cloud(kubeconfig: str, port: int, state: Path) -> None:
 
 def _home(folder: Path | None) -> Path:
     return (folder or executables.cache_root() / "dev").resolve()
+
+
+def _serve_our_kinds(plane: ControlPlane) -> None:
+    bodies = {"apiVersion": "v1", "kind": "List", "items": [crds.manifest(one) for one in crds.DEFINITIONS]}
+    plane.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(bodies))
+    plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def _print_exports(plane: ControlPlane, cloud_url: str) -> None:
+    click.echo(f"export KUBECONFIG={plane.kubeconfig}")
+    if cloud_url:
+        click.echo(f"export EXUVIA_SIMULATED_CLOUD={cloud_url}")
 
 
 def _refuse_taken(home: Path) -> None:

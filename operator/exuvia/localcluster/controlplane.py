@@ -27,13 +27,13 @@ from exuvia.localcluster.components import Options, Ports
 START_PATIENCE = 60.0
 ATTEMPTS = 3
 STATE_FILE = "state.json"
+_LEAVINGS = ("etcd", "pki", "logs", "*.kubeconfig", "audit*", "kwok.yaml", "scheduler.yaml", "container.log", "cloud.*")
 
 
 @dataclass(slots=True)
 class _Running:
     ports: Ports
     identities: list[processes.Identity] = field(default_factory=list)
-    children: list[subprocess.Popen[bytes]] = field(default_factory=list)
 
 
 class ControlPlane:
@@ -95,8 +95,6 @@ class ControlPlane:
         processes.stop([one for one in order if one.name not in ("etcd", "kube-apiserver")], patience=5)
         processes.stop([one for one in order if one.name == "kube-apiserver"], patience=12)
         processes.stop([one for one in order if one.name == "etcd"], patience=5)
-        for child in self._running.children:
-            child.wait()
         self._running = None
         (self.folder / STATE_FILE).unlink(missing_ok=True)
 
@@ -106,8 +104,7 @@ class ControlPlane:
         Each start is noted at once, so that what was started can be stopped even if we are killed now.
         """
         running = self._now()
-        child, identity = processes.start(spec, detached=detached)
-        running.children.append(child)
+        identity = processes.start(spec, detached=detached)
         running.identities[:] = [one for one in running.identities if one.name != spec.name or one.alive()] + [identity]
         self._save()
         return identity
@@ -119,17 +116,10 @@ class ControlPlane:
 
     def wipe(self) -> None:
         """Remove what an instance leaves in its folder, and the folder when nothing else is in it."""
-        for name in ("etcd", "pki", "logs"):
-            shutil.rmtree(self.folder / name, ignore_errors=True)
-        for pattern in (
-            "*.kubeconfig",
-            "audit*.log",
-            "audit-policy.yaml",
-            "kwok.yaml",
-            "scheduler.yaml",
-            "container.log",
-        ):
-            for path in self.folder.glob(pattern):
+        for path in (found for pattern in _LEAVINGS for found in self.folder.glob(pattern)):
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
                 path.unlink()
         if not any(self.folder.iterdir()):
             self.folder.rmdir()

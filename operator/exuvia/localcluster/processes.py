@@ -17,6 +17,7 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+_CHILDREN: dict[Identity, subprocess.Popen[bytes]] = {}  # ours that were not seen ended yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +43,8 @@ class Identity:
         return _start_tick(self.pid) == self.started
 
 
-def start(spec: Spec, *, detached: bool = False) -> tuple[subprocess.Popen[bytes], Identity]:
-    """Start a child in a session of its own. Not detached: it dies with the calling thread's process."""
+def start(spec: Spec, *, detached: bool = False) -> Identity:
+    """Start a child in a session of its own. Not detached: the kernel kills it when the calling thread ends."""
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     parent = os.getpid()
     with spec.log.open("ab") as log:
@@ -57,7 +58,9 @@ def start(spec: Spec, *, detached: bool = False) -> tuple[subprocess.Popen[bytes
             preexec_fn=None if detached else lambda: _die_with(parent),
         )
     tick = _start_tick(child.pid)
-    return child, Identity(name=spec.name, pid=child.pid, started=tick if tick is not None else -1)
+    identity = Identity(name=spec.name, pid=child.pid, started=tick if tick is not None else -1)
+    _CHILDREN[identity] = child
+    return identity
 
 
 def stop(identities: Sequence[Identity], *, patience: float = 15.0) -> list[str]:
@@ -66,14 +69,13 @@ def stop(identities: Sequence[Identity], *, patience: float = 15.0) -> list[str]
         _send(one, signal.SIGTERM)
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and any(one.alive() for one in identities):
-        _reap(identities)
         time.sleep(0.05)
     stubborn = [one for one in identities if one.alive()]
     for one in stubborn:
         _send(one, signal.SIGKILL)
     while any(one.alive() for one in identities):
-        _reap(identities)
         time.sleep(0.02)
+    _reap(identities)
     return [one.name for one in stubborn]
 
 
@@ -92,12 +94,11 @@ def _send(one: Identity, what: signal.Signals) -> None:
 
 
 def _reap(identities: Sequence[Identity]) -> None:
-    """Collect our own ended children, so that they are not taken for running."""
+    """Collect our own ended children. The first thread of a process may end before its others: wait for those."""
     for one in identities:
-        try:
-            os.waitpid(one.pid, os.WNOHANG)
-        except ChildProcessError:
-            pass
+        child = _CHILDREN.pop(one, None)
+        if child is not None:
+            child.wait(timeout=10)
 
 
 def _start_tick(pid: int) -> int | None:

@@ -18,6 +18,7 @@ from exuvia.localcluster.controlplane import ControlPlane
 
 NAME = "simulated-cloud"
 STATE_FILE = "cloud.json"
+URL_FILE = "cloud.url"
 PATIENCE = 20.0
 
 
@@ -27,7 +28,7 @@ def start(plane: ControlPlane, *, port: int = 0, state: Path | None = None, deta
     A second start with the same port and file goes on where a killed one was. `port` 0: a free one.
     Raises `errors.SettingsError` with the last lines of its log.
     """
-    url = f"http://{HOST}:{port or (port := _free_port())}"
+    address = f"http://{HOST}:{port or (port := _free_port())}"
     command = (
         *(sys.executable, "-m", "exuvia.cli.main", "dev", "cloud"),
         *("--kubeconfig", str(_kubeconfig(plane)), "--port", str(port)),
@@ -35,8 +36,16 @@ def start(plane: ControlPlane, *, port: int = 0, state: Path | None = None, deta
     )
     log = plane.folder / "logs" / f"{NAME}.log"
     running = plane.spawn(processes.Spec(name=NAME, command=command, log=log), detached=detached)
-    _await(url, running, log)
-    return url
+    _await(address, running, log)
+    (plane.folder / URL_FILE).write_text(address, encoding="utf-8")
+    return address
+
+
+def url(plane: ControlPlane) -> str:
+    """The URL of the cloud that runs beside a control plane, or "" when none does."""
+    if not plane.components().get(NAME):
+        return ""
+    return (plane.folder / URL_FILE).read_text(encoding="utf-8")
 
 
 def _kubeconfig(plane: ControlPlane) -> Path:

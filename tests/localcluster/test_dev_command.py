@@ -1,0 +1,64 @@
+"""`exuvia dev up`, `status` and `down`: detached, several side by side, nothing left behind."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from exuvia.localcluster.controlplane import ControlPlane
+
+pytestmark = pytest.mark.cluster
+
+
+def _exuvia(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "exuvia.cli.main", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+
+
+def test_up_status_and_down(executables: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dev"
+    up = _exuvia("dev", "up", "--cloud", "--folder", str(folder), "--binaries", str(executables))
+    try:
+        _check_running(folder, up, executables)
+        again = _exuvia("dev", "up", "--folder", str(folder))
+        assert again.returncode == 2
+        assert again.stderr.startswith(f"error: There is a control plane in {folder}. Stop and remove it with")
+    finally:
+        down = _exuvia("dev", "down", "--folder", str(folder))
+
+    assert down.stdout == f"stopped and removed the control plane in {folder}\n"
+    assert not folder.exists()
+    nothing = _exuvia("dev", "status", "--folder", str(folder))
+    assert (nothing.returncode, nothing.stdout) == (1, f"no control plane in {folder}\n")
+    assert _exuvia("dev", "down", "--folder", str(folder)).returncode == 0, "down twice is fine"
+
+
+def _check_running(folder: Path, up: subprocess.CompletedProcess[str], executables: Path) -> None:
+    assert up.returncode == 0, up.stderr
+    variables = dict(line.removeprefix("export ").split("=", 1) for line in up.stdout.splitlines())
+    assert set(variables) == {"KUBECONFIG", "EXUVIA_SIMULATED_CLOUD"}
+    with urllib.request.urlopen(f"{variables['EXUVIA_SIMULATED_CLOUD']}/healthz", timeout=5) as answer:
+        assert answer.status == 200
+    command = [str(executables / "kubectl"), "get", "rotations"]
+    environment = {**os.environ, "KUBECONFIG": variables["KUBECONFIG"]}
+    served = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert "No resources found" in served.stderr
+    status = _exuvia("dev", "status", "--folder", str(folder))
+    assert status.returncode == 0
+    assert status.stdout.count("running") == 6
+    assert status.stdout.endswith(up.stdout)
+
+
+def test_a_component_that_ended_is_seen_in_the_status(executables: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "dev"
+    with ControlPlane(folder, executables) as plane:
+        plane.stop_process("kube-scheduler", kill=True)
+        status = _exuvia("dev", "status", "--folder", str(folder))
+
+    assert status.returncode == 1
+    assert "kube-scheduler           gone" in status.stdout
