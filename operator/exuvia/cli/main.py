@@ -40,6 +40,7 @@ COMMANDS: dict[str, Entry] = {
     "release": Entry(target="exuvia.cli.operate:release", help="End a quarantine by your decision."),
     "resume": Entry(target="exuvia.cli.guard:resume", help="Take your pause out, or let a halted pool go on."),
     "rotate": Entry(target="exuvia.cli.operate:rotate", help="Replace one machine."),
+    "uninstall": Entry(target="exuvia.cli.uninstall:uninstall", help="End all that is open before exuvia is deleted."),
     "status": Entry(target="exuvia.cli.status:status", help="Policies, brakes, and operations under way."),
 }
 

@@ -17,6 +17,14 @@ def at(text: str) -> datetime:
     return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
 
 
+def span(text: str) -> timedelta:
+    """A span like 5m or 2h30m. Raises `errors.SettingsError`."""
+    found = _span(text)
+    if found is None:
+        raise errors.SettingsError(f"{text!r} is no span of time.", remedy="Write one like 30s, 5m or 2h30m.")
+    return found
+
+
 def earlier(text: str, now: datetime) -> datetime:
     """A time, or a span before now (`24h`)."""
     span = _span(text)

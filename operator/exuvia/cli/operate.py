@@ -146,6 +146,13 @@ async def _release(
             f"Quarantine {name}: the release {accepted.verdict} by {accepted.by} was accepted already.",
             remedy="Wait for its end; if its Rotation does not succeed it lapses, and you can release again.",
         )
+    return await write_release(client, held, verdict, reason, destroy_unsealed)
+
+
+async def write_release(
+    client: ports.Cluster, held: Quarantine, verdict: ReleaseVerdict, reason: str, destroy_unsealed: bool = False
+) -> str:
+    """Write the decision with the caller's name, upon the Quarantine as it was read; what was done, in words."""
     decision = Release(
         by=await cluster.whoami(client),
         reason=reason[:TEXT_LENGTH],
@@ -153,7 +160,8 @@ async def _release(
         destroy_unsealed=True if destroy_unsealed else None,
     )
     await _patch(client, resources.QUARANTINES, held, {"release": {"destroyUnsealed": None, **decision.wire()}})
-    return f"Quarantine {name}: release {verdict} by {decision.by} written" + _unsealed(held, verdict, destroy_unsealed)
+    said = f"Quarantine {held.name}: release {verdict} by {decision.by} written"
+    return said + _unsealed(held, verdict, destroy_unsealed)
 
 
 def _unsealed(held: Quarantine, verdict: ReleaseVerdict, destroy: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import click
@@ -48,6 +48,11 @@ def finish(*, findings: bool) -> None:
 def since(moment: datetime | None, now: datetime) -> str:
     """How long ago, as kubectl shows an age; "" when it is not known."""
     return "" if moment is None else text.duration(now - moment)
+
+
+def span(length: timedelta) -> str:
+    """A span of time for people."""
+    return text.duration(length)
 
 
 def one_line(words: str, limit: int = 0) -> str:

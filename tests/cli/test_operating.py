@@ -1,0 +1,287 @@
+"""`exuvia rotate | quarantine | release | abort | pause | resume | status | uninstall` on a real API server.
+
+No operator runs: what commands write is looked at, and statuses that an operator would write are written here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from exuvia import ports
+from exuvia.localcluster.controlplane import ControlPlane
+from exuvia.model import marks, resources
+from exuvia.model.resources import Resource
+from tests.cli import calling
+from tests.cluster import Cluster
+
+pytestmark = pytest.mark.cluster
+
+POLICY = {
+    "apiVersion": "exuvia.dev/v1alpha1",
+    "kind": "SecurityPolicy",
+    "metadata": {"name": "cli-workers"},
+    "spec": {
+        "target": {"selector": {}},
+        "rules": [{"name": "age", "type": "MaxAge", "maxAge": {"limit": "1h"}}],
+    },
+}
+
+
+class Person:
+    """Somebody with a kubeconfig at a terminal."""
+
+    def __init__(self, kubeconfig: Path) -> None:
+        self.env = {"KUBECONFIG": str(kubeconfig)}
+
+    async def call(self, *arguments: object, code: int = 0) -> Result:
+        return await asyncio.to_thread(calling.call, *arguments, code=code, env=self.env)
+
+    async def answer(self, *arguments: object, code: int = 0) -> Any:
+        return await asyncio.to_thread(calling.answer, *arguments, code=code, env=self.env)
+
+
+@pytest.fixture
+async def admin(plane: ControlPlane, cluster: Cluster) -> AsyncIterator[Person]:
+    """The admin, and none of our objects before and afterwards."""
+    await wipe(cluster)
+    yield Person(plane.kubeconfig)
+    await wipe(cluster)
+
+
+@pytest.fixture
+def nobody(plane: ControlPlane) -> Person:
+    """Somebody without any right."""
+    return Person(plane.issue_kubeconfig("nobody"))
+
+
+async def wipe(cluster: Cluster) -> None:
+    for kind in resources.OURS:
+        for body in await cluster.list(kind):
+            meta = body["metadata"]
+            if meta.get("finalizers"):
+                await cluster.client.merge_patch(kind, meta["name"], {"metadata": {"finalizers": None}})
+            await cluster.client.delete(kind, meta["name"], uid=meta["uid"])
+
+
+async def one(cluster: Cluster, kind: Resource) -> ports.Body:
+    (found,) = await cluster.list(kind)
+    return found
+
+
+async def set_status(cluster: Cluster, kind: Resource, name: str, **status: Any) -> None:
+    await cluster.client.merge_patch(kind, name, {"status": status}, subresource="status")
+
+
+async def lease(cluster: Cluster, holder: str, renewed: datetime) -> None:
+    """Say who leads."""
+    await ensure_namespace(cluster)
+    stamp = renewed.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    body = {"spec": {"holderIdentity": holder, "renewTime": stamp, "leaseDurationSeconds": 15, "leaseTransitions": 3}}
+    found = await cluster.client.get(resources.LEASES, marks.LEASE, namespace=marks.SYSTEM_NAMESPACE)
+    if found is not None:
+        await cluster.client.merge_patch(resources.LEASES, marks.LEASE, body, namespace=marks.SYSTEM_NAMESPACE)
+        return
+    head = {"apiVersion": resources.LEASES.api_version, "kind": "Lease", "metadata": {"name": marks.LEASE}}
+    await cluster.client.create(resources.LEASES, head | body, namespace=marks.SYSTEM_NAMESPACE)
+
+
+async def ensure_namespace(cluster: Cluster) -> None:
+    if await cluster.client.get(resources.NAMESPACES, marks.SYSTEM_NAMESPACE) is None:
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": marks.SYSTEM_NAMESPACE}}
+        await cluster.client.create(resources.NAMESPACES, body)
+
+
+async def test_rotate_writes_who_asked_and_asks_once(cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+    said = await admin.call("rotate", name, "--reason", "a leak")
+    made = await one(cluster, resources.ROTATIONS)
+    assert made["metadata"]["name"] == f"{name}-{uid[:8]}-1"
+    assert made["metadata"]["finalizers"] == [marks.FINALIZER]
+    assert made["spec"]["instance"]["uid"] == uid
+    assert made["spec"]["instance"]["providerID"] == node["spec"]["providerID"]
+    assert "policy" not in made["spec"]
+    assert (made["spec"]["reason"], bool(made["spec"]["requestedBy"])) == ("a leak", True)
+    assert "asked for" in said.stdout
+    assert "open already (Pending); nothing to do" in (await admin.call("rotate", name)).stdout
+    await set_status(cluster, resources.ROTATIONS, made["metadata"]["name"], phase="Failed", reason="DrainTimeout")
+    await admin.call("rotate", name)
+    names = {body["metadata"]["name"] for body in await cluster.list(resources.ROTATIONS)}
+    assert names == {f"{name}-{uid[:8]}-1", f"{name}-{uid[:8]}-2"}
+
+
+async def test_rotating_a_quarantined_machine_says_that_it_waits(cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    name = node["metadata"]["name"]
+    await admin.call("quarantine", name, "--reason", "odd")
+    held = await one(cluster, resources.QUARANTINES)
+    assert held["spec"]["reason"] == "odd"
+    assert f"exuvia release {held['metadata']['name']}" in (await admin.call("rotate", name)).stdout
+
+
+async def test_a_machine_that_is_not_there(cluster: Cluster, admin: Person) -> None:
+    said = await admin.call("rotate", "no-such-node", code=2)
+    assert said.stderr.startswith("error: There is no Node no-such-node. See `kubectl get nodes`")
+    assert await cluster.list(resources.ROTATIONS) == []
+
+
+async def test_abort_counts_until_terminating(cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    await admin.call("rotate", node["metadata"]["name"])
+    name = (await one(cluster, resources.ROTATIONS))["metadata"]["name"]
+    await admin.call("abort", name)
+    assert (await one(cluster, resources.ROTATIONS))["spec"]["abort"] is True
+    assert "being called off already" in (await admin.call("abort", name)).stdout
+    await set_status(cluster, resources.ROTATIONS, name, phase="Terminating")
+    assert "cannot be called off any more" in (await admin.call("abort", name, code=2)).stderr
+    await set_status(cluster, resources.ROTATIONS, name, phase="Aborted", reason="CalledOff")
+    assert "is over already (Aborted, CalledOff)" in (await admin.call("abort", name)).stdout
+    assert "There is no Rotation nothing" in (await admin.call("abort", "nothing", code=2)).stderr
+
+
+async def test_release_writes_the_decision(cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    await admin.call("quarantine", node["metadata"]["name"])
+    name = (await one(cluster, resources.QUARANTINES))["metadata"]["name"]
+    release = ("release", name, "--reason", "a false alarm")
+    said = await admin.call(*release, "--verdict", "Rotate")
+    assert "EvidenceMissing" in said.stdout
+    await admin.call(*release, "--verdict", "Rotate", "--destroy-unsealed")
+    assert (await one(cluster, resources.QUARANTINES))["spec"]["release"]["destroyUnsealed"] is True
+    await admin.call(*release, "--verdict", "Return")
+    written = (await one(cluster, resources.QUARANTINES))["spec"]["release"]
+    assert (written["verdict"], written["reason"], bool(written["by"])) == ("Return", "a false alarm", True)
+    assert "destroyUnsealed" not in written
+    await set_status(cluster, resources.QUARANTINES, name, releaseAccepted=written)
+    assert "was accepted already" in (await admin.call(*release, "--verdict", "Rotate", code=2)).stderr
+    assert (
+        "goes with --verdict Rotate only"
+        in (await admin.call(*release, "--verdict", "Return", "--destroy-unsealed", code=2)).stderr
+    )
+
+
+async def test_pause_makes_the_guard_and_resume_takes_only_ones_own_out(cluster: Cluster, admin: Person) -> None:
+    await admin.call("pause", "--reason", "incident 41")
+    await admin.call("pause", "--reason", "incident 42", "--until", "2h")
+    guard = await one(cluster, resources.FLEET_GUARDS)
+    (request,) = guard["spec"]["pauseRequests"]
+    assert request["reason"] == "incident 42"
+    until = datetime.fromisoformat(request["until"])
+    assert timedelta(minutes=119) < until - datetime.now(UTC) < timedelta(minutes=121)
+    others = [request, {"by": "bob", "reason": "my own"}, {"by": marks.SERVICE_ACCOUNT_USER, "reason": "deleted"}]
+    await cluster.client.merge_patch(resources.FLEET_GUARDS, "default", {"spec": {"pauseRequests": others}})
+    said = await admin.call("resume", code=1)
+    assert "took out 2 of 3" in said.stdout and "still paused by bob: my own" in said.stdout
+    await admin.call("resume", "--all")
+    assert not (await one(cluster, resources.FLEET_GUARDS))["spec"].get("pauseRequests")
+    assert (await admin.call("resume")).stdout == "nothing is paused\n"
+    assert "is over already" in (await admin.call("pause", "--reason", "x", "--until", "2001-01-01", code=2)).stderr
+
+
+async def test_resume_of_a_pool(cluster: Cluster, admin: Person) -> None:
+    await admin.call("resume", "--pool", "blue")
+    await admin.call("resume", "--pool", "red")
+    await admin.call("resume", "--pool", "blue")
+    resumes = (await one(cluster, resources.FLEET_GUARDS))["spec"]["poolResumes"]
+    assert [entry["pool"] for entry in resumes] == ["red", "blue"]
+    assert all(entry["by"] and entry["at"] for entry in resumes)
+
+
+async def test_status_tells_what_is_known(cluster: Cluster, admin: Person) -> None:
+    assert "No policy and no operation" in (await admin.call("status")).stdout
+    (node,) = await cluster.nodes()
+    await cluster.client.create(resources.SECURITY_POLICIES, POLICY)
+    await admin.call("rotate", node["metadata"]["name"])
+    rotation = await one(cluster, resources.ROTATIONS)
+    quiet = await admin.answer("status")
+    assert [entry["policy"] for entry in quiet["policies"]] == ["cli-workers"]
+    assert [entry["phase"] for entry in quiet["operations"]] == ["Pending"]
+    blocked = {"reason": "PDB", "message": "PDB shop/cart allows 0 disruptions", "since": "2026-11-24T12:00:00Z"}
+    await set_status(cluster, resources.ROTATIONS, rotation["metadata"]["name"], phase="Draining", blocked=blocked)
+    counts = {"matched": 3, "compliant": 1, "violating": 2, "unknown": 0, "exempt": 0}
+    await set_status(cluster, resources.SECURITY_POLICIES, "cli-workers", instances=counts)
+    said = (await admin.call("status", code=1)).stdout
+    assert "PDB shop/cart allows 0 disruptions" in said
+    loud = await admin.answer("status", code=1)
+    assert loud["policies"][0]["violating"] == 2
+    assert loud["operations"][0]["blocked"] == "PDB"
+
+
+async def test_without_rights_it_is_one_sentence(admin: Person, nobody: Person) -> None:
+    for arguments in (("status",), ("rotate", "x"), ("pause", "--reason", "x"), ("uninstall", "--dry-run")):
+        said = (await nobody.call(*arguments, code=2)).stderr
+        assert said.count("\n") == 1 and "forbidden" in said and "Ask an admin for the right" in said
+
+
+async def test_without_a_cluster_it_is_one_sentence(tmp_path: Path, plane: ControlPlane) -> None:
+    dead = tmp_path / "dead.yaml"
+    dead.write_text(plane.kubeconfig.read_text().replace(plane.server, "https://127.0.0.1:1"))
+    for file, words in ((dead, "does not answer"), (tmp_path / "none", "There is no kubeconfig")):
+        said = (await Person(file).call("status", code=2)).stderr
+        assert said.count("\n") == 1 and words in said
+
+
+async def test_uninstall_asks_twice_and_needs_an_operator(cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    await admin.call("rotate", node["metadata"]["name"])
+    await lease(cluster, "", datetime.now(UTC))
+    assert "is Pending" in (await admin.call("uninstall", "--dry-run", code=1)).stdout
+    assert "nothing was done" in (await admin.call("uninstall", code=1)).stdout
+    said = await admin.call("uninstall", "--discard-history", code=2)
+    assert "No operator answers: nobody leads. Start it again, or give --force" in said.stderr
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    assert "An operator works" in (await admin.call("uninstall", "--discard-history", "--force", code=2)).stderr
+    left = await admin.call("uninstall", "--discard-history", "--timeout", "2s", code=1)
+    assert "left: Rotation" in left.stdout
+    asked = (await one(cluster, resources.FLEET_GUARDS))["spec"]["uninstall"]
+    assert asked["by"] and asked["at"] and asked["discardHistory"] is True
+
+
+async def test_uninstall_by_force_restores_what_was_there(cluster: Cluster, admin: Person) -> None:
+    """Two machines are marked, one was cordoned before by somebody else; one is held. Only exuvia's marks go."""
+    rotating, held = await cluster.nodes(2)
+    await lease(cluster, "", datetime.now(UTC))
+    await admin.call("rotate", rotating["metadata"]["name"])
+    await admin.call("quarantine", held["metadata"]["name"])
+    rotation, quarantine = await one(cluster, resources.ROTATIONS), await one(cluster, resources.QUARANTINES)
+    await mark(cluster, rotating, marks.ROTATING_TAINT, marks.STATE_ROTATING)
+    await mark(cluster, held, marks.QUARANTINED_TAINT, marks.STATE_QUARANTINED)
+    before = {"unschedulable": True}
+    await set_status(cluster, resources.ROTATIONS, rotation["metadata"]["name"], phase="Draining", before=before)
+    await set_status(cluster, resources.QUARANTINES, quarantine["metadata"]["name"], phase="Held", before={})
+
+    said = await admin.call("uninstall", "--force", "--discard-history")
+    assert f"stay marked and cut off: {held['metadata']['name']}" in said.stdout
+    node = await cluster.get(resources.NODES, rotating["metadata"]["name"])
+    assert taints(node) == ["somebody.else/taint"]
+    assert node["spec"]["unschedulable"] is True
+    assert marks.STATE_LABEL not in node["metadata"]["labels"]
+    assert marks.QUARANTINED_TAINT in taints(await cluster.get(resources.NODES, held["metadata"]["name"]))
+    assert not (await one(cluster, resources.ROTATIONS))["metadata"].get("finalizers")
+    assert not (await one(cluster, resources.QUARANTINES))["metadata"].get("finalizers")
+
+    await admin.call("uninstall", "--force", "--discard-history", "--release-quarantines")
+    node = await cluster.get(resources.NODES, held["metadata"]["name"])
+    assert taints(node) == ["somebody.else/taint"]
+    assert not node["spec"].get("unschedulable")
+
+
+async def mark(cluster: Cluster, node: ports.Body, taint: str, state: str) -> None:
+    theirs = {"key": "somebody.else/taint", "effect": "NoSchedule"}
+    body = {
+        "metadata": {"labels": {marks.STATE_LABEL: state}},
+        "spec": {"unschedulable": True, "taints": [theirs, {"key": taint, "effect": "NoSchedule"}]},
+    }
+    await cluster.client.merge_patch(resources.NODES, node["metadata"]["name"], body)
+
+
+def taints(node: ports.Body) -> list[str]:
+    own = ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
+    return [taint["key"] for taint in node["spec"].get("taints") or () if taint["key"] not in own]
