@@ -31,6 +31,7 @@ class Entry:
 
 COMMANDS: dict[str, Entry] = {
     "abort": Entry(target="exuvia.cli.operate:abort", help="Call a Rotation off and put the machine back as it was."),
+    "demo": Entry(target="exuvia.cli.demo:command", help="A local control plane, a simulated fleet, the whole story."),
     "dev": Entry(target="exuvia.cli.dev:dev", help="A local control plane and a simulated cloud to try things on."),
     "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
     "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),
@@ -41,6 +42,7 @@ COMMANDS: dict[str, Entry] = {
     "resume": Entry(target="exuvia.cli.guard:resume", help="Take your pause out, or let a halted pool go on."),
     "rotate": Entry(target="exuvia.cli.operate:rotate", help="Replace one machine."),
     "uninstall": Entry(target="exuvia.cli.uninstall:uninstall", help="End all that is open before exuvia is deleted."),
+    "run": Entry(target="exuvia.cli.run:command", help="The operator, in a cluster or beside it."),
     "status": Entry(target="exuvia.cli.status:status", help="Policies, brakes, and operations under way."),
 }
 
