@@ -119,7 +119,7 @@ class Patch:
             return self.condition("Blocked", False, "NotBlocked") if self._was_blocked() else self
         same = former is not None and former.reason == blocked.reason and former.message == blocked.message
         since = former.since if former and former.reason == blocked.reason and former.since else self._now
-        if not same or self._stale():
+        if not same or (self._stale() and former is not None and former.next != blocked.next):
             self._fields["blocked"] = {
                 "reason": str(blocked.reason),
                 "message": blocked.message[:MESSAGE_LIMIT],

@@ -120,8 +120,9 @@ def rotate(view: QuarantineView, now: datetime) -> Step | None:
     lacking = asking.look(view, Look.OTHERS, Look.NODE)
     if lacking:
         return lacking
-    if finished(view.quarantine, asking.ROTATE) and asking.release_rotation(view) is None:
-        return _lapse(view, f"Rotation {view.quarantine.status.release_rotation} was removed", now)
+    name = view.quarantine.status.release_rotation
+    if name and finished(view.quarantine, asking.ROTATE) and asking.release_rotation(view) is None:
+        return _lapse(view, f"Rotation {name} was removed", now)
     accepted = view.quarantine.status.release_accepted
     if accepted is None or not accepted.destroy_unsealed:
         lacking = _evidence(view, now)
