@@ -39,6 +39,15 @@ class Terms:
     renew_deadline: timedelta = timedelta(seconds=10)
     retry: timedelta = timedelta(seconds=2)
 
+    def __post_init__(self) -> None:
+        """A leader must stop well before its lease ends, and try to renew more than once before it stops."""
+        if not timedelta(0) < self.retry * 2 <= self.renew_deadline < self.duration:
+            raise errors.SettingsError(
+                f"The lease cannot last {self.duration.total_seconds():g} s, be renewed within "
+                f"{self.renew_deadline.total_seconds():g} s and be tried every {self.retry.total_seconds():g} s.",
+                remedy="Lease duration must be above the renew deadline, and that at least twice the retry period.",
+            )
+
 
 @dataclass(slots=True)
 class _Seen:
@@ -76,12 +85,13 @@ class Leadership:
 
     def end(self) -> None:
         """Stop leading now."""
-        self._until = 0.0
-        self.changed.set()
+        if self._until:
+            self._until = 0.0
+            self.changed.set()
 
 
 class Elector:
-    """Tries to get the lease, keeps it, gives it back. `run` goes on until cancelled."""
+    """Tries to get the lease, keeps it, gives it back. `run` goes on until cancelled; once released it does nothing."""
 
     def __init__(
         self, cluster: ports.Cluster, terms: Terms, clock: ports.Clock, leadership: Leadership, floor: EpochFloor
@@ -93,6 +103,7 @@ class Elector:
         self._floor = floor
         self._seen: _Seen | None = None
         self._version = ""
+        self._released = False
         self._trouble = ""
 
     async def run(self) -> None:
@@ -107,24 +118,43 @@ class Elector:
 
     async def release(self) -> None:
         """Give the lease back so that another replica can take it at once. A failure only costs it some seconds."""
-        if not self._leadership.leads():
-            return
-        epoch = self._leadership.epoch
+        led, self._released = self._leadership.leads(), True
         self._leadership.end()
-        body = {"metadata": {"resourceVersion": self._version}, "spec": self._spec("", epoch, seconds=1)}
+        if not led:
+            return
         try:
-            await self._patch(body)
+            await self._give_back(self._version)
+        except errors.Conflict:
+            await self._give_back_renewed()
         except errors.ClusterError as trouble:
             log.warning("the lease was not given back: %s", trouble)
 
+    async def _give_back_renewed(self) -> None:
+        """The lease changed since we last heard of it: by a renewal of ours whose answer was under way, or a person."""
+        try:
+            lease = await self._read()
+            if lease is not None and _spec_of(lease).get("holderIdentity") == self._terms.identity:
+                await self._give_back(lease["metadata"]["resourceVersion"])
+        except errors.ClusterError as trouble:
+            log.warning("the lease was not given back: %s", trouble)
+
+    async def _give_back(self, version: str) -> None:
+        spec = self._spec("", self._leadership.epoch, seconds=1)
+        await self._patch({"metadata": {"resourceVersion": version}, "spec": spec})
+
     async def _once(self) -> None:
-        lease = await self._cluster.get(resources.LEASES, self._terms.name, namespace=self._terms.namespace)
+        if self._released:
+            return
+        lease = await self._read()
         if lease is None:
             await self._create()
-        elif lease["spec"].get("holderIdentity") == self._terms.identity:
+        elif _spec_of(lease).get("holderIdentity") == self._terms.identity:
             await self._renew(lease)
         elif self._ended(lease):
             await self._take(lease)
+
+    async def _read(self) -> ports.Body | None:
+        return await self._cluster.get(resources.LEASES, self._terms.name, namespace=self._terms.namespace)
 
     async def _create(self) -> None:
         epoch = await self._floor() + 1
@@ -139,7 +169,7 @@ class Elector:
         self._won(made, started, epoch)
 
     async def _take(self, lease: ports.Body) -> None:
-        epoch = max(int(lease["spec"].get("leaseTransitions") or 0), await self._floor()) + 1
+        epoch = max(_epoch_of(lease), await self._floor()) + 1
         started = self._clock.monotonic()
         body = {
             "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
@@ -148,11 +178,11 @@ class Elector:
         self._won(await self._patch(body), started, epoch)
 
     async def _renew(self, lease: ports.Body) -> None:
-        if not self._leadership.leads() and self._leadership.epoch:
-            # Our own lease, but we let it lapse: somebody may have acted meanwhile. Begin a new epoch.
+        if not self._leadership.leads():
+            # Our own lease, but we let it lapse, or it is a namesake's: somebody may have acted. Begin a new epoch.
             await self._take(lease)
             return
-        epoch = int(lease["spec"].get("leaseTransitions") or 0)
+        epoch = self._leadership.epoch
         started = self._clock.monotonic()
         body = {
             "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
@@ -163,6 +193,8 @@ class Elector:
     def _won(self, lease: ports.Body, started: float, epoch: int) -> None:
         self._version = lease["metadata"]["resourceVersion"]
         self._seen = None
+        if self._released:
+            return
         if not self._leadership.leads():
             log.info("leading", extra={"epoch": epoch, "identity": self._terms.identity})
         self._leadership.extend(started + self._terms.renew_deadline.total_seconds(), epoch)
@@ -170,13 +202,13 @@ class Elector:
     def _ended(self, lease: ports.Body) -> bool:
         """Whether a foreign lease did not change for its whole duration, seen from here (or was given back)."""
         self._leadership.end()
-        spec, now = lease["spec"], self._clock.monotonic()
+        spec, now = _spec_of(lease), self._clock.monotonic()
         if not spec.get("holderIdentity"):
             return True
         version = lease["metadata"]["resourceVersion"]
         if self._seen is None or self._seen.version != version:
-            seconds = float(spec.get("leaseDurationSeconds") or self._terms.duration.total_seconds())
-            self._seen = _Seen(version, now, seconds)
+            seconds = float(spec.get("leaseDurationSeconds") or 0)
+            self._seen = _Seen(version, now, seconds if seconds > 0 else self._terms.duration.total_seconds())
         return now - self._seen.since >= self._seen.duration
 
     def _spec(self, holder: str, epoch: int, seconds: int = 0) -> dict[str, object]:
@@ -196,8 +228,16 @@ class Elector:
         )
 
     def _say(self, trouble: errors.ExuviaError) -> None:
-        if isinstance(trouble, errors.Conflict):
+        if isinstance(trouble, errors.Conflict | errors.AlreadyExists):
             return  # somebody else was faster; look again
         if str(trouble) != self._trouble:
             self._trouble = str(trouble)
             log.warning("lease: %s", trouble)
+
+
+def _spec_of(lease: ports.Body) -> Mapping[str, Any]:
+    return lease.get("spec") or {}
+
+
+def _epoch_of(lease: ports.Body) -> int:
+    return int(_spec_of(lease).get("leaseTransitions") or 0)
