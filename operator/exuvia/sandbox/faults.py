@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -25,13 +26,15 @@ class Crash(BaseException):
 class Fuse:
     """Counts writes of everything that shares it, and burns after the n-th. `after` None: it only counts.
 
-    A burnt fuse lets nothing through any more: a dead process writes nothing.
+    A burnt fuse lets nothing through any more: a dead process writes nothing. Writes go one after the other, so that
+    exactly n take effect.
     """
 
     after: int | None = None
     writes: int = 0
     burnt: bool = False
     log: list[str] = field(default_factory=list)
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def check(self) -> None:
         """Raise `Crash` when the process is dead already."""
@@ -111,13 +114,14 @@ class FaultyCluster:
         dry_run: bool = False,
     ) -> ports.Body:
         """POST."""
-        self._fuse.check()
-        self._meet("create", resource, name, lost=False)
-        made = await self._cluster.create(
-            resource, body, namespace=namespace, name=name, subresource=subresource, dry_run=dry_run
-        )
-        self._done("create", resource, made["metadata"]["name"], dry_run)
-        return made
+        async with self._fuse.turn:
+            self._fuse.check()
+            self._meet("create", resource, name, lost=False)
+            made = await self._cluster.create(
+                resource, body, namespace=namespace, name=name, subresource=subresource, dry_run=dry_run
+            )
+            self._done("create", resource, made["metadata"]["name"], dry_run)
+            return made
 
     async def merge_patch(
         self,
@@ -130,13 +134,14 @@ class FaultyCluster:
         dry_run: bool = False,
     ) -> ports.Body:
         """RFC 7396."""
-        self._fuse.check()
-        self._meet("patch", resource, name, lost=False)
-        made = await self._cluster.merge_patch(
-            resource, name, body, namespace=namespace, subresource=subresource, dry_run=dry_run
-        )
-        self._done("patch", resource, name, dry_run)
-        return made
+        async with self._fuse.turn:
+            self._fuse.check()
+            self._meet("patch", resource, name, lost=False)
+            made = await self._cluster.merge_patch(
+                resource, name, body, namespace=namespace, subresource=subresource, dry_run=dry_run
+            )
+            self._done("patch", resource, name, dry_run)
+            return made
 
     async def delete(
         self,
@@ -150,27 +155,29 @@ class FaultyCluster:
         dry_run: bool = False,
     ) -> None:
         """DELETE."""
-        self._fuse.check()
-        self._meet("delete", resource, name, lost=False)
-        await self._cluster.delete(
-            resource,
-            name,
-            uid=uid,
-            namespace=namespace,
-            resource_version=resource_version,
-            grace=grace,
-            dry_run=dry_run,
-        )
-        self._done("delete", resource, name, dry_run)
+        async with self._fuse.turn:
+            self._fuse.check()
+            self._meet("delete", resource, name, lost=False)
+            await self._cluster.delete(
+                resource,
+                name,
+                uid=uid,
+                namespace=namespace,
+                resource_version=resource_version,
+                grace=grace,
+                dry_run=dry_run,
+            )
+            self._done("delete", resource, name, dry_run)
 
     async def evict(
         self, namespace: str, name: str, *, uid: str, grace: timedelta | None = None, dry_run: bool = False
     ) -> None:
         """The Eviction API."""
-        self._fuse.check()
-        self._meet("evict", PODS, name, lost=False)
-        await self._cluster.evict(namespace, name, uid=uid, grace=grace, dry_run=dry_run)
-        self._done("evict", PODS, name, dry_run)
+        async with self._fuse.turn:
+            self._fuse.check()
+            self._meet("evict", PODS, name, lost=False)
+            await self._cluster.evict(namespace, name, uid=uid, grace=grace, dry_run=dry_run)
+            self._done("evict", PODS, name, dry_run)
 
     def logs(
         self,
@@ -211,10 +218,11 @@ class FaultyLedger:
 
     async def append(self, *entries: Fact) -> Receipt:
         """Append, and count one write."""
-        self._fuse.check()
-        receipt = await self._ledger.append(*entries)
-        self._fuse.count("append " + ", ".join(str(one.kind) for one in entries))
-        return receipt
+        async with self._fuse.turn:
+            self._fuse.check()
+            receipt = await self._ledger.append(*entries)
+            self._fuse.count("append " + ", ".join(str(one.kind) for one in entries))
+            return receipt
 
     def health(self) -> LedgerHealth:
         """How it is now."""
@@ -237,10 +245,11 @@ class FaultyProvider:
 
     async def request(self, *, pool: str, key: str, like: Reference) -> ports.Machine:
         """Ask, and count one write."""
-        self._fuse.check()
-        machine = await self._provider.request(pool=pool, key=key, like=like)
-        self._fuse.count(f"request {key}")
-        return machine
+        async with self._fuse.turn:
+            self._fuse.check()
+            machine = await self._provider.request(pool=pool, key=key, like=like)
+            self._fuse.count(f"request {key}")
+            return machine
 
     async def find(self, *, pool: str, key: str) -> ports.Machine:
         """What became of that request."""
@@ -249,6 +258,7 @@ class FaultyProvider:
 
     async def remove(self, *, pool: str, instance: Reference) -> None:
         """Ask, and count one write."""
-        self._fuse.check()
-        await self._provider.remove(pool=pool, instance=instance)
-        self._fuse.count(f"remove {instance.name}")
+        async with self._fuse.turn:
+            self._fuse.check()
+            await self._provider.remove(pool=pool, instance=instance)
+            self._fuse.count(f"remove {instance.name}")
