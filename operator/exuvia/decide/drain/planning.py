@@ -55,7 +55,7 @@ def plan(pods: Iterable[Pod], situation: Situation, entries: Sequence[BlockedPod
     rule = None if situation.ignore_knobs else invalid_rule(situation.settings)
     actions = () if rule else _actions(staying, situation, known, now)
     blocked_by = tuple(_entry(one, known, now) for one in staying if _holds_up(one, known))
-    blocked = _invalid(rule) if rule and staying else _summary(blocked_by, staying)
+    blocked = _invalid(rule) if rule and staying else summary(blocked_by, staying)
     return Drainage(
         actions=actions,
         remaining=len(staying),
@@ -135,7 +135,7 @@ def _invalid(rule: str) -> Blocked:
     return Blocked(reason=BlockedReason.POD_RULE_INVALID, message=f"{rule}; no pod is evicted until then")
 
 
-def _summary(entries: Sequence[BlockedPod], staying: Sequence[Judged]) -> Blocked | None:
+def summary(entries: Sequence[BlockedPod], staying: Sequence[Judged] = ()) -> Blocked | None:
     """What holds up the drain as a whole: what must not leave first, then what was refused, then what does not end."""
     ordered = sorted(entries, key=lambda one: (_weight(one.reason), one.pod))
     if not ordered:

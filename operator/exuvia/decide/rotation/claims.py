@@ -1,0 +1,129 @@
+"""Who may take which machine as its replacement: of operations that name the same one the oldest keeps it.
+
+A machine that an earlier operation left over is taken before one is asked for; where the pool's owner refills it by
+himself, a machine born after the removal is claimed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from exuvia.decide.rotation import asking
+from exuvia.model.instances import Instance
+from exuvia.model.rotation_views import RotationView
+from exuvia.model.specs.quarantine import QuarantinePhase, ReleaseVerdict
+from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
+
+
+def others(view: RotationView) -> tuple[Rotation, ...]:
+    """All Rotations but this one."""
+    return tuple(one for one in view.rotations if one.uid != view.rotation.uid)
+
+
+def age(rotation: Rotation) -> tuple[datetime, str]:
+    """Older is less."""
+    return rotation.metadata.creation_timestamp, rotation.name
+
+
+def contested(view: RotationView) -> Rotation | None:
+    """The older operation that names the same replacement; this one must look for another."""
+    mine = view.rotation.status.replacement
+    if mine is None or not mine.uid:
+        return None
+    holders = (one for one in others(view) if _names(one, mine.uid) and _keeps(one, view.rotation))
+    return min(holders, key=age, default=None)
+
+
+def _keeps(other: Rotation, mine: Rotation) -> bool:
+    """Whether it has the better right: it is open and older, or it ended with that machine in place."""
+    if other.open:
+        return age(other) < age(mine)
+    return other.status.phase is RotationPhase.SUCCEEDED and not _surplus(other)
+
+
+def _names(rotation: Rotation, uid: str) -> bool:
+    replacement = rotation.status.replacement
+    return replacement is not None and replacement.uid == uid
+
+
+def _surplus(rotation: Rotation) -> bool:
+    return rotation.status.replacement is not None and bool(rotation.status.replacement.surplus)
+
+
+def _taken(view: RotationView) -> set[str]:
+    """UIDs that other operations have as their replacement, or work on."""
+    rotations = [one for one in others(view) if one.open or (one.status.phase is RotationPhase.SUCCEEDED)]
+    named = {one.status.replacement.uid for one in rotations if one.status.replacement and not _surplus(one)}
+    worked = {one.spec.instance.uid for one in others(view) if one.open}
+    worked |= {one.spec.instance.uid for one in view.quarantines if one.open}
+    held = {
+        one.status.capacity.replacement.uid
+        for one in view.quarantines
+        if one.open and one.status.capacity and one.status.capacity.replacement
+    }
+    return named | worked | held
+
+
+def _fit(view: RotationView) -> Iterator[Instance]:
+    """Machines of the pool that serve and that nobody else has, oldest first."""
+    taken, pool = _taken(view), asking.frozen(view).pool
+    for one in sorted(view.candidates, key=lambda each: (each.born, each.name, each.uid)):
+        usable = not one.deleting and not one.unschedulable and one.pool == pool
+        if usable and one.uid != view.rotation.spec.instance.uid and one.uid not in taken:
+            yield one
+
+
+def surplus(view: RotationView) -> ReplacementStatus | None:
+    """A machine of the pool that an ended operation left over and that is good now."""
+    left = tuple(_left_over(view))
+    for one in _fit(view):
+        for former in left:
+            same = former.uid == one.uid or (not former.uid and former.provider_id and _same_id(former, one))
+            if same and one.ready and not view.failing.get(one.uid):
+                return ReplacementStatus(
+                    name=one.name, uid=one.uid, request_id=former.request_id, provider_id=one.provider_id
+                )
+    return None
+
+
+def _same_id(former: ReplacementStatus, one: Instance) -> bool:
+    return former.provider_id == one.provider_id
+
+
+def _left_over(view: RotationView) -> Iterable[ReplacementStatus]:
+    for rotation in others(view):
+        if not rotation.open and rotation.status.replacement is not None and _surplus(rotation):
+            yield rotation.status.replacement
+    for quarantine in view.quarantines:
+        accepted, capacity = quarantine.status.release_accepted, quarantine.status.capacity
+        back = accepted is not None and accepted.verdict is ReleaseVerdict.RETURN
+        ended = quarantine.status.phase is QuarantinePhase.RELEASED
+        if ended and back and capacity is not None and capacity.replacement is not None:
+            yield capacity.replacement
+
+
+def born_since(view: RotationView, since: datetime) -> Instance | None:
+    """The first machine of the pool that was born after the removal, is another one, and nobody else has."""
+    born = since.replace(microsecond=0)
+    return next((one for one in _fit(view) if one.born >= born and _another(view, one)), None)
+
+
+def _another(view: RotationView, one: Instance) -> bool:
+    """Another providerID, and not the same machineID and name. A providerID that is still to come says nothing."""
+    old = view.rotation.spec.instance
+    if old.provider_id and (not one.provider_id or one.provider_id == old.provider_id):
+        return False
+    return not (one.machine_id == asking.frozen(view).machine_id and one.name == old.name)
+
+
+def came_back(view: RotationView, since: datetime) -> Instance | None:
+    """The same machine under a new UID: nothing was replaced."""
+    old, born = view.rotation.spec.instance, since.replace(microsecond=0)
+    machine_id = asking.frozen(view).machine_id
+    for one in sorted(view.candidates, key=lambda each: (each.born, each.uid)):
+        same_id = bool(old.provider_id) and one.provider_id == old.provider_id
+        same_machine = bool(machine_id) and one.machine_id == machine_id and one.name == old.name
+        if one.born >= born and one.uid != old.uid and (same_id or same_machine):
+            return one
+    return None
