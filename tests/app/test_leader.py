@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from exuvia import errors
@@ -107,17 +107,20 @@ class _Connection:
 class Replica:
     """One elector, and the intervals in which it led."""
 
-    def __init__(self, server: LeaseServer, name: str, floor: Callable[[], Awaitable[int]] | None = None) -> None:
+    def __init__(
+        self, server: LeaseServer, name: str, floor: Callable[[], Awaitable[int]] | None = None, retry: float = 2.0
+    ) -> None:
         self.name = name
         self.leadership = Leadership(VirtualClock())
-        self.elector = Elector(server.as_seen_by(name), terms(name), VirtualClock(), self.leadership, floor or none)
+        seen = server.as_seen_by(name)
+        self.elector = Elector(seen, terms(name, retry), VirtualClock(), self.leadership, floor or none)
 
     def start(self) -> asyncio.Task[None]:
         return asyncio.create_task(self.elector.run())
 
 
-def terms(name: str) -> Terms:
-    return Terms(namespace="exuvia-system", name="exuvia-leader", identity=name)
+def terms(name: str, retry: float) -> Terms:
+    return Terms(namespace="exuvia-system", name="exuvia-leader", identity=name, retry=timedelta(seconds=retry))
 
 
 async def none() -> int:
@@ -147,31 +150,43 @@ async def watched(server: LeaseServer, replicas: list[Replica], seconds: float) 
     return begun
 
 
-delays = st.sampled_from([0.0, 0.01, 0.2, 1.0, 3.0, 3.9, 4.1, 6.0, 9.0, 14.0])
-fates = st.lists(
-    st.builds(
-        Fate,
-        before=delays,
-        after=delays,
-        lost=st.sampled_from([False, False, False, True]),
-        trouble=st.sampled_from([None, None, None, errors.ServerTrouble("503", status=503)]),
-    ),
-    max_size=25,
+PHASES = (
+    Fate(),
+    Fate(after=3.9),
+    Fate(before=3.9),
+    Fate(before=1.9, after=1.9),
+    Fate(before=6.0),
+    Fate(before=14.0),
+    Fate(after=9.0),
+    Fate(lost=True),
+    Fate(trouble=errors.ServerTrouble("503", status=503)),
 )
+phases = st.lists(st.tuples(st.sampled_from([3.0, 7.0, 17.0, 31.0]), st.sampled_from(PHASES)), max_size=4)
 
 
-def in_turn(given_fates: list[Fate]) -> Callable[[], Fate]:
-    """One after the other, then everything goes well."""
-    left = iter(given_fates)
-    return lambda: next(left, Fate())
+def in_phases(plan: list[tuple[float, Fate]]) -> Callable[[], Fate]:
+    """Each fate for its time, then everything goes well."""
+
+    def now() -> Fate:
+        left = asyncio.get_running_loop().time()
+        for seconds, fate in plan:
+            left -= seconds
+            if left < 0:
+                return fate
+        return Fate()
+
+    return now
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(fates, min_size=2, max_size=3))
-def test_never_two_leaders_and_epochs_grow(plans: list[list[Fate]]) -> None:
+@given(st.lists(phases, min_size=2, max_size=3))
+@example([[(17.0, Fate(after=3.9)), (31.0, Fate(lost=True))], [(7.0, Fate(lost=True))]])
+@example([[(7.0, Fate()), (31.0, Fate(lost=True))], []])
+def test_never_two_leaders_and_epochs_grow(plans: list[list[tuple[float, Fate]]]) -> None:
     async def story() -> None:
-        server = LeaseServer(fates={f"r{n}": in_turn(plan) for n, plan in enumerate(plans)})
-        begun = await watched(server, [Replica(server, f"r{n}") for n in range(len(plans))], 240)
+        server = LeaseServer(fates={f"r{n}": in_phases(plan) for n, plan in enumerate(plans)})
+        replicas = [Replica(server, f"r{n}", retry=0.4) for n in range(len(plans))]  # the tighter, the harder
+        begun = await watched(server, replicas, sum(seconds for plan in plans for seconds, _ in plan) + 60)
         owners: dict[int, str] = {}
         for _, who, epoch in begun:
             assert owners.setdefault(epoch, who) == who, "an epoch belongs to one replica"
