@@ -63,7 +63,7 @@ class Gatherer:
         services, uid = self._services, rotation.spec.instance.uid
         now = services.clock.now()
         moment = self._fleet.moment()
-        holds = services.planner.holds_for(uid, moment, now)
+        holds = services.planner.holds_for(rotation.uid, moment, now)
         settings = rotation.status.settings or self._fleet.settings_for(uid)
         provider = self._provider(rotation.status.settings, uid)
         candidates = tuple(one for one in self._fleet.in_pool(settings.pool) if one.uid != uid)
@@ -93,7 +93,7 @@ class Gatherer:
     def _quarantine(self, quarantine: Quarantine) -> QuarantineView:
         services, uid = self._services, quarantine.spec.instance.uid
         moment = self._fleet.moment()
-        holds = services.planner.holds_for(uid, moment, services.clock.now())
+        holds = services.planner.holds_for(quarantine.uid, moment, services.clock.now())
         status = quarantine.status
         instance = self._fleet.instance(uid)
         return QuarantineView(

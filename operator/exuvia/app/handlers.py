@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST = 1.0
 BACKOFF_MOST = 60.0
 CHUNK = 500
+UNUSED_FINALIZER = "exuvia.dev/kopf"  # kopf takes its finalizer off whatever needs none: ours must not be it
 
 Seen = Callable[[str, str], None]
 """Told of every event of one of our objects, in the main loop: kind and UID."""
@@ -98,7 +99,7 @@ def _settings() -> kopf.OperatorSettings:
     settings.posting.enabled = False
     settings.peering.standalone = True
     settings.scanning.disabled = True
-    settings.persistence.finalizer = marks.FINALIZER
+    settings.persistence.finalizer = UNUSED_FINALIZER
     settings.queueing.idle_timeout = 1.0
     settings.watching.chunk_size = CHUNK
     settings.watching.server_timeout = 300

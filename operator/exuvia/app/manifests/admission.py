@@ -139,13 +139,12 @@ _NODE_SPEC_KEPT = ("podCIDR", "podCIDRs", "providerID", "externalID", "configSou
 
 
 def _operator() -> Guard:
-    own_labels = _strings((marks.KUBELET_PROOF_LABEL, marks.EXCLUDE_LOAD_BALANCERS_LABEL, *marks.FOREIGN_OPT_OUTS))
-    foreign_label = f"!(k.startsWith('{_PREFIX}') || k in {own_labels})"
-    foreign_annotation = f"!(k.startsWith('{_PREFIX}') || k in {_strings(marks.FOREIGN_OPT_OUTS)})"
+    labels = _strings((marks.STATE_LABEL, marks.KUBELET_PROOF_LABEL, marks.EXCLUDE_LOAD_BALANCERS_LABEL))
+    annotations = _strings((marks.OPERATION_ANNOTATION, *marks.FOREIGN_OPT_OUTS))
     own_taints = _strings((marks.ROTATING_TAINT, marks.QUARANTINED_TAINT))
     return Guard(
         name="exuvia-operator",
-        about="exuvia changes of a Node only unschedulable, its own taints, labels and annotations, and opt-outs",
+        about="exuvia changes of a Node only unschedulable and the marks of an operation",
         group="",
         resources=("nodes", "nodes/status"),
         operations=("CREATE", "UPDATE"),
@@ -154,8 +153,8 @@ def _operator() -> Guard:
             *_MARKS,
             *_both("owners", "metadata.?ownerReferences", "[]"),
             *_both("finalizers", "metadata.?finalizers", "[]"),
-            ("touchedLabels", _keys("labels", "wasLabels", foreign_label)),
-            ("touchedAnnotations", _keys("annotations", "wasAnnotations", foreign_annotation)),
+            ("touchedLabels", _keys("labels", "wasLabels", f"!(k in {labels})")),
+            ("touchedAnnotations", _keys("annotations", "wasAnnotations", f"!(k in {annotations})")),
             ("touchedTaints", _taints(f"!(t.key in {own_taints})")),
         ),
         checks=(
@@ -167,7 +166,8 @@ def _operator() -> Guard:
                 message=f"exuvia may change its own taints only: {marks.ROTATING_TAINT}, {marks.QUARANTINED_TAINT}",
             ),
             Check(
-                expression=f"variables.taints.all(t, !(t.key in {own_taints}) || t.effect == '{marks.TAINT_EFFECT}')",
+                expression=f"variables.taints.all(t, t in variables.wasTaints || !(t.key in {own_taints}) "
+                f"|| t.effect == '{marks.TAINT_EFFECT}')",
                 message=f"a taint of exuvia is {marks.TAINT_EFFECT}, never NoExecute",
             ),
             Check(

@@ -1,0 +1,93 @@
+"""The one paragraph that answers "why is nothing happening?" (or "what is?"), from an explanation. Pure."""
+
+from __future__ import annotations
+
+from exuvia.app.explaining import BrakeAnswer, Explanation
+from exuvia.model.findings import Result, Verdict, Wish
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import Rotation
+from exuvia.model.specs.security_policy import Action
+
+_DONE = {Action.ROTATE: "rotated", Action.QUARANTINE: "quarantined", Action.ALERT: "alerted about"}
+
+
+def conclusion(found: Explanation) -> str:
+    """What happens with the machine, why not, which field to change, and when it is tried again."""
+    if found.started is not None:
+        return _under_way(found.started, found)
+    if found.operations:
+        waiting = found.operations[0]
+        return _waits(f"{waiting.KIND} {waiting.name} waits to be started", found)
+    if found.wish is not None:
+        return _waits(_wanted(found.wish, "wants"), found)
+    if found.would is not None:
+        said = _wanted(found.would, "would want")
+        return f"{said}, but it is in Audit and does nothing: set its spec.mode to Enforce."
+    return _quiet(found)
+
+
+def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
+    said = f"{operation.KIND} {operation.name} is {operation.status.phase}"
+    blocked = operation.status.blocked
+    if blocked is not None:
+        next_ = f"; next try {blocked.next:%Y-%m-%dT%H:%M:%SZ}" if blocked.next else ""
+        return f"{said} and held ({blocked.reason}): {blocked.message}{next_}."
+    if found.holding:
+        return f"{said} and held: {_brake(found.holding[0])}."
+    return f"{said}{_nobody(found)}."
+
+
+def _wanted(wish: Wish, verb: str) -> str:
+    return f"policy {wish.policy} {verb} it {_DONE[wish.action]}, by its rule {wish.rule} ({wish.message})"
+
+
+def _waits(said: str, found: Explanation) -> str:
+    if not found.holding:
+        return f"{said}; no brake holds it{_nobody(found) or ', it starts with the next sweep'}."
+    first, *others = found.holding
+    more = f" {len(others)} more brake(s) hold it: {', '.join(one.title for one in others)}." if others else ""
+    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}{_nobody(found)}"
+
+
+def _brake(one: BrakeAnswer) -> str:
+    change = f"; to change that: {one.change}" if one.change else ""
+    return f"{one.message or one.title}{change}"
+
+
+def _next(found: Explanation) -> str:
+    if found.next is None:
+        return "It is tried again whenever that changes."
+    return f"It is tried again at {found.next:%Y-%m-%dT%H:%M:%SZ}, or when that changes."
+
+
+def _nobody(found: Explanation) -> str:
+    return "" if found.working else f"; but no operator works ({found.leads}): see `exuvia doctor`"
+
+
+def _quiet(found: Explanation) -> str:
+    match found.verdict:
+        case None:
+            unusable = ", ".join(name for name, _ in found.unusable)
+            return (
+                f"no policy that can be used selects it (not evaluated: {unusable})."
+                if unusable
+                else ("no policy selects it: nothing is asked of it.")
+            )
+        case Verdict.VIOLATING:
+            return f"it violates {_named(found, Result.FAIL)}, and nothing but an alert is asked for (spec.action)."
+        case Verdict.UNKNOWN:
+            return f"it cannot be judged: {_named(found, Result.ERROR)}; on what is not known nothing is done."
+        case Verdict.EXEMPT:
+            return "an exception covers what it violates: nothing is done."
+        case Verdict.COMPLIANT:
+            return "it complies with every policy that selects it: nothing is done."
+
+
+def _named(found: Explanation, result: Result) -> str:
+    rules = [
+        f"{name}/{one.rule} ({one.message})"
+        for name, assessment in sorted(found.judgement.assessments.items())
+        for one in assessment.findings
+        if one.result is result
+    ]
+    return "; ".join(rules[:3]) + (f" and {len(rules) - 3} more" if len(rules) > 3 else "")

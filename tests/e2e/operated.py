@@ -1,0 +1,260 @@
+"""The operator as its own process on a real control plane, with the rights of deploy/; what tests do to it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from exuvia import ports
+from exuvia.app.manifests import tree
+from exuvia.localcluster.controlplane import ControlPlane
+from exuvia.model import marks, resources
+from exuvia.model.resources import Resource
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import Rotation
+from tests.cluster import Cluster, until
+
+SERVICE_ACCOUNT_USER = marks.SERVICE_ACCOUNT_USER
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@dataclass(slots=True)
+class Replica:
+    """One process of `exuvia run`."""
+
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    port: int
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it (again)."""
+        with self.log.open("ab") as sink:
+            self.process = subprocess.Popen(self.command, stdout=sink, stderr=sink, env=self.environment)
+
+    def send(self, what: signal.Signals) -> None:
+        """A signal to it."""
+        assert self.process is not None
+        self.process.send_signal(what)
+
+    def kill(self) -> None:
+        """SIGKILL, and gone."""
+        self.send(signal.SIGKILL)
+        assert self.process is not None
+        self.process.wait(timeout=10)
+
+    def stop(self) -> int:
+        """SIGTERM; returns its exit code."""
+        assert self.process is not None
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.terminate()
+            try:
+                self.process.wait(timeout=25)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait(timeout=5)
+        return self.process.returncode
+
+    def running(self) -> bool:
+        """Whether it runs."""
+        return self.process is not None and self.process.poll() is None
+
+    async def metrics(self) -> str:
+        """What it exports; "" when it does not answer."""
+        try:
+            async with (
+                aiohttp.ClientSession() as session,
+                session.get(f"http://127.0.0.1:{self.port}/metrics") as answer,
+            ):
+                return await answer.text()
+        except aiohttp.ClientError:
+            return ""
+
+    async def leads(self) -> bool:
+        """Whether it acts."""
+        return "exuvia_leader 1.0" in await self.metrics()
+
+
+@dataclass(slots=True)
+class Operated:
+    """A cluster with an operator on it."""
+
+    cluster: Cluster
+    folder: Path
+    cloud: str = ""
+    options: tuple[str, ...] = ()
+    replicas: list[Replica] = field(default_factory=list)
+
+    @property
+    def plane(self) -> ControlPlane:
+        """The control plane."""
+        return self.cluster.plane
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's file."""
+        return self.folder / "ledger.db"
+
+    @property
+    def evidence(self) -> Path:
+        """Where evidence is kept."""
+        return self.folder / "evidence"
+
+    def replica(self, *more: str) -> Replica:
+        """Another replica, not started yet."""
+        port = free_port()
+        kubeconfig = self.plane.service_account_kubeconfig(marks.SYSTEM_NAMESPACE, "exuvia")
+        command = (
+            *(sys.executable, "-m", "exuvia.cli.main", "run", "--kubeconfig", str(kubeconfig)),
+            *("--ledger", str(self.ledger), "--evidence-dir", str(self.evidence)),
+            *("--http-host", "127.0.0.1", "--http-port", str(port), "--log-format", "text"),
+            *(("--simulated-cloud", self.cloud) if self.cloud else ()),
+            *self.options,
+            *more,
+        )
+        log = self.folder / f"exuvia-{len(self.replicas)}.log"
+        made = Replica(command=command, environment=dict(os.environ), port=port, log=log)
+        self.replicas.append(made)
+        return made
+
+    async def start(self, *more: str) -> Replica:
+        """A replica that runs and leads."""
+        made = self.replica(*more)
+        made.start()
+        await until(made.leads, what=f"the operator to lead ({made.log})", seconds=40)
+        return made
+
+    def apply(self, *bodies: dict[str, Any]) -> None:
+        """Apply objects as an admin with kubectl."""
+        self.plane.kubectl("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies}))
+
+    async def rotations(self) -> list[Rotation]:
+        """All Rotations, oldest first."""
+        found = [Rotation.parse(one) for one in await self.cluster.list(resources.ROTATIONS)]
+        return sorted(found, key=lambda one: (one.metadata.creation_timestamp, one.name))
+
+    async def quarantines(self) -> list[Quarantine]:
+        """All Quarantines."""
+        return [Quarantine.parse(one) for one in await self.cluster.list(resources.QUARANTINES)]
+
+    async def node(self, name: str) -> ports.Body | None:
+        """A Node, or None."""
+        return await self.cluster.client.get(resources.NODES, name)
+
+    def audit(self, *, user: str = SERVICE_ACCOUNT_USER, since: int = 0) -> list[dict[str, Any]]:
+        """Completed writes of a user from the API server's audit log, from that byte on."""
+        return [
+            one
+            for one in audit_lines(self.plane, since)
+            if one["user"]["username"] == user
+            and one["verb"] in ("create", "update", "patch", "delete", "deletecollection")
+            and one["stage"] == "ResponseComplete"
+        ]
+
+    def audit_position(self) -> int:
+        """Where the audit log ends now."""
+        return self.plane.audit_log.stat().st_size
+
+    def stop(self) -> None:
+        """Stop every replica."""
+        for one in self.replicas:
+            if one.process is not None:
+                one.stop()
+
+
+def audit_lines(plane: ControlPlane, since: int = 0) -> list[dict[str, Any]]:
+    """Entries of the audit log from a byte on."""
+    with plane.audit_log.open("rb") as file:
+        file.seek(since)
+        return [json.loads(line) for line in file.read().splitlines() if line.endswith(b"}")]
+
+
+@asynccontextmanager
+async def operated(
+    cluster: Cluster, folder: Path, *, cloud: str = "", options: Sequence[str] = ()
+) -> AsyncIterator[Operated]:
+    """Rights and admission policies of deploy/, and at the end nothing of ours left in the cluster."""
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": tree.without_workload()})
+    cluster.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=items)
+    made = Operated(cluster=cluster, folder=folder, cloud=cloud, options=tuple(options))
+    try:
+        yield made
+    finally:
+        made.stop()
+        await clear(cluster)
+
+
+async def clear(cluster: Cluster) -> None:
+    """Remove every object of ours, whatever its finalizers; and the Lease, so that the next leader need not wait."""
+    items = json.dumps({"apiVersion": "v1", "kind": "List", "items": _admission()})
+    cluster.plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=items)
+    for resource in resources.OURS:
+        for body in await cluster.list(resource):
+            await _remove(cluster, resource, body)
+    cluster.plane.kubectl("delete", "lease", marks.LEASE, "-n", marks.SYSTEM_NAMESPACE, "--ignore-not-found")
+
+
+def _admission() -> list[dict[str, Any]]:
+    return [one for one in tree.without_workload() if one["kind"].startswith("ValidatingAdmissionPolicy")]
+
+
+async def _remove(cluster: Cluster, resource: Resource, body: ports.Body) -> None:
+    meta = body["metadata"]
+    if meta.get("finalizers"):
+        await cluster.client.merge_patch(resource, meta["name"], {"metadata": {"finalizers": None}})
+    found = await cluster.client.get(resource, meta["name"])
+    if found is not None:
+        await cluster.client.delete(resource, meta["name"], uid=meta["uid"])
+
+
+async def settle(seconds: float) -> None:
+    """Let so many seconds pass: for claims that something does not happen."""
+    await asyncio.sleep(seconds)
+
+
+def policy(name: str, pool: str, *rules: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A SecurityPolicy in Enforce over one pool; fields of its spec by keyword."""
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "SecurityPolicy",
+        "metadata": {"name": name},
+        "spec": {
+            "mode": "Enforce",
+            "target": {"selector": {"matchLabels": {marks.POOL_LABEL: pool}}},
+            "action": "Rotate",
+            "rules": list(rules),
+            **spec,
+        },
+    }
+
+
+def guard(**spec: Any) -> dict[str, Any]:
+    """A FleetGuard whose caps let a small fleet move; fields of its spec by keyword."""
+    wide = {"maxUnavailable": "100%", "maxPerHour": "1000", "minHealthy": "0", "oneZoneAtATime": False}
+    wide |= {"quarantine": {"maxAtOnce": "100%", "maxPerHour": "1000"}}
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "FleetGuard",
+        "metadata": {"name": "default"},
+        "spec": {**wide, **spec},
+    }
