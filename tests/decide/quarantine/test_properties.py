@@ -208,7 +208,7 @@ class _Fate:
 
     def do_rotation(self, world: World) -> None:
         phase = self.draw(st.sampled_from(("Failed", "Aborted", "Draining")))
-        world.rotations = [_ended(one, phase) for one in world.rotations]
+        world.rotations = [_ended(one, phase) if one.open else one for one in world.rotations]
 
     def do_time(self, world: World) -> None:
         world.tick(timedelta(hours=self.draw(st.sampled_from((1, 24, 168)))))
