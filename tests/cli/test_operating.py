@@ -5,20 +5,15 @@ No operator runs: what commands write is looked at, and statuses that an operato
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import Result
 
 from exuvia import ports
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks, resources
-from exuvia.model.resources import Resource
-from tests.cli import calling
+from tests.cli.people import Person, lease, one, set_status
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -32,70 +27,6 @@ POLICY = {
         "rules": [{"name": "age", "type": "MaxAge", "maxAge": {"limit": "1h"}}],
     },
 }
-
-
-class Person:
-    """Somebody with a kubeconfig at a terminal."""
-
-    def __init__(self, kubeconfig: Path) -> None:
-        self.env = {"KUBECONFIG": str(kubeconfig)}
-
-    async def call(self, *arguments: object, code: int = 0) -> Result:
-        return await asyncio.to_thread(calling.call, *arguments, code=code, env=self.env)
-
-    async def answer(self, *arguments: object, code: int = 0) -> Any:
-        return await asyncio.to_thread(calling.answer, *arguments, code=code, env=self.env)
-
-
-@pytest.fixture
-async def admin(plane: ControlPlane, cluster: Cluster) -> AsyncIterator[Person]:
-    """The admin, and none of our objects before and afterwards."""
-    await wipe(cluster)
-    yield Person(plane.kubeconfig)
-    await wipe(cluster)
-
-
-@pytest.fixture
-def nobody(plane: ControlPlane) -> Person:
-    """Somebody without any right."""
-    return Person(plane.issue_kubeconfig("nobody"))
-
-
-async def wipe(cluster: Cluster) -> None:
-    for kind in resources.OURS:
-        for body in await cluster.list(kind):
-            meta = body["metadata"]
-            if meta.get("finalizers"):
-                await cluster.client.merge_patch(kind, meta["name"], {"metadata": {"finalizers": None}})
-            await cluster.client.delete(kind, meta["name"], uid=meta["uid"])
-
-
-async def one(cluster: Cluster, kind: Resource) -> ports.Body:
-    (found,) = await cluster.list(kind)
-    return found
-
-
-async def set_status(cluster: Cluster, kind: Resource, name: str, **status: Any) -> None:
-    await cluster.client.merge_patch(kind, name, {"status": status}, subresource="status")
-
-
-async def lease(cluster: Cluster, holder: str, renewed: datetime) -> None:
-    """Say who leads."""
-    await ensure_namespace(cluster)
-    stamp = renewed.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    body = {"spec": {"holderIdentity": holder, "renewTime": stamp, "leaseDurationSeconds": 15, "leaseTransitions": 3}}
-    found = await cluster.client.get(resources.LEASES, marks.LEASE, namespace=marks.SYSTEM_NAMESPACE)
-    if found is not None:
-        await cluster.client.merge_patch(resources.LEASES, marks.LEASE, body, namespace=marks.SYSTEM_NAMESPACE)
-        return
-    head = {"apiVersion": resources.LEASES.api_version, "kind": "Lease", "metadata": {"name": marks.LEASE}}
-    await cluster.client.create(resources.LEASES, head | body, namespace=marks.SYSTEM_NAMESPACE)
-
-
-async def ensure_namespace(cluster: Cluster) -> None:
-    if await cluster.client.get(resources.NAMESPACES, marks.SYSTEM_NAMESPACE) is None:
-        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": marks.SYSTEM_NAMESPACE}}
-        await cluster.client.create(resources.NAMESPACES, body)
 
 
 async def test_rotate_writes_who_asked_and_asks_once(cluster: Cluster, admin: Person) -> None:

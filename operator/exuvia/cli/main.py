@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "demo": Entry(target="exuvia.cli.demo:command", help="A local control plane, a simulated fleet, the whole story."),
     "dev": Entry(target="exuvia.cli.dev:dev", help="A local control plane and a simulated cloud to try things on."),
     "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
+    "explain": Entry(target="exuvia.cli.explain:explain_", help="Why a machine is, or is not, rotated."),
     "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),
     "lint": Entry(target="exuvia.cli.lint:lint", help="Check manifests, each mistake with its line."),
     "pause": Entry(target="exuvia.cli.guard:pause", help="Let nothing disruptive begin or go on."),

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from exuvia import errors, ports
-from exuvia.cli import cluster, guard, leading, moments, operate, printing, undoing
+from exuvia.app import leading
+from exuvia.cli import cluster, guard, moments, operate, printing, undoing
 from exuvia.model import marks, resources
 from exuvia.model.specs.fleet_guard import Uninstall
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
