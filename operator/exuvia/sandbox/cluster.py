@@ -171,13 +171,16 @@ class World:
         subresource: str = "",
         dry_run: bool = False,
     ) -> ports.Body:
-        """RFC 7396 with `metadata.uid` and `metadata.resourceVersion` as preconditions."""
+        """RFC 7396. Another resourceVersion is a conflict, another UID alone is invalid; but where the status of our
+        own kinds is patched the server does not heed the UID."""
         await asyncio.sleep(0)
         former = self._existing(resource, name, namespace)
-        asked = body.get("metadata") or {}
-        _check_identity(resource, former, str(asked.get("uid") or ""))
-        if asked.get("resourceVersion") and asked["resourceVersion"] != former["metadata"]["resourceVersion"]:
+        asked, meta = body.get("metadata") or {}, former["metadata"]
+        if asked.get("resourceVersion") and asked["resourceVersion"] != meta["resourceVersion"]:
             raise replies.changed_meanwhile(resource, name)
+        unheeded = subresource == "status" and resource in resources.OURS
+        if asked.get("uid") and asked["uid"] != meta["uid"] and not unheeded:
+            raise replies.invalid(resource, name, f"metadata.uid: Invalid value: {asked['uid']}: field is immutable")
         wanted = _patched(resource, former, body, subresource)
         checking.check(resource, wanted, former)
         if dry_run:

@@ -52,7 +52,8 @@ def another_version(resource: Resource, name: str, wanted: str, found: str) -> e
 
 def invalid(resource: Resource, name: str, why: str) -> errors.Refused:
     """422."""
-    message = f'{resource.kind}.{resource.group} "{name}" is invalid: {why}'
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    message = f'{kind} "{name}" is invalid: {why}'
     return errors.Refused(message, status=422, reason="Invalid", body=_status(422, "Invalid", message))
 
 
