@@ -29,6 +29,8 @@ def halted_pools(finished: Mapping[str, Sequence[Rotation]], resumes: Iterable[P
 
 
 def _halt(pool: str, rotations: Sequence[Rotation], resumed: datetime | None) -> HaltedPool | None:
+    if not any(one.status.reason in FAILURES for one in rotations):
+        return None
     counting = [one for one in rotations if resumed is None or ended_at(one) > resumed]
     latest_first = sorted(counting, key=lambda one: (ended_at(one), one.name), reverse=True)
     if not latest_first:

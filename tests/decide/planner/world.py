@@ -243,7 +243,7 @@ class World:
     skew: timedelta = timedelta(0)
     leases: tuple[int, int] | None = (0, 100)
     ledger: LedgerHealth = FINE
-    own: OwnPlace = OwnPlace()
+    own: OwnPlace = field(default_factory=OwnPlace)
     pods: dict[str, tuple[Pod, ...]] = field(default_factory=dict)
     provider: ProviderFacts = SIMULATED
     strategy: str = "ReplaceFirst"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from exuvia.model.specs.common import AMOUNT_PATTERN
 
@@ -43,9 +44,9 @@ def requirement(amount: str, base: int) -> int | None:
     return -(-base * number // 100) if percent else number
 
 
+@lru_cache(maxsize=1024)
 def _parse(amount: str) -> tuple[int, bool] | None:
     """The number, and whether it is a percentage."""
-    if not isinstance(amount, str) or not re.fullmatch(AMOUNT_PATTERN, amount) or amount.endswith("\n"):
+    if not re.fullmatch(AMOUNT_PATTERN, amount) or amount.endswith("\n"):
         return None
-    percent = amount.endswith("%")
-    return int(amount.rstrip("%")), percent
+    return int(amount.rstrip("%")), amount.endswith("%")

@@ -160,12 +160,12 @@ def _lay_rotation(tally: Tally, rotation: Rotation) -> None:
     uid, rank = rotation.spec.instance.uid, rotation.status.phase.rank
     alive = uid in tally.census.records
     was = tally.state(uid)
-    calm = was.not_ready and rank < _TERMINATING
-    spared = replaces_first(rotation) and (rank >= _REPLACED or not calm)
+    seen = tally.census.state(uid)
+    spared = replaces_first(rotation) and (rank >= _REPLACED or not seen.disrupted)
     state = State(
-        in_base=tally.census.state(uid).in_base if alive else True,
+        in_base=seen.in_base if alive else True,
         disrupted=True,
-        not_ready=calm,
+        not_ready=was.not_ready and rank < _TERMINATING,
         operated=True,
         spared=spared,
     )

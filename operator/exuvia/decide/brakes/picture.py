@@ -133,7 +133,7 @@ class Picture:
             self.flight.note_start_of(name, self.now)
         self.zones.add(candidate.instance.zone)
         if not self.carries_out_release(candidate):
-            spared = self.replaces_first(candidate) and not state.not_ready
+            spared = self.replaces_first(candidate) and not state.disrupted
             self.tally.set(uid, state._replace(disrupted=True, operated=True, spared=spared))
 
 
