@@ -10,10 +10,13 @@ from typing import Any
 import aiohttp
 import pytest
 
-from exuvia import ports
+from exuvia import errors, ports
+from exuvia.act.providers.simulated import Simulated
 from exuvia.localcluster.cloud import identity, starting
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import resources
+from exuvia.model.instances import Reference
+from exuvia.ports import MachineState
 from tests.cluster import Cluster, until
 
 pytestmark = pytest.mark.cluster
@@ -286,3 +289,31 @@ async def test_its_service_account_has_rights_on_nodes_alone(url: str, plane: Co
     assert all(may(verb, "nodes") for verb in ("get", "list", "create", "delete"))
     wanted = [("patch", "nodes"), ("delete", "pods"), ("get", "secrets"), ("create", "pods"), ("delete", "leases")]
     assert not any(may(verb, what) for verb, what in wanted)
+
+
+def _reference(node: ports.Body) -> Reference:
+    meta = node["metadata"]
+    return Reference(name=meta["name"], uid=meta["uid"], provider_id=node["spec"]["providerID"])
+
+
+async def test_the_provider_and_the_cloud_understand_each_other(caller: Caller) -> None:
+    provider, pool = Simulated(caller.url), caller.cluster.pool
+    like = Reference(name="any", uid="uid")
+    try:
+        unknown = await provider.find(pool=pool, key="uid-1")
+        asked = await provider.request(pool=pool, key="uid-1", like=like)
+        node = await caller.until_ready({"nodeName": asked.node_name})
+        found = await provider.find(pool=pool, key="uid-1")
+        await provider.remove(pool=pool, instance=_reference(node))
+        await caller.until_state("uid-1", "Gone")
+        gone = await provider.find(pool=pool, key="uid-1")
+        await caller.call("POST", "/pools/{pool}/faults", {"capacity": 1})
+        with pytest.raises(errors.ProviderError, match="no capacity") as refused:
+            await provider.request(pool=pool, key="uid-2", like=like)
+    finally:
+        await provider.close()
+
+    states = [one.state for one in (unknown, asked, found, gone)]
+    assert states == [MachineState.UNKNOWN, MachineState.LAUNCHING, MachineState.RUNNING, MachineState.GONE]
+    assert found.provider_id == node["spec"]["providerID"]
+    assert refused.value.definite

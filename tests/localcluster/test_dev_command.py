@@ -28,6 +28,7 @@ def test_up_status_and_down(executables: Path, tmp_path: Path) -> None:
         again = _exuvia("dev", "up", "--folder", str(folder))
         assert again.returncode == 2
         assert again.stderr.startswith(f"error: There is a control plane in {folder}. Stop and remove it with")
+        _check_a_lost_component_is_seen(folder)
     finally:
         down = _exuvia("dev", "down", "--folder", str(folder))
 
@@ -54,11 +55,12 @@ def _check_running(folder: Path, up: subprocess.CompletedProcess[str], executabl
     assert status.stdout.endswith(up.stdout)
 
 
-def test_a_component_that_ended_is_seen_in_the_status(executables: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "dev"
-    with ControlPlane(folder, executables) as plane:
-        plane.stop_process("kube-scheduler", kill=True)
-        status = _exuvia("dev", "status", "--folder", str(folder))
+def _check_a_lost_component_is_seen(folder: Path) -> None:
+    plane = ControlPlane.attach(folder)
+    assert plane is not None
+    plane.stop_process("kube-scheduler", kill=True)
+
+    status = _exuvia("dev", "status", "--folder", str(folder))
 
     assert status.returncode == 1
     assert "kube-scheduler           gone" in status.stdout

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from exuvia.localcluster import processes
@@ -83,3 +84,12 @@ def test_a_detached_child_lives_on_and_is_found_again_by_its_identity(tmp_path: 
     assert child.alive()
     processes.stop([child])
     assert not child.alive()
+
+
+def test_a_child_outlives_the_thread_that_asked_for_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(max_workers=1) as passing:
+        child = passing.submit(_start, tmp_path, "sleep", "600").result()
+
+    time.sleep(0.2)
+    assert child.alive()
+    processes.stop([child])

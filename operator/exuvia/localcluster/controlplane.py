@@ -1,7 +1,7 @@
 """etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK as child processes on loopback.
 
-Several instances live side by side: each has its own folder, ports, CA and pids. Start one from a thread that lives as
-long as it shall: the kernel kills its children when the starting thread ends.
+Several instances live side by side: each has its own folder, ports, CA and pids. One that is not detached ends with the
+process that started it, however that ends.
 """
 
 from __future__ import annotations

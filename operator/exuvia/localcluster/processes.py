@@ -12,11 +12,14 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
+# The kernel kills children when the *thread* that started them ends: this one lives as long as the process.
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 _CHILDREN: dict[Identity, subprocess.Popen[bytes]] = {}  # ours that were not seen ended yet
 
 
@@ -44,7 +47,11 @@ class Identity:
 
 
 def start(spec: Spec, *, detached: bool = False) -> Identity:
-    """Start a child in a session of its own. Not detached: the kernel kills it when the calling thread ends."""
+    """Start a child in a session of its own. Not detached: the kernel kills it when this process ends."""
+    return _STARTER.submit(_start, spec, detached).result()
+
+
+def _start(spec: Spec, detached: bool) -> Identity:
     spec.log.parent.mkdir(parents=True, exist_ok=True)
     parent = os.getpid()
     with spec.log.open("ab") as log:

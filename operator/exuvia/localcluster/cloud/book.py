@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -28,7 +29,11 @@ class Book:
         self.groups = contents.groups
         self.former_images = contents.former_images
         self.faults = contents.faults
-        self._machines = {(one.pool, one.key): one for one in contents.machines}
+        self._machines: dict[tuple[str, str], Machine] = {}
+        self._by_provider_id: dict[str, Machine] = {}
+        self._live: Counter[tuple[str, str]] = Counter()
+        for one in contents.machines:
+            self.put(one)
 
     def save(self) -> None:
         """Durable when it returns: written beside, synced, renamed."""
@@ -47,7 +52,12 @@ class Book:
 
     def put(self, machine: Machine) -> None:
         """Note a machine, in the place of its former state."""
+        before = self._machines.get((machine.pool, machine.key))
+        if before is not None:
+            self._live[before.pool, before.zone] -= before.live
+        self._live[machine.pool, machine.zone] += machine.live
         self._machines[machine.pool, machine.key] = machine
+        self._by_provider_id[machine.provider_id] = machine
 
     def machine(self, pool: str, key: str) -> Machine | None:
         """The machine that was asked for with that key."""
@@ -55,7 +65,11 @@ class Book:
 
     def by_provider_id(self, provider_id: str) -> Machine | None:
         """The machine of that providerID."""
-        return next((one for one in self._machines.values() if one.provider_id == provider_id), None)
+        return self._by_provider_id.get(provider_id)
+
+    def live(self, pool: str) -> Counter[str]:
+        """How many machines of a pool are there or on their way, by zone."""
+        return Counter({zone: count for (of, zone), count in self._live.items() if of == pool})
 
     def machines(self, pool: str = "") -> list[Machine]:
         """All machines, or those of one pool, also the failed and gone ones, in the order they were asked for."""

@@ -93,7 +93,7 @@ class Cloud:
         looked = 0.0
         while True:
             self._wake.clear()
-            await self._carry_out()
+            await self.carry_out()
             if self._now() - looked >= LOOK_EVERY:
                 looked = self._now()
                 await self._look_calmly()
@@ -124,12 +124,13 @@ class Cloud:
 
     def _new(self, pool: str, key: str, zone: str) -> Machine:
         group = self.book.groups[pool]
+        live = self.book.live(pool)
         identity = hashlib.sha256(f"{pool}/{key}".encode()).hexdigest()[:10]
         machine = Machine(
             pool=pool,
             key=key,
             id=identity,
-            zone=zone or self._emptiest_zone(pool, group),
+            zone=zone or min(group.zones, key=live.__getitem__, default=""),
             provider_id=f"{SCHEME}{pool}/{identity}",
             node_name=f"{pool}-{identity}",
             state=State.LAUNCHING,
@@ -137,7 +138,7 @@ class Cloud:
             image=group.image,
             boot_seconds=group.boot_seconds,
         )
-        full = 0 < group.max_size <= self._live(pool)
+        full = 0 < group.max_size <= live.total()
         if full or self.book.hit(pool, "capacity"):
             why = f"the group has its {group.max_size} machines" if full else "the zone has no capacity"
             return msgspec.structs.replace(machine, state=State.FAILED, due=None, message=why)
@@ -156,16 +157,9 @@ class Cloud:
             machine = replace(machine, vanish_after=self.book.faults_of(pool).vanish_seconds)
         return machine
 
-    def _live(self, pool: str) -> int:
-        return sum(one.live for one in self.book.machines(pool))
-
-    def _emptiest_zone(self, pool: str, group: Group) -> str:
-        taken = [one.zone for one in self.book.machines(pool) if one.live]
-        return min(group.zones, key=taken.count, default="")
-
     def _fill(self, pool: str) -> bool:
         """Launch until the group has its size, with keys `size-N`. What fails is tried again at the next look."""
-        missing = self.book.groups[pool].size - self._live(pool)
+        missing = self.book.groups[pool].size - self.book.live(pool).total()
         number = 0
         for _ in range(missing):
             while self.book.machine(pool, f"size-{number}") is not None:
@@ -176,7 +170,7 @@ class Cloud:
             self.book.put(machine)
         return missing > 0
 
-    async def _carry_out(self) -> None:
+    async def carry_out(self) -> None:
         """Everything that is due now, side by side, then one save."""
         due = [one for one in self.book.machines() if one.due is not None and one.due <= self._now()]
         if due:

@@ -76,7 +76,7 @@ def application(cloud: Cloud) -> web.Application:
             web.patch("/v1/pools/{pool}", api.define),
             web.get("/v1/pools/{pool}/machines", api.machines),
             web.post("/v1/pools/{pool}/machines", api.launch),
-            web.get("/v1/pools/{pool}/requests/{key}", api.request),
+            web.get("/v1/pools/{pool}/requests/{key:.+}", api.request),
             web.delete("/v1/machines", api.terminate),
             web.post("/v1/machines/vanish", api.vanish),
             web.get("/v1/pools/{pool}/faults", api.faults),
