@@ -1,6 +1,7 @@
 """A control plane of its own with all of deploy/ applied: its admission policies would disturb other tests.
 
-It is installed read-only first, and then widened to the whole: `read_only` keeps what was true before that.
+One plane lives a whole life: installed and deleted again, installed read-only, widened to the whole. `left_over` and
+`read_only` keep what was true on the way; other tests see the last state.
 """
 
 from __future__ import annotations
@@ -26,6 +27,23 @@ OPERATIONS = tuple(
     (verb, f"{plural}.exuvia.dev") for plural in ("rotations", "quarantines") for verb in ("create", "patch", "delete")
 )
 READS = (("watch", "nodes"), ("watch", "pods"), ("list", "quarantines.exuvia.dev"), ("create", "events.events.k8s.io"))
+OURS = "app.kubernetes.io/part-of=exuvia"
+MADE = (
+    "customresourcedefinitions",
+    "namespaces",
+    "clusterroles",
+    "clusterrolebindings",
+    "roles",
+    "rolebindings",
+    "serviceaccounts",
+    "deployments",
+    "services",
+    "persistentvolumeclaims",
+    "poddisruptionbudgets",
+    "networkpolicies",
+    "validatingadmissionpolicies",
+    "validatingadmissionpolicybindings",
+)
 STATUS = (("patch", "securitypolicies.exuvia.dev/status"), ("create", "fleetguards.exuvia.dev"))
 
 
@@ -45,7 +63,19 @@ def bare(executables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 @pytest.fixture(scope="session")
-def read_only(bare: ControlPlane) -> ReadOnly:
+def left_over(bare: ControlPlane) -> tuple[str, ...]:
+    """What is left after `kubectl apply -k deploy/`, some operations, and `kubectl delete -k deploy/`."""
+    _apply(bare, "deploy")
+    for kind in ("Rotation", "Quarantine"):
+        made = calling.admin(bare).create(calling.operation(kind, calling.fresh_name("open")))
+        assert made.done, made.said
+    done = bare.kubectl_run("delete", "-k", str(calling.ROOT / "deploy"), "--timeout=60s")
+    assert done.returncode == 0, done.stderr
+    return tuple(line for kind in MADE for line in bare.kubectl("get", kind, "-A", "-l", OURS, "-o", "name").split())
+
+
+@pytest.fixture(scope="session")
+def read_only(bare: ControlPlane, left_over: tuple[str, ...]) -> ReadOnly:
     """`kubectl apply -k deploy/overlays/read-only`, and what the operator may do then."""
     _apply(bare, "deploy/overlays/read-only")
     operator = calling.operator(bare)

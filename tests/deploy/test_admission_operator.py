@@ -24,7 +24,11 @@ def node(installed: ControlPlane) -> str:
     body = {
         "apiVersion": "v1",
         "kind": "Node",
-        "metadata": {"name": name, "labels": {"team": "shop"}, "annotations": {"note": "x"}},
+        "metadata": {
+            "name": name,
+            "labels": {"team": "shop", "exuvia.dev/pool": "workers", "exuvia.dev/exempt": "true"},
+            "annotations": {"note": "x", "exuvia.dev/do-not-disrupt": ""},
+        },
         "spec": {"taints": [FOREIGN]},
     }
     assert calling.admin(installed).create(body).done
@@ -85,6 +89,9 @@ def test_all_marks_of_a_quarantine_pass_in_one_patch(installed: ControlPlane, no
         pytest.param({"metadata": {"labels": {"team": "mine"}}}, id="a label"),
         pytest.param({"metadata": {"labels": {"team": None}}}, id="removes a label"),
         pytest.param({"metadata": {"labels": {"node-role.kubernetes.io/control-plane": ""}}}, id="a role"),
+        pytest.param({"metadata": {"labels": {"exuvia.dev/pool": "other"}}}, id="the pool that its owner gave it"),
+        pytest.param({"metadata": {"labels": {"exuvia.dev/exempt": None}}}, id="what a policy excludes by"),
+        pytest.param({"metadata": {"annotations": {"exuvia.dev/do-not-disrupt": None}}}, id="an owner's opt-out"),
         pytest.param({"metadata": {"annotations": {"note": "y"}}}, id="an annotation"),
         pytest.param({"metadata": {"annotations": {"node.alpha.kubernetes.io/ttl": "77"}}}, id="another annotation"),
         pytest.param({"metadata": {"finalizers": ["exuvia.dev/finalizer"]}}, id="a finalizer"),
@@ -113,6 +120,15 @@ def test_a_foreign_taint_may_not_change(installed: ControlPlane, node: str) -> N
 def test_our_taint_is_never_no_execute(installed: ControlPlane, node: str) -> None:
     answer = _with_taints(installed, node, lambda taints: [*taints, OURS | {"effect": "NoExecute"}])
     assert answer.refused_by(POLICY) and "never NoExecute" in answer.said
+
+
+def test_a_taint_of_ours_that_somebody_made_no_execute_is_left_or_mended(installed: ControlPlane, node: str) -> None:
+    wrong = OURS | {"effect": "NoExecute"}
+    taints = calling.admin(installed).get(f"node/{node}")["spec"]["taints"]
+    assert calling.admin(installed).patch(f"node/{node}", {"spec": {"taints": [*taints, wrong]}}).done
+    assert _patch(installed, node, {"spec": {"unschedulable": True}}).done
+    answer = _with_taints(installed, node, lambda found: [one for one in found if one["key"] != OURS["key"]] + [OURS])
+    assert answer.done, answer.said
 
 
 def test_even_with_the_right_the_status_of_a_node_may_not_change(installed: ControlPlane, node: str) -> None:
