@@ -20,7 +20,7 @@ class Budgets:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every budget."""
-        for budget in storage.list(resources.POD_DISRUPTION_BUDGETS):
+        for budget in storage.look(resources.POD_DISRUPTION_BUDGETS):
             status = _status(storage, budget, now)
             if status != budget.get("status"):
                 storage.put(resources.POD_DISRUPTION_BUDGETS, {**budget, "status": status})
@@ -30,7 +30,7 @@ def _status(storage: Storage, budget: Body, now: datetime) -> dict[str, Any]:
     spec, namespace = budget.get("spec") or {}, budget["metadata"]["namespace"]
     pods = [
         one
-        for one in storage.list(resources.PODS, namespace)
+        for one in storage.look(resources.PODS, namespace)
         if objects.selects(spec.get("selector"), objects.labels_of(one)) and not objects.is_finished(one)
     ]
     leaving = _leaving(budget, pods, now)
@@ -82,7 +82,7 @@ def _scale(storage: Storage, pods: list[Body]) -> int:
     scales = {
         one["metadata"]["uid"]: int(one["spec"].get("replicas", 1))
         for resource in (kinds.REPLICA_SETS, kinds.STATEFUL_SETS)
-        for one in storage.list(resource)
+        for one in storage.look(resource)
     }
     return sum(scales.get(uid, 1) for uid in owners)
 

@@ -31,7 +31,7 @@ class Nodes:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every Node."""
-        for node in storage.list(resources.NODES):
+        for node in storage.look(resources.NODES):
             wanted = objects.is_ready(node) and PREFIX + "not-ready" not in objects.annotations_of(node)
             if objects.condition(node, "Ready") is not None and wanted != objects.is_ready(node):
                 node = storage.put(
@@ -56,8 +56,8 @@ class Kubelets:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every pod that is bound."""
-        ready = {one["metadata"]["name"]: objects.is_ready(one) for one in storage.list(resources.NODES)}
-        for pod in storage.list(resources.PODS):
+        ready = {one["metadata"]["name"]: objects.is_ready(one) for one in storage.look(resources.NODES)}
+        for pod in storage.look(resources.PODS):
             node = pod["spec"].get("nodeName")
             if node and node not in ready:
                 storage.remove(resources.PODS, pod)
@@ -117,10 +117,10 @@ class Volumes:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every attachment."""
-        attachments = storage.list(resources.VOLUME_ATTACHMENTS)
+        attachments = storage.look(resources.VOLUME_ATTACHMENTS)
         if not attachments:
             return
-        used = {pod["spec"].get("nodeName") for pod in storage.list(resources.PODS) if _uses_claims(pod)}
+        used = {pod["spec"].get("nodeName") for pod in storage.look(resources.PODS) if _uses_claims(pod)}
         for one in attachments:
             if one["spec"]["nodeName"] not in used:
                 storage.remove(resources.VOLUME_ATTACHMENTS, one)

@@ -37,7 +37,7 @@ def _budget_of(storage: Storage, pod: Mapping[str, Any]) -> Body | None:
     labels, namespace = objects.labels_of(pod), pod["metadata"]["namespace"]
     found = [
         one
-        for one in storage.list(resources.POD_DISRUPTION_BUDGETS, namespace)
+        for one in storage.look(resources.POD_DISRUPTION_BUDGETS, namespace)
         if objects.selects((one.get("spec") or {}).get("selector"), labels)
     ]
     if len(found) > 1:

@@ -177,7 +177,7 @@ class Cloud:
     def _removal(self, provider_id: str) -> Removal:
         node = _node_of(self.storage, provider_id)
         name = node["metadata"]["name"] if node else ""
-        pods = [one for one in self.storage.list(resources.PODS) if name and one["spec"].get("nodeName") == name]
+        pods = [one for one in self.storage.look(resources.PODS) if name and one["spec"].get("nodeName") == name]
         return Removal(
             provider_id=provider_id,
             node_uid=node["metadata"]["uid"] if node else "",
@@ -190,7 +190,7 @@ class Cloud:
 
 
 def _node_of(storage: Storage, provider_id: str) -> objects.Body | None:
-    nodes = storage.list(resources.NODES)
+    nodes = storage.look(resources.NODES)
     return next((one for one in nodes if one["spec"].get("providerID") == provider_id), None)
 
 
@@ -207,7 +207,7 @@ class PoolOwner:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """One machine at a time, some time after one is missing."""
-        there = [one for one in storage.list(resources.NODES) if self._mine(one)]
+        there = [one for one in storage.look(resources.NODES) if self._mine(one)]
         if len(there) >= self.size:
             self.missing_since = None
             return

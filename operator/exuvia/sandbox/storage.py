@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,7 +28,7 @@ class Change:
 
 
 class Storage:
-    """Objects by kind, namespace and name. Bodies that go in and out of it are copies."""
+    """Objects by kind, namespace and name. What is stored is never changed in place, only replaced."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.now = now
@@ -43,20 +43,14 @@ class Storage:
         found = self._objects.get(resource, {}).get((namespace, name))
         return None if found is None else copied(found)
 
-    def list(self, resource: Resource, namespace: str = "") -> list[Body]:
-        """All of a kind, or of one namespace, by namespace and name."""
+    def look(self, resource: Resource, namespace: str = "") -> list[Body]:
+        """All of a kind, or of one namespace, by namespace and name; not copied, so not to be changed."""
         found = self._objects.get(resource, {})
-        return [copied(body) for (place, _), body in sorted(found.items()) if not namespace or place == namespace]
+        return [found[key] for key in sorted(found) if not namespace or key[0] == namespace]
 
-    def by_uid(self, resource: Resource, uid: str) -> Body | None:
-        """The object of that UID, or None."""
-        return next((one for one in self.list(resource) if one["metadata"]["uid"] == uid), None)
-
-    def all(self) -> Iterator[tuple[Resource, Body]]:
-        """Everything there is."""
-        for resource in list(self._objects):
-            for body in self.list(resource):
-                yield resource, body
+    def list(self, resource: Resource, namespace: str = "") -> list[Body]:
+        """The same, copied."""
+        return [copied(body) for body in self.look(resource, namespace)]
 
     def make(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """A new object with all that the server sets, not stored yet."""
@@ -103,8 +97,8 @@ class Storage:
         found = self._objects.get(resource, {}).pop(_key(body), None)
         if found is not None:
             self.revision += 1
-            found["metadata"]["resourceVersion"] = str(self.revision)
-            self.history.append(Change(revision=self.revision, resource=resource, kind="DELETED", body=copied(found)))
+            gone = {**found, "metadata": {**found["metadata"], "resourceVersion": str(self.revision)}}
+            self.history.append(Change(revision=self.revision, resource=resource, kind="DELETED", body=gone))
 
     def ask_deletion(self, resource: Resource, body: Mapping[str, Any], grace: timedelta | None = None) -> None:
         """What a DELETE comes to: gone at once, or marked and left to its kubelet and its finalizers."""

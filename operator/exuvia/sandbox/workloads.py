@@ -22,19 +22,19 @@ class Owners:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every owner."""
-        for owner in storage.list(kinds.REPLICA_SETS):
+        for owner in storage.look(kinds.REPLICA_SETS):
             _replicas(storage, owner, _claimed(storage, kinds.REPLICA_SETS, owner))
-        for owner in storage.list(kinds.STATEFUL_SETS):
+        for owner in storage.look(kinds.STATEFUL_SETS):
             _claimed(storage, kinds.STATEFUL_SETS, owner)
             _ordinals(storage, owner)
-        for owner in storage.list(resources.DAEMON_SETS):
+        for owner in storage.look(resources.DAEMON_SETS):
             _daemons(storage, owner)
 
 
 def _claimed(storage: Storage, resource: Resource, owner: Body) -> list[Body]:
     """Its pods that live, after orphans were adopted and strangers released."""
     meta, kept = owner["metadata"], []
-    for pod in storage.list(resources.PODS, meta["namespace"]):
+    for pod in storage.look(resources.PODS, meta["namespace"]):
         fits = objects.selects(owner["spec"].get("selector"), objects.labels_of(pod))
         controller = objects.controller_of(pod)
         ours = controller is not None and controller["uid"] == meta["uid"]
@@ -85,10 +85,10 @@ def _ordinals(storage: Storage, owner: Body) -> None:
 def _daemons(storage: Storage, owner: Body) -> None:
     """A pod on every Node whose taints it tolerates, cordoned or not; a missing one comes again at once."""
     uid = owner["metadata"]["uid"]
-    pods = storage.list(resources.PODS, owner["metadata"]["namespace"])
+    pods = storage.look(resources.PODS, owner["metadata"]["namespace"])
     there = {one["spec"].get("nodeName") for one in pods if (objects.controller_of(one) or {}).get("uid") == uid}
     tolerations = [*_template_spec(owner).get("tolerations", ()), *_DAEMON_TOLERATIONS]
-    for node in storage.list(resources.NODES):
+    for node in storage.look(resources.NODES):
         name = node["metadata"]["name"]
         if name not in there and tolerates(tolerations, node["spec"].get("taints") or ()):
             _create(storage, resources.DAEMON_SETS, owner, {"generateName": f"{owner['metadata']['name']}-"}, name)
@@ -120,7 +120,7 @@ class Scheduler:
 
     def act(self, storage: Storage, now: datetime) -> None:
         """Look at every pod that is not bound."""
-        waiting = [one for one in storage.list(resources.PODS) if not one["spec"].get("nodeName")]
+        waiting = [one for one in storage.look(resources.PODS) if not one["spec"].get("nodeName")]
         for pod in waiting:
             if objects.is_deleting(pod):
                 continue
@@ -131,11 +131,11 @@ class Scheduler:
 
 def _place(storage: Storage, pod: Mapping[str, Any]) -> str:
     load: dict[str, int] = {}
-    for one in storage.list(resources.PODS):
+    for one in storage.look(resources.PODS):
         load[one["spec"].get("nodeName", "")] = load.get(one["spec"].get("nodeName", ""), 0) + 1
     fit = [
         node["metadata"]["name"]
-        for node in storage.list(resources.NODES)
+        for node in storage.look(resources.NODES)
         if objects.is_ready(node)
         and not node["spec"].get("unschedulable")
         and tolerates(pod["spec"].get("tolerations") or (), node["spec"].get("taints") or ())
