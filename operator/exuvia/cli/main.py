@@ -33,6 +33,7 @@ COMMANDS: dict[str, Entry] = {
     "abort": Entry(target="exuvia.cli.operate:abort", help="Call a Rotation off and put the machine back as it was."),
     "demo": Entry(target="exuvia.cli.demo:command", help="A local control plane, a simulated fleet, the whole story."),
     "dev": Entry(target="exuvia.cli.dev:dev", help="A local control plane and a simulated cloud to try things on."),
+    "doctor": Entry(target="exuvia.cli.doctor:doctor", help="Is everything there that exuvia needs?"),
     "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
     "explain": Entry(target="exuvia.cli.explain:explain_", help="Why a machine is, or is not, rotated."),
     "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),

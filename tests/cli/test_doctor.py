@@ -1,0 +1,128 @@
+"""`exuvia doctor` on a real API server: each line ok, unknown or a problem with the next step."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exuvia.app.manifests import declared
+from exuvia.cli import cluster as cli_cluster
+from exuvia.cli import examining, reviewing
+from exuvia.errors import NotFound
+from exuvia.localcluster.controlplane import ControlPlane
+from exuvia.model import marks, resources
+from exuvia.model.permissions import Duty
+from exuvia.model.resources import Resource
+from tests.cli.people import Person, guard, lease, policy, set_status
+from tests.cli.test_ledger import HISTORY, write
+from tests.cluster import Cluster
+
+
+def by_subject(found: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {one["subject"]: one for one in found}
+
+
+def test_every_right_is_asked_once() -> None:
+    asked = reviewing.rights(declared.permissions(), "exuvia-system")
+    assert len(asked) == len(set(asked)) > 30
+    assert "create pods.policy" not in {str(one) for one in asked}
+    assert {"create pods/eviction", "watch securitypolicies.exuvia.dev"} <= {str(one) for one in asked}
+    assert set(examining._TELLING) == set(Duty) - {Duty.OBSERVE}
+    assert {one for some in examining._TELLING.values() for one in some} <= {str(one) for one in asked}
+
+
+def test_ledger_and_evidence_are_looked_at_where_they_are(tmp_path: Path) -> None:
+    write(tmp_path / "ledger.db", *HISTORY)
+    assert examining.ledger_health(tmp_path / "ledger.db", named=True).state is examining.State.OK
+    assert examining.ledger_health(tmp_path / "none.db", named=True).state is examining.State.PROBLEM
+    assert examining.ledger_health(tmp_path / "none.db", named=False).state is examining.State.UNKNOWN
+    (tmp_path / "text.db").write_text("no ledger " * 500)
+    assert examining.ledger_health(tmp_path / "text.db", named=True).state is examining.State.PROBLEM
+    assert examining.evidence_directory(tmp_path, named=True).state is examining.State.OK
+    assert examining.evidence_directory(tmp_path / "none", named=True).state is examining.State.PROBLEM
+    assert examining.evidence_directory(tmp_path / "none", named=False).state is examining.State.UNKNOWN
+
+
+@pytest.mark.cluster
+async def test_all_is_well(cluster: Cluster, admin: Person, tmp_path: Path) -> None:
+    await asyncio.to_thread(write, tmp_path / "ledger.db", *HISTORY)
+    await guard(cluster)
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    where = ("--ledger", tmp_path / "ledger.db", "--evidence-dir", tmp_path, "--as-me")
+    found = by_subject(await admin.answer("doctor", *where))
+    assert {one["state"] for one in found.values()} == {"ok"}, found
+    assert {f"kind {one.kind}" for one in resources.OURS} <= set(found)
+    assert "version v1.36" in found["API server"]["message"]
+    assert "pod-1 leads (epoch 3" in found["leader"]["message"]
+    assert "ok" in (await admin.call("doctor", *where)).stdout
+
+
+@pytest.mark.cluster
+async def test_problems_come_with_the_next_step(cluster: Cluster, admin: Person) -> None:
+    await lease(cluster, "pod-1", datetime.now(UTC) - timedelta(minutes=5))
+    await policy(cluster, "broken", rules=[{"name": "r", "type": "RiskScore", "riskScore": {"max": 1}}])
+    said = {"type": "Ready", "status": "False", "reason": "NotSupported", "message": "spec.rules[0] is not supported"}
+    await set_status(
+        cluster,
+        resources.SECURITY_POLICIES,
+        "broken",
+        conditions=[said | {"lastTransitionTime": "2026-11-24T12:00:00Z"}],
+    )
+    brake = {"name": "ledger", "state": "Engaged", "reason": "the ledger is Down", "since": "2026-11-24T12:00:00Z"}
+    await guard(cluster)
+    await set_status(cluster, resources.FLEET_GUARDS, "default", brakes=[brake])
+    found = by_subject(await admin.answer("doctor", code=1))
+    problems = {name for name, one in found.items() if one["state"] == "problem"}
+    assert problems == {"leader", "policies", "fleet guard"}, found
+    assert all(found[name]["next"] for name in problems)
+    assert "the ledger is Down" in found["fleet guard"]["message"]
+    assert "exuvia lint" in found["policies"]["next"]
+    assert found["ledger"]["state"] == "unknown"
+
+
+@pytest.mark.cluster
+async def test_a_kind_of_another_version_is_found(cluster: Cluster, admin: Person) -> None:
+    crds = resources.CUSTOM_RESOURCE_DEFINITIONS
+    name = f"quarantines.{marks.GROUP}"
+    kept = await cluster.get(crds, name)
+    versions = [dict(one) for one in kept["spec"]["versions"]]
+    versions[0]["additionalPrinterColumns"] = versions[0]["additionalPrinterColumns"][:-1]
+    await cluster.client.merge_patch(crds, name, {"spec": {"versions": versions}})
+    try:
+        found = by_subject(await admin.answer("doctor", code=1))
+        assert "is of another version" in found["kind Quarantine"]["message"]
+        assert found["kind Rotation"]["state"] == "ok"
+    finally:
+        await cluster.client.merge_patch(crds, name, {"spec": {"versions": kept["spec"]["versions"]}})
+
+
+@pytest.mark.cluster
+async def test_missing_rights_are_named(cluster: Cluster, admin: Person, nobody: Person) -> None:
+    found = by_subject(await nobody.answer("doctor", code=1))
+    assert found["API server"]["state"] == "ok"
+    assert found["kind Rotation"]["state"] == "unknown"
+    assert found["rights to observe"]["state"] == "problem"
+    assert "you may not" in found["rights to observe"]["message"]
+    assert found["rights to rotate"]["message"] == "you may not: this installation does not rotate"
+
+
+@pytest.mark.cluster
+async def test_no_server_is_the_one_problem(plane: ControlPlane, tmp_path: Path) -> None:
+    dead = tmp_path / "dead.yaml"
+    dead.write_text(plane.kubeconfig.read_text().replace(plane.server, "https://127.0.0.1:1"))
+    found = by_subject(await Person(dead).answer("doctor", code=1))
+    assert found["API server"]["state"] == "problem"
+    assert set(found) == {"API server", "ledger", "evidence"}
+
+
+@pytest.mark.cluster
+async def test_a_kind_that_is_not_installed_is_said_with_the_way_out(cluster: Cluster) -> None:
+    pools = Resource(group=marks.GROUP, version="v1alpha1", plural="licensepools", kind="LicensePool")
+    with pytest.raises(NotFound, match="kubectl apply -k crds/"):
+        await cli_cluster.every(cluster.client, pools)
+    with pytest.raises(NotFound, match="kubectl apply -k crds/"):
+        await cli_cluster.named(cluster.client, pools, "any")
