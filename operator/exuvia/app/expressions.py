@@ -1,7 +1,8 @@
 """Where expressions of users run: a worker process with limits on memory and time, that can be killed.
 
 Each policy's expressions go out as batches of their own, the answers come back. When the worker dies or is late that
-policy alone errs, for its generation or ten minutes; the others get their answers from a fresh worker.
+policy alone errs, for its generation or ten minutes; the others get their answers from a fresh worker. A worker that is
+not at the end of an answer is never asked again: an answer must not pass for that of another policy.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MEMORY_BYTES = 1 << 30
 BATCH = 200
 PATIENCE = timedelta(seconds=2)
 PUNISHED = timedelta(minutes=10)
+STARTED = timedelta(seconds=30)
 _SIZE = struct.Struct(">I")
 
 
@@ -83,21 +85,32 @@ class Evaluator:
         self, policy: CompiledPolicy, subjects: Sequence[Subject], now: datetime
     ) -> dict[str, dict[str, Outcome]]:
         try:
-            return await asyncio.wait_for(self._roundtrip(policy, subjects, now), PATIENCE.total_seconds())
-        except (TimeoutError, EOFError, ConnectionError, asyncio.IncompleteReadError, pickle.UnpicklingError):
+            worker = await self._alive()
+        except (OSError, EOFError, TimeoutError) as trouble:
             await self._kill()
-            self._punished[(policy.uid, policy.generation)] = self._clock.monotonic() + PUNISHED.total_seconds()
-            log.warning("an expression of policy %s was stopped: too much memory or time", policy.name)
+            log.error("expressions cannot be evaluated, their process does not start: %s", trouble)
+            return _unknown(policy, subjects, "the process that evaluates expressions does not start")
+        try:
+            return await asyncio.wait_for(self._roundtrip(worker, policy, subjects, now), PATIENCE.total_seconds())
+        except (TimeoutError, EOFError, ConnectionError, pickle.UnpicklingError):
+            await self._kill()
+            self._punish(policy)
             return _stopped(policy, subjects)
+        except BaseException:  # called off in the middle of an answer
+            await self._kill()
+            raise
+
+    def _punish(self, policy: CompiledPolicy) -> None:
+        now = self._clock.monotonic()
+        self._punished = {key: until for key, until in self._punished.items() if until > now}
+        self._punished[(policy.uid, policy.generation)] = now + PUNISHED.total_seconds()
+        log.warning("an expression of policy %s was stopped: too much memory or time", policy.name)
 
     async def _roundtrip(
-        self, policy: CompiledPolicy, subjects: Sequence[Subject], now: datetime
+        self, worker: asyncio.subprocess.Process, policy: CompiledPolicy, subjects: Sequence[Subject], now: datetime
     ) -> dict[str, dict[str, Outcome]]:
-        worker = await self._alive()
         assert worker.stdin is not None and worker.stdout is not None
-        spec = None
-        if self._known.get(policy.uid) != policy.generation:
-            spec = policy.spec
+        spec = None if self._known.get(policy.uid) == policy.generation else policy.spec
         message = (policy.uid, spec, [(one.uid, dict(one.object), dict(one.instance)) for one in subjects], now)
         payload = pickle.dumps(message)
         worker.stdin.write(_SIZE.pack(len(payload)) + payload)
@@ -118,7 +131,7 @@ class Evaluator:
                 stdout=asyncio.subprocess.PIPE,
                 limit=1 << 26,
             )
-            await asyncio.wait_for(self._worker.stdout.readexactly(1), 30)  # type: ignore[union-attr]
+            await asyncio.wait_for(self._worker.stdout.readexactly(1), STARTED.total_seconds())  # type: ignore[union-attr]
         return self._worker
 
     async def _kill(self) -> None:
@@ -130,8 +143,12 @@ class Evaluator:
 
 def _stopped(policy: CompiledPolicy, subjects: Sequence[Subject]) -> dict[str, dict[str, Outcome]]:
     """Nobody knows which rule of the policy it was: all its expressions are unknown."""
-    message = f"{STOPPED}the expressions of policy {policy.name} took too much memory or time; simplify them"
-    outcomes = {rule.name: Outcome(None, message) for rule in policy.rules}
+    why = f"the expressions of policy {policy.name} took too much memory or time; simplify them"
+    return _unknown(policy, subjects, why)
+
+
+def _unknown(policy: CompiledPolicy, subjects: Sequence[Subject], why: str) -> dict[str, dict[str, Outcome]]:
+    outcomes = {rule.name: Outcome(None, STOPPED + why) for rule in policy.rules}
     return {one.uid: outcomes for one in subjects}
 
 
