@@ -30,12 +30,14 @@ from exuvia.model.specs.common import InstanceReference
 from exuvia.sandbox import builders
 
 Look = Callable[[], Awaitable[bool]]
-PODS = ("p-0", "p-1", "p-2")
+PODS = ("p-0", "p-1", "q-0")
+STUCK = {"simulated.exuvia.dev/deletion-delay": "never"}
 
 
 @dataclass(kw_only=True)
 class Stage:
-    """Where the script plays: a Ready node, and three Ready pods with `app: p` on it in a namespace of its own."""
+    """Where the script plays: a Ready node, and three Ready pods with `app: p` on it in a namespace of its own, the
+    last of them `STUCK`."""
 
     cluster: ports.Cluster
     namespace: str
@@ -51,6 +53,7 @@ class Stage:
         await self.budgets()
         await self.deletions()
         await self.operations()
+        await self.ending()
         return self.said
 
     async def objects(self) -> None:
@@ -171,6 +174,29 @@ class Stage:
         self.note("held by its finalizer", "deletionTimestamp" in (held or {})["metadata"])
         await patch({"metadata": {"finalizers": []}})
         self.note("let go", await self.read(resources.ROTATIONS, name))
+
+    async def ending(self) -> None:
+        """A namespace that ends, with a pod in it that does not."""
+        pod = await self.pod("q-0")
+        found = await self.read(resources.NAMESPACES, self.namespace)
+        assert found is not None
+        await self.delete(self.namespace, found["metadata"]["uid"], resources.NAMESPACES, "")
+
+        async def asked() -> bool:
+            return "deletionTimestamp" in ((await self.read(resources.PODS, pod.name)) or {})["metadata"]
+
+        await self.until(asked, "the namespace to end its pods")
+        await self.tell("create in it", self.create({"metadata": {"name": "late"}}))
+        await self.evict("evict in it", pod)
+        action = DeletePod(pod=pod, grace=timedelta(seconds=1))
+        self.tell_outcome("delete a pod in it", await delete_pod(self.cluster, action))
+        unstuck: dict[str, Any] = {"metadata": {"annotations": dict.fromkeys(STUCK)}}
+        await self.cluster.merge_patch(resources.PODS, pod.name, unstuck, namespace=self.namespace)
+
+        async def gone() -> bool:
+            return await self.read(resources.NAMESPACES, self.namespace) is None
+
+        await self.until(gone, "the namespace to be gone")
 
     async def tell(self, what: str, call: Awaitable[Any]) -> None:
         """Note what a call came to: the exception, its code and its reason, or `fine`."""

@@ -10,7 +10,7 @@ from exuvia.model import resources
 from exuvia.sandbox import builders
 from exuvia.sandbox.cluster import World
 from tests import cluster as real
-from tests.sandbox.script import PODS, Look, Stage
+from tests.sandbox.script import PODS, STUCK, Look, Stage
 
 
 async def in_the_world() -> list[str]:
@@ -18,7 +18,8 @@ async def in_the_world() -> list[str]:
     world = World()
     world.add(resources.NODES, builders.node("machine"))
     for name in PODS:
-        world.add(resources.PODS, builders.pod(name, namespace="stage", node="machine", labels={"app": "p"}))
+        given = {"node": "machine", "labels": {"app": "p"}, "annotations": STUCK if name == "q-0" else {}}
+        world.add(resources.PODS, builders.pod(name, namespace="stage", **given))
 
     async def until(look: Look, what: str) -> None:
         for _ in range(60):
@@ -43,7 +44,8 @@ async def test_the_script_says_in_the_world_what_the_design_says() -> None:
 async def test_the_real_api_server_says_the_same(cluster: real.Cluster) -> None:
     (node,) = await cluster.nodes()
     name = node["metadata"]["name"]
-    await cluster.pods(len(PODS), node_name=name, name="p", labels={"app": "p"})
+    await cluster.pods(2, node_name=name, name="p", labels={"app": "p"})
+    await cluster.pods(1, node_name=name, name="q", labels={"app": "p"}, annotations=STUCK)
 
     async def until(look: Look, what: str) -> None:
         await real.until(look, what=what)

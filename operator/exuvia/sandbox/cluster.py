@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
@@ -20,16 +20,9 @@ from exuvia.model.resources import Resource
 from exuvia.sandbox import checking, controllers, evictions, kinds, objects, replies
 from exuvia.sandbox.clock import VirtualClock
 from exuvia.sandbox.objects import Body
-from exuvia.sandbox.storage import Change, Storage, copied
+from exuvia.sandbox.storage import Storage, copied
 
 SECOND = timedelta(seconds=1)
-
-
-class Actor(Protocol):
-    """Somebody else in the world: a controller, a kubelet, a cloud."""
-
-    def act(self, storage: Storage, now: datetime) -> None:
-        """Do what is due now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +45,7 @@ class World:
     def __init__(self, clock: VirtualClock | None = None) -> None:
         self.clock = clock or VirtualClock()
         self.storage = Storage(self.clock.now)
-        self.actors: list[Actor] = list(controllers.usual())
+        self.actors: list[controllers.Actor] = list(controllers.usual())
         self.writes: list[Write] = []
         self.texts: dict[tuple[str, str, str], bytes] = {}  # (namespace, pod, container) -> its log
         self.clock_skew = timedelta(0)
@@ -344,6 +337,3 @@ def _graceful(grace: timedelta | None) -> dict[str, int]:
 
 def _line(kind: str, body: Mapping[str, Any]) -> bytes:
     return msgspec.json.encode({"type": kind, "object": body})
-
-
-__all__ = ["Actor", "Change", "World", "Write"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from exuvia.model import resources
 from exuvia.model.specs.common import parse_duration
@@ -19,11 +19,29 @@ from exuvia.sandbox.storage import Storage
 PREFIX = "simulated.exuvia.dev/"
 UNSCHEDULABLE_TAINT = "node.kubernetes.io/unschedulable"
 NOT_READY_TAINT = "node.kubernetes.io/not-ready"
+NODE_LEASES = "kube-node-lease"
+RENEWAL = timedelta(seconds=10)
 
 
-def usual() -> tuple[Nodes | Kubelets | workloads.Owners | workloads.Scheduler | budgets.Budgets | Volumes, ...]:
+class Actor(Protocol):
+    """Somebody else in the world: a controller, a kubelet, a cloud."""
+
+    def act(self, storage: Storage, now: datetime) -> None:
+        """Do what is due now."""
+
+
+def usual() -> tuple[Actor, ...]:
     """Those of every world, in the order in which they act."""
-    return (Nodes(), Kubelets(), workloads.Owners(), workloads.Scheduler(), budgets.Budgets(), Volumes())
+    return (
+        Nodes(),
+        Leases(),
+        Kubelets(),
+        workloads.Owners(),
+        workloads.Scheduler(),
+        budgets.Budgets(),
+        Volumes(),
+        Namespaces(),
+    )
 
 
 class Nodes:
@@ -49,6 +67,27 @@ def _switched(taints: list[Body], key: str, *, on: bool) -> list[Body]:
     if on and not there:
         return [*taints, {"key": key, "effect": "NoSchedule"}]
     return taints if on else [one for one in taints if one["key"] != key]
+
+
+class Leases:
+    """Renews the lease of every Node that is Ready, every 10 s; the lease of a Node that is gone goes."""
+
+    def act(self, storage: Storage, now: datetime) -> None:
+        """Look at every Node and every node lease."""
+        nodes = {one["metadata"]["name"]: objects.is_ready(one) for one in storage.look(resources.NODES)}
+        leases = {one["metadata"]["name"]: one for one in storage.look(resources.LEASES, NODE_LEASES)}
+        for name in sorted({*leases} - {*nodes}):
+            storage.remove(resources.LEASES, leases[name])
+        for name in (one for one, ready in nodes.items() if ready):
+            _renew(storage, name, leases.get(name), now)
+
+
+def _renew(storage: Storage, name: str, lease: Body | None, now: datetime) -> None:
+    spec = {"holderIdentity": name, "leaseDurationSeconds": 40, "renewTime": f"{now:%Y-%m-%dT%H:%M:%S.%fZ}"}
+    if lease is None:
+        storage.add(resources.LEASES, {"metadata": {"name": name, "namespace": NODE_LEASES}, "spec": spec})
+    elif now >= (objects.moment(lease["spec"]["renewTime"]) or now) + RENEWAL:
+        storage.put(resources.LEASES, {**lease, "spec": spec})
 
 
 class Kubelets:
@@ -124,6 +163,27 @@ class Volumes:
         for one in attachments:
             if one["spec"]["nodeName"] not in used:
                 storage.remove(resources.VOLUME_ATTACHMENTS, one)
+
+
+class Namespaces:
+    """Empties a namespace whose deletion was asked for, and takes it away when it is empty."""
+
+    def act(self, storage: Storage, now: datetime) -> None:
+        """Look at every namespace."""
+        for one in storage.look(resources.NAMESPACES):
+            if objects.is_deleting(one):
+                _empty(storage, one)
+
+
+def _empty(storage: Storage, namespace: Body) -> None:
+    if (namespace.get("status") or {}).get("phase") != "Terminating":
+        namespace = storage.put(resources.NAMESPACES, {**namespace, "status": {"phase": "Terminating"}})
+    name = namespace["metadata"]["name"]
+    content = [(kind, one) for kind in storage.kinds() if kind.namespaced for one in storage.look(kind, name)]
+    for kind, one in content:
+        storage.ask_deletion(kind, one)
+    if not content:
+        storage.remove(resources.NAMESPACES, namespace)
 
 
 def _uses_claims(pod: Mapping[str, Any]) -> bool:

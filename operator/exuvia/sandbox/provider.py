@@ -127,6 +127,10 @@ class Cloud:
         if fault is not None:
             raise errors.ProviderError("the answer of the cloud was lost", definite=False)
 
+    def vanish(self, provider_id: str) -> None:
+        """A machine is lost, nobody having asked for it; its Node goes a while later."""
+        self.removals[provider_id] = self._removal(provider_id)
+
     def act(self, storage: Storage, now: datetime) -> None:
         """Bring and take away what is due."""
         for launch in self.launches.values():

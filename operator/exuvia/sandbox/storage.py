@@ -52,6 +52,10 @@ class Storage:
         """The same, copied."""
         return [copied(body) for body in self.look(resource, namespace)]
 
+    def kinds(self) -> tuple[Resource, ...]:
+        """Of which kinds there ever was something."""
+        return tuple(self._objects)
+
     def make(self, resource: Resource, body: Mapping[str, Any]) -> Body:
         """A new object with all that the server sets, not stored yet."""
         made: Body = objects.merged({}, body)
@@ -63,6 +67,9 @@ class Storage:
         if resource in kinds.COUNTS_GENERATIONS:
             meta.setdefault("generation", 1)
         made |= {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": meta}
+        if resource == resources.NAMESPACES:
+            meta.setdefault("finalizers", ["kubernetes"])
+            made.setdefault("status", {"phase": "Active"})
         if resource == resources.PODS:
             made["spec"] = {"terminationGracePeriodSeconds": DEFAULT_GRACE, **(made.get("spec") or {})}
             made.setdefault("status", {"phase": "Pending"})
