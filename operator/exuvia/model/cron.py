@@ -19,6 +19,7 @@ MACROS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_LEAP = timedelta(hours=26)  # longer than any zone ever leapt
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=2), timedelta(days=32), timedelta(days=366), timedelta(days=366 * 5))
 
 
@@ -41,16 +42,51 @@ def problem(schedule: str, zone: str) -> str:
 
 
 def firings(schedule: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """Moments in UTC at which it fires, strictly after one. The schedule must have no `problem`."""
-    text = MACROS.get(schedule.strip(), schedule.strip())
-    for local in CronSim(text, after.astimezone(ZoneInfo(zone))):
+    """Moments in UTC at which it fires, strictly after one, each once. The schedule must have no `problem`.
+
+    A local time that the clocks leap over fires at the first valid instant; one that comes twice fires the first time.
+    A schedule of every hour (hour field `*`) goes by elapsed time instead: no hour of it is left out or doubled.
+    """
+    text, where = MACROS.get(schedule.strip(), schedule.strip()), ZoneInfo(zone)
+    found = _elapsed if text.split()[1] == "*" else _by_the_wall
+    last = after.astimezone(UTC)
+    for moment in found(text, where, last - _LEAP):
+        if moment > last:
+            last = moment
+            yield moment
+
+
+def _elapsed(text: str, where: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    for local in CronSim(text, start.astimezone(where)):
         yield local.astimezone(UTC)
 
 
+def _by_the_wall(text: str, where: ZoneInfo, start: datetime) -> Iterator[datetime]:
+    """Fires by what a clock on the wall shows, which knows no zone."""
+    for wall in CronSim(text, start.astimezone(where).replace(tzinfo=None)):
+        yield _first_valid(wall.replace(tzinfo=where))
+
+
+def _first_valid(local: datetime) -> datetime:
+    """In UTC; for a local time that does not exist the end of the gap."""
+    there = local.astimezone(UTC)
+    if there.astimezone(local.tzinfo).replace(tzinfo=None) == local.replace(tzinfo=None):
+        return there
+    early, late = local.replace(fold=1).astimezone(UTC), there  # offsets after and before the gap; it ends between them
+    while late - early > timedelta(minutes=1):
+        middle = (early + (late - early) / 2).replace(second=0, microsecond=0)
+        if middle.astimezone(local.tzinfo).utcoffset() == late.astimezone(local.tzinfo).utcoffset():
+            late = middle
+        else:
+            early = middle
+    return late
+
+
 def last_firing(schedule: str, zone: str, now: datetime, within: timedelta) -> datetime | None:
-    """The latest firing in (now - within, now], or None."""
+    """The latest firing in (now - within, now], or None: a window is open from its firing on, its end not included."""
     minute = now.replace(second=0, microsecond=0)
-    return _last(schedule, zone, minute, within)
+    found = _last(schedule, zone, minute, within)
+    return found if found is not None and found > now - within else None
 
 
 @lru_cache(maxsize=1024)
