@@ -389,7 +389,7 @@ def _one_of_each(admin: calling.Caller, exuvia: calling.Caller) -> list[str]:
             "paused": False,
             "disrupted": 1,
             "allowed": 2,
-            "brakes": [{"name": "Storm", "state": "Released"}],
+            "brakes": [{"name": "storm", "state": "Released"}],
         },
         _opened(exuvia, "Rotation", policy={"name": "p", "uid": "u"}): {
             "phase": "Draining",

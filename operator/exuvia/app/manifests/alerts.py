@@ -7,8 +7,8 @@ from typing import Any
 
 _DOWN = "(sum(exuvia_leader) or vector(0)) < 1"
 _LEDGER = """\
-max(exuvia_ledger_lag_seconds) > 60
-  or sum(exuvia_blocked{reason=~"LedgerDown|LedgerTruncated"}) > 0
+max(exuvia_brake_engaged{brake="ledger"}) > 0
+  or max(exuvia_ledger_lag_seconds) > 60
   or sum(increase(exuvia_ledger_verify_failures_total[15m])) > 0
 """
 _STUCK = """\

@@ -68,7 +68,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Column(name="Paused", path=".status.paused", type="boolean"),
             Column(name="Disrupted", path=".status.disrupted", type="integer"),
             Column(name="Allowed", path=".status.allowed", type="integer"),
-            Column(name="Storm", path='.status.brakes[?(@.name=="Storm")].state'),
+            Column(name="Storm", path='.status.brakes[?(@.name=="storm")].state'),
             _AGE,
         ),
         rules=(("self.metadata.name == 'default'", "there is one FleetGuard, named `default`"),),
