@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from exuvia import ports
+from exuvia import errors, ports
 from exuvia.app.manifests import tree
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks, resources
@@ -219,12 +219,21 @@ def _admission() -> list[dict[str, Any]]:
 
 
 async def _remove(cluster: Cluster, resource: Resource, body: ports.Body) -> None:
+    """The server goes on asking a deleted admission policy for a moment: then once more."""
     meta = body["metadata"]
-    if meta.get("finalizers"):
-        await cluster.client.merge_patch(resource, meta["name"], {"metadata": {"finalizers": None}})
-    found = await cluster.client.get(resource, meta["name"])
-    if found is not None:
-        await cluster.client.delete(resource, meta["name"], uid=meta["uid"])
+
+    async def gone() -> bool:
+        try:
+            if meta.get("finalizers"):
+                await cluster.client.merge_patch(resource, meta["name"], {"metadata": {"finalizers": None}})
+            await cluster.client.delete(resource, meta["name"], uid=meta["uid"])
+        except errors.NotFound:
+            return True
+        except errors.Forbidden:
+            return False
+        return await cluster.client.get(resource, meta["name"]) is None
+
+    await until(gone, what=f"{resource.kind} {meta['name']} to be removed")
 
 
 async def settle(seconds: float) -> None:
