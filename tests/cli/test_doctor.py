@@ -51,6 +51,8 @@ def test_ledger_and_evidence_are_looked_at_where_they_are(tmp_path: Path) -> Non
 async def test_all_is_well(cluster: Cluster, admin: Person, tmp_path: Path) -> None:
     await asyncio.to_thread(write, tmp_path / "ledger.db", *HISTORY)
     await guard(cluster)
+    brake = {"name": "pause", "state": "Released", "since": "2026-11-24T12:00:00Z"}
+    await set_status(cluster, resources.FLEET_GUARDS, "default", brakes=[brake])
     await lease(cluster, "pod-1", datetime.now(UTC))
     where = ("--ledger", tmp_path / "ledger.db", "--evidence-dir", tmp_path, "--as-me")
     found = by_subject(await admin.answer("doctor", *where))

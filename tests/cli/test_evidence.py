@@ -9,10 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from exuvia.model import facts
+from exuvia.model import facts, resources
 from tests.act.evidence.world import NOW, EvidenceWorld, custodian, order
 from tests.cli.calling import answer, call
+from tests.cli.people import Person, one, set_status
 from tests.cli.test_ledger import write
+from tests.cluster import Cluster
 
 NAME = "worker-7-node-uid-1-quarantine-uid"
 
@@ -103,3 +105,18 @@ def test_export_overwrites_nothing_and_exports_nothing_damaged(root: Path, tmp_p
     (root / NAME / "manifest.json").write_text("{}")
     assert "is not sound" in call(*export, tmp_path / "b.tar.gz", NAME, code=2).stderr
     assert target.read_text() == "mine"
+
+
+@pytest.mark.cluster
+async def test_verify_compares_with_the_quarantines_of_the_cluster(root: Path, cluster: Cluster, admin: Person) -> None:
+    (node,) = await cluster.nodes()
+    await admin.call("quarantine", node["metadata"]["name"])
+    name = (await one(cluster, resources.QUARANTINES))["metadata"]["name"]
+    verify = ("evidence", "verify", "--evidence-dir", root, "--quarantines")
+    kept = {"manifest": f"{NAME}/manifest.json", "digest": digest(root), "bytes": 1}
+    await set_status(cluster, resources.QUARANTINES, name, evidence=kept)
+    (found,) = await admin.answer(*verify)
+    assert (found["state"], found["comparedWith"]) == ("sound", ["manifest", "Quarantine"])
+    await set_status(cluster, resources.QUARANTINES, name, evidence=kept | {"digest": "cd" * 32})
+    (found,) = await admin.answer(*verify, code=1)
+    assert "the Quarantine says" in found["problems"][0]

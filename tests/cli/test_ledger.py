@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from exuvia.cli import accepting
+from exuvia import errors
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact, LedgerState
+from exuvia.record import accepting
 from exuvia.record.ledger import Ledger
 from tests.cli.calling import answer, call
+from tests.cli.people import Person
 
 T0 = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -157,7 +159,7 @@ def test_verify_names_the_first_entry_that_was_changed(file: Path) -> None:
 
 
 def test_accept_adds_one_entry_with_a_name(file: Path) -> None:
-    receipt = accepting.accept(file, by="alice", reason="restored on purpose", now=T0)
+    receipt = accepting.accept(file, by="alice", reason="restored on purpose", at=T0)
     last = answer("ledger", "query", "--ledger", file, "--kind", "accepted")[-1]
     assert (receipt.seq, last["body"]) == (10, {"by": "alice", "reason": "restored on purpose"})
     assert (last["cluster"], last["epoch"]) == ("test", 3)
@@ -168,8 +170,8 @@ def test_accept_refuses_a_damaged_chain(file: Path) -> None:
     with sqlite3.connect(file) as connection:
         connection.execute("DELETE FROM entries WHERE seq = 5")
     connection.close()
-    with pytest.raises(accepting.errors.LedgerCorrupt, match="last good copy"):
-        accepting.accept(file, by="alice", reason="", now=T0)
+    with pytest.raises(errors.LedgerCorrupt, match="last good copy"):
+        accepting.accept(file, by="alice", reason="why not", at=T0)
 
 
 def test_what_is_no_ledger_is_one_sentence(tmp_path: Path) -> None:
@@ -180,3 +182,32 @@ def test_what_is_no_ledger_is_one_sentence(tmp_path: Path) -> None:
 
 def test_the_ledger_can_be_named_by_the_environment(file: Path) -> None:
     assert answer("ledger", "verify", env={"EXUVIA_LEDGER": str(file)})["sound"]
+
+
+async def test_accept_lets_a_writer_that_waits_go_on(tmp_path: Path) -> None:
+    """The operator has the file open and does not trust it: one accepted entry from another process is enough."""
+    path = tmp_path / "ledger.db"
+    await asyncio.to_thread(write, path, *HISTORY)
+    writer = Ledger(path, cluster="test", epoch=lambda: 3)
+    writer.start()
+    try:
+        while writer.health().state is not LedgerState.FINE:
+            await asyncio.sleep(0.01)
+        writer.distrust(99, "ab" * 32)
+        await asyncio.to_thread(accepting.accept, path, by="alice", reason="a restored backup", at=T0)
+        async with asyncio.timeout(15):
+            while writer.health().state is not LedgerState.FINE:
+                await asyncio.sleep(0.05)
+        assert (await writer.append(birth("uid-e", "vdi-09", T0))).seq > len(HISTORY) + 1
+    finally:
+        await asyncio.to_thread(writer.close)
+
+
+@pytest.mark.cluster
+async def test_accept_asks_the_cluster_who_you_are(admin: Person, tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    await asyncio.to_thread(write, path, *HISTORY)
+    said = await admin.call("ledger", "accept", "--ledger", path, "--reason", "a restored backup")
+    assert said.stdout.startswith("accepted by ")
+    (entry,) = await admin.answer("ledger", "query", "--ledger", path, "--kind", "accepted")
+    assert entry["body"]["by"] and entry["body"]["reason"] == "a restored backup"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.cli import linting
@@ -139,6 +139,7 @@ def test_bombs_are_refused() -> None:
     assert "nested too deeply" in said("[" * 5000)[0]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_never_raises_for_any_text(text: str) -> None:
     for one in linting.lint("f", text).mistakes:
@@ -152,6 +153,7 @@ _VALUES = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["mode", "rules", "target", "disruption", "drain", "quarantine"]), _VALUES)
 def test_never_raises_for_any_value_of_a_field(field: str, value: object) -> None:
     policy = yaml.safe_load(GOOD.split("---")[0])

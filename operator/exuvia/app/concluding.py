@@ -34,7 +34,7 @@ def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
         return f"{said} and held ({blocked.reason}): {blocked.message}{next_}."
     if found.holding:
         return f"{said} and held: {_brake(found.holding[0])}."
-    return f"{said}{_nobody(found)}."
+    return said + ("." if found.working else _nobody(found))
 
 
 def _wanted(wish: Wish, verb: str) -> str:
@@ -43,10 +43,10 @@ def _wanted(wish: Wish, verb: str) -> str:
 
 def _waits(said: str, found: Explanation) -> str:
     if not found.holding:
-        return f"{said}; no brake holds it{_nobody(found) or ', it starts with the next sweep'}."
+        return f"{said}; no brake holds it" + (", it starts with the next sweep." if found.working else _nobody(found))
     first, *others = found.holding
     more = f" {len(others)} more brake(s) hold it: {', '.join(one.title for one in others)}." if others else ""
-    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}{_nobody(found)}"
+    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}" + ("." if found.working else _nobody(found))
 
 
 def _brake(one: BrakeAnswer) -> str:
@@ -56,12 +56,12 @@ def _brake(one: BrakeAnswer) -> str:
 
 def _next(found: Explanation) -> str:
     if found.next is None:
-        return "It is tried again whenever that changes."
-    return f"It is tried again at {found.next:%Y-%m-%dT%H:%M:%SZ}, or when that changes."
+        return "It is tried again whenever that changes"
+    return f"It is tried again at {found.next:%Y-%m-%dT%H:%M:%SZ}, or when that changes"
 
 
 def _nobody(found: Explanation) -> str:
-    return "" if found.working else f"; but no operator works ({found.leads}): see `exuvia doctor`"
+    return f". But no operator works ({found.leads}): see `exuvia doctor`."
 
 
 def _quiet(found: Explanation) -> str:

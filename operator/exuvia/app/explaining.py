@@ -159,11 +159,12 @@ class _Fleet:
         waiting = next((one for one in self.operations if _waits(one)), None)
         wanted = self._winner.action if self._winner else Action.ROTATE
         freezes = isinstance(waiting, Quarantine) if waiting else wanted is Action.QUARANTINE
+        by_person = waiting is not None and waiting.spec.policy is None
         return Candidate(
             kind=QUARANTINE if freezes else ROTATION,
             subject=self._subject(subject),
             instance=subject,
-            wish=self._winner,
+            wish=None if by_person else self._winner,
             operation=waiting,
         )
 

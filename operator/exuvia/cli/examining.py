@@ -203,6 +203,8 @@ async def _guard(client: Client) -> Check:
     for name in ("view", "clock", "ledger"):
         if name in engaged:
             return problem("fleet guard", f"the operator says: {told[name]}", "Mend that; nothing starts meanwhile.")
+    if not found.status.brakes:
+        return unknown("fleet guard", "no operator has said yet how the brakes stand")
     return ok("fleet guard", f"holding: {', '.join(engaged)}" if engaged else "no brake holds")
 
 

@@ -15,8 +15,8 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import accepting, cluster, moments, printing, remembering
-from exuvia.record import chain, opening, queries
+from exuvia.cli import cluster, moments, printing, remembering
+from exuvia.record import accepting, chain, opening, queries
 from exuvia.record.queries import Bearer, Placement
 from exuvia.report.text import Rows
 
@@ -122,7 +122,7 @@ def verify(file: str, head: str, output: str) -> None:
 def accept(file: str, reason: str, kubeconfig: str, context: str) -> None:
     """Accept a ledger that misses entries (a restored backup), so that exuvia acts again."""
     by = cluster.run(kubeconfig, context, cluster.whoami)
-    receipt = accepting.accept(Path(file), by=by, reason=reason, now=datetime.now(UTC))
+    receipt = accepting.accept(Path(file), by=by, reason=reason, at=datetime.now(UTC))
     click.echo(f"accepted by {by} as entry {receipt.seq}; exuvia goes on within seconds")
 
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
-from exuvia import ports
+from exuvia import errors, ports
+from exuvia.app import leading
+from exuvia.app.leading import Leader
 from exuvia.cli import cluster, printing
 from exuvia.model import resources
 from exuvia.model.specs import fleet_guard
@@ -32,6 +34,7 @@ class Found:
     policies: tuple[SecurityPolicy | Unparsable, ...]
     guard: FleetGuard | Unparsable | None
     operations: tuple[Rotation | Quarantine | Unparsable, ...]  # open ones, Quarantines first
+    leader: Leader | None = None  # None: the Lease may not be read
 
 
 @click.command()
@@ -56,7 +59,15 @@ async def gather(client: ports.Cluster) -> Found:
         policies=tuple(sorted(policies, key=lambda one: one.name)),
         guard=next((one for one in guards if one.name == fleet_guard.NAME), None),
         operations=tuple(under_way),
+        leader=await _leader(client),
     )
+
+
+async def _leader(client: ports.Cluster) -> Leader | None:
+    try:
+        return await leading.leader(client)
+    except errors.Forbidden:
+        return None
 
 
 def _print(found: Found, now: datetime, how: str) -> None:
@@ -72,7 +83,10 @@ def _print(found: Found, now: datetime, how: str) -> None:
     ]
     if how == "table" and not (policies or operations):
         click.echo("No policy and no operation under way. Begin with one of examples/.")
-    data = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}
+    if how == "table" and found.leader is not None and not found.leader.works(now):
+        click.echo(f"No operator works: {found.leader.said(now)}; see `exuvia doctor`.\n")
+    data: dict[str, Any] = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}
+    data["leader"] = None if found.leader is None else found.leader.said(now)
     printing.show(sections, data, how)
     findings = any(one["violating"] or one["unknown"] or one["ready"] == "False" for one in policies)
     engaged = any(one["state"] == "Engaged" for one in brakes)
