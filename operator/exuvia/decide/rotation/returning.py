@@ -28,7 +28,7 @@ def give_back(view: RotationView, now: datetime) -> Step | None:
     replacement = view.rotation.status.replacement
     if replacement is None or replacement.surplus or not (replacement.request_id or replacement.uid):
         return None
-    if finished(view.rotation, asking.RETURN) or claims.contested(view):
+    if finished(view.rotation, asking.RETURN) or claims.contested(view) or _quarantines(view, replacement):
         return None
     lacking = asking.look(view, Look.MACHINE)
     if lacking is not None:
@@ -38,6 +38,14 @@ def give_back(view: RotationView, now: datetime) -> Step | None:
         return _without_node(view, replacement, now)
     why = _kept_because(view, replacement, node, now)
     return _keep(view, replacement, node, why, now) if why else _return(view, node, now)
+
+
+def _quarantines(view: RotationView, replacement: ReplacementStatus) -> bool:
+    """Whether it belongs to the Quarantine whose verdict is carried out: that one goes on, and keeps it."""
+    quarantine = asking.released(view)
+    capacity = quarantine.status.capacity if quarantine else None
+    theirs = capacity.replacement if capacity else None
+    return theirs is not None and (theirs.uid, theirs.request_id) == (replacement.uid, replacement.request_id)
 
 
 def _node(view: RotationView, replacement: ReplacementStatus) -> Instance | None:
