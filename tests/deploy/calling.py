@@ -159,3 +159,19 @@ def operation(kind: str, name: str, **spec: object) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"instance": instance, **spec},
     }
+
+
+def crowded_node(name: str) -> dict[str, Any]:
+    """A Node with more labels, annotations, taints and images than any that one meets."""
+    numbers = [f"{n:03}" for n in range(300)]
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "labels": {f"example.org/label-{n}": "x" * 60 for n in numbers},
+            "annotations": {f"example.org/annotation-{n}": "x" * 200 for n in numbers},
+        },
+        "spec": {"taints": [{"key": f"example.org/taint-{n}", "effect": "NoSchedule"} for n in numbers[:50]]},
+        "status": {"images": [{"names": [f"example.org/{n}@sha256:{'0' * 64}"], "sizeBytes": 1} for n in numbers]},
+    }

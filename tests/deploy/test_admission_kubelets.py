@@ -60,6 +60,13 @@ def test_a_heartbeat_of_a_node_without_any_marks_passes(installed: ControlPlane)
     assert answer.done, answer.said
 
 
+def test_a_heartbeat_of_a_crowded_node_stays_within_the_servers_cost(installed: ControlPlane) -> None:
+    name = calling.fresh_name("crowded")
+    assert calling.admin(installed).create(calling.crowded_node(name)).done
+    answer = calling.kubelet(installed, name).patch(f"node/{name}", {"status": {"phase": "Running"}}, status=True)
+    assert answer.done, answer.said
+
+
 def test_a_kubelet_may_change_what_is_not_ours(held: Held) -> None:
     assert held.patch({"metadata": {"labels": {"team": "ops"}, "annotations": {"own": "y", "other": "z"}}}).done
 

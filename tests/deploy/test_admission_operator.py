@@ -83,6 +83,13 @@ def test_all_marks_of_a_quarantine_pass_in_one_patch(installed: ControlPlane, no
     assert answer.done, answer.said
 
 
+def test_marking_a_crowded_node_stays_within_the_servers_cost(installed: ControlPlane) -> None:
+    name = calling.fresh_name("crowded")
+    assert calling.admin(installed).create(calling.crowded_node(name)).done
+    answer = _with_taints(installed, name, lambda taints: [*taints, OURS], spec={"unschedulable": True})
+    assert answer.done, answer.said
+
+
 @pytest.mark.parametrize(
     "body",
     [
