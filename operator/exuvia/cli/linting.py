@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -123,14 +124,20 @@ def _spec(definition: crds.Definition, body: Mapping[str, Any]) -> Iterator[tupl
     if not isinstance(spec, Mapping):
         yield ("spec",), "is required."
         return
-    schema = crds.manifest(definition)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     mistyped = list(_types(definition.spec, spec))
     yield from mistyped
-    broken = list(schema_rules.broken(schema, body))
+    broken = list(schema_rules.broken(_schema(definition.resource.kind), body))
     yield from ((path, f"{message}.") for path, message in broken)
     if not mistyped and definition.resource.kind == SecurityPolicy.KIND:
         said = {path for path, _ in broken}
         yield from (one for one in _compiled(spec) if not any(one[0][: len(path)] == path for path in said))
+
+
+@cache
+def _schema(kind: str) -> Mapping[str, Any]:
+    """The schema of a kind as its CRD has it."""
+    schema: Mapping[str, Any] = crds.manifest(_KINDS[kind])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    return schema
 
 
 def _types(model: type[BaseModel], spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
