@@ -197,11 +197,24 @@ async def operated(
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": tree.without_workload()})
     cluster.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=items)
     made = Operated(cluster=cluster, folder=folder, cloud=cloud, options=tuple(options))
+    since = made.audit_position()
     try:
         yield made
+        assert forbidden(cluster.plane, since) == [], "the operator asked for a right that deploy/ does not give it"
     finally:
         made.stop()
         await clear(cluster)
+
+
+def forbidden(plane: ControlPlane, since: int) -> list[str]:
+    """Requests of the operator that RBAC refused (an admission policy answers with 422 or names itself)."""
+    return [
+        f"{one['verb']} {one['requestURI']}"
+        for one in audit_lines(plane, since)
+        if one["user"]["username"] == SERVICE_ACCOUNT_USER
+        and (one.get("responseStatus") or {}).get("code") == 403
+        and (one.get("annotations") or {}).get("authorization.k8s.io/decision") == "forbid"
+    ]
 
 
 async def clear(cluster: Cluster) -> None:
