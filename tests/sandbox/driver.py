@@ -6,11 +6,11 @@ world, its cloud and its ledger.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from exuvia import errors, ports
 from exuvia.act import network
@@ -38,7 +38,9 @@ from exuvia.sandbox.ledger import MemoryLedger
 from exuvia.sandbox.provider import Cloud
 
 Operation = Rotation | Quarantine
+T = TypeVar("T")
 OLD = "old"
+PAUSE = timedelta(seconds=5)
 
 
 @dataclass(kw_only=True)
@@ -105,20 +107,37 @@ class Process:
 
     async def run(self, kind: str, *, limit: timedelta = timedelta(minutes=30)) -> Operation:
         """Step after step until it ends (or, for a Quarantine, rests); time passes between them. The end of it."""
-        name, deadline = await self.open(kind), self._scene.world.clock.now() + limit
+        deadline = self._scene.world.clock.now() + limit
+        name = await self._patiently(lambda: self.open(kind))
         while True:
-            operation = await self._read(_resource(kind), name)
+            operation = await self._patiently(lambda: self._read(_resource(kind), name))
             if operation is None or (not operation.open and not operation.metadata.finalizers):
                 break
-            rest = await self._advance(operation)
+            rest = await self._guarded(operation)
             if rest is not None:
                 if kind == "Quarantine" and operation.status.phase == "Held" and rest > timedelta(seconds=30):
                     break
                 assert self._scene.world.clock.now() < deadline, f"{name} stands in {operation.status.phase}"
                 self._scene.world.pass_time(max(timedelta(seconds=1), min(rest, timedelta(seconds=5))))
-        ended = await self._read(_resource(kind), name)
+        ended = await self._patiently(lambda: self._read(_resource(kind), name))
         assert ended is not None
         return ended
+
+    async def _patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Trouble with the API server passes."""
+        for _ in range(20):
+            try:
+                return await call()
+            except errors.ClusterError:
+                self._scene.world.pass_time(PAUSE)
+        raise AssertionError("the API server is in trouble for too long")
+
+    async def _guarded(self, operation: Operation) -> timedelta | None:
+        """Trouble is waited out; what was lost is looked at again."""
+        try:
+            return await self._advance(operation)
+        except (errors.ClusterError, errors.LedgerError, errors.ProviderError):
+            return PAUSE
 
     async def _advance(self, operation: Operation) -> timedelta | None:
         """One step. None: look again at once; else when to look again."""

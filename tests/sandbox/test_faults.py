@@ -81,6 +81,19 @@ async def test_a_trouble_meets_so_many_calls_of_its_kind() -> None:
     assert len(world.all(resources.CONFIG_MAPS)) == 1
 
 
+async def test_a_trouble_can_let_some_calls_pass_first() -> None:
+    world = World()
+    cluster = FaultyCluster(world)
+    cluster.troubles.append(Trouble(error=replies.throttled(), verb="create", skip=1))
+
+    await cluster.create(resources.CONFIG_MAPS, config("one"))
+    with pytest.raises(errors.TooManyRequests):
+        await cluster.create(resources.CONFIG_MAPS, config("two"))
+    await cluster.create(resources.CONFIG_MAPS, config("two"))
+
+    assert len(world.all(resources.CONFIG_MAPS)) == 2
+
+
 async def test_a_list_can_break_in_the_middle() -> None:
     world = World()
     for index in range(3):

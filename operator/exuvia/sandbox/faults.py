@@ -58,13 +58,20 @@ class Trouble:
     verb: str = ""  # get, list, create, patch, delete, evict; "" for any
     plural: str = ""
     name: str = ""
-    times: int = 1  # how many calls it meets
+    skip: int = 0  # how many calls of its kind it lets pass first
+    times: int = 1  # how many calls it meets then
     lost: bool = False
 
     def meets(self, verb: str, resource: Resource, name: str) -> bool:
-        """Whether it is this call's turn."""
+        """Whether it is this call's turn; asked once a call."""
         fits = self.verb in ("", verb) and self.plural in ("", resource.plural) and self.name in ("", name)
-        return fits and self.times > 0
+        if not fits or self.times <= 0:
+            return False
+        if self.skip:
+            self.skip -= 1
+            return False
+        self.times -= 1
+        return True
 
 
 class FaultyCluster:
@@ -196,7 +203,6 @@ class FaultyCluster:
     def _meet(self, verb: str, resource: Resource, name: str, *, lost: bool) -> None:
         for one in self.troubles:
             if one.lost is lost and one.meets(verb, resource, name):
-                one.times -= 1
                 raise one.error
 
     def _done(self, verb: str, resource: Resource, name: str, dry_run: bool) -> None:
