@@ -159,13 +159,12 @@ def _lay_quarantine(tally: Tally, quarantine: Quarantine) -> None:
 def _lay_rotation(tally: Tally, rotation: Rotation) -> None:
     uid, rank = rotation.spec.instance.uid, rotation.status.phase.rank
     alive = uid in tally.census.records
-    was = tally.state(uid)
     seen = tally.census.state(uid)
     spared = replaces_first(rotation) and (rank >= _REPLACED or not seen.disrupted)
     state = State(
-        in_base=seen.in_base if alive else True,
+        in_base=tally.state(uid).in_base if alive else True,
         disrupted=True,
-        not_ready=was.not_ready and rank < _TERMINATING,
+        not_ready=seen.not_ready and rank < _TERMINATING,
         operated=True,
         spared=spared,
     )
