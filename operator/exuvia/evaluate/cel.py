@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
@@ -201,9 +202,14 @@ _ENVIRONMENT = cel.NewEnv(
 _MATCHES = cel.NewEnv(variables={"text": _T.STRING, "pattern": _T.STRING}).compile("text.matches(pattern)")
 
 
+@lru_cache(maxsize=4096)
 def full_match(pattern: str, text: str) -> bool | str:
-    """Whether RE2 matches the whole text, in linear time; a string says what is wrong with the pattern."""
-    value = _MATCHES.eval(data={"text": text, "pattern": rf"\A(?:{pattern})\z"})
-    if value.type() == _T.ERROR:
-        return _one_line(str(value.plain_value()))
+    """Whether RE2 matches the whole text, in linear time; a string says what is wrong with the pattern.
+
+    The pattern is looked at alone first, so that one with loose brackets cannot break out of the frame.
+    """
+    for framed in (pattern, rf"\A(?:{pattern})\z"):
+        value = _MATCHES.eval(data={"text": text, "pattern": framed})
+        if value.type() == _T.ERROR:
+            return _one_line(str(value.plain_value())).removeprefix("INVALID_ARGUMENT: ")
     return bool(value.plain_value())

@@ -44,7 +44,7 @@ def wish(judgement: Judgement, policies: Mapping[str, CompiledPolicy], *, enforc
         generation=assessment.generation,
         rule=finding.rule,
         message=finding.message,
-        hard=finding.hard,
+        hard=any(one.hard and one.action is finding.action for one in assessment.failing),
         enforced=enforced,
     )
 

@@ -6,10 +6,15 @@ import re
 from dataclasses import dataclass
 from functools import total_ordering
 
-_SEMANTIC = re.compile(r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:[-~+.]?(alpha|beta|rc)[.\-]?(\d*))?(?:[-+~ ].*)?$")
+_SEMANTIC = re.compile(
+    r"v?(\d+)(?:\.(\d+))?(?:\.(\d+))?(?:\.\d+)*(?:[-~+.]?(alpha|beta|rc)[.\-]?(\d*)(?![a-z])(?:\..*)?)?(?:[-+~ _].*)?$",
+    re.IGNORECASE,
+)
 _SCHEME = re.compile(r"^[a-z][a-z0-9+.\-]*://", re.IGNORECASE)
 _KERNEL = re.compile(r"(\d+(?:\.\d+)*)")
+_WANTED_KERNEL = re.compile(r"\d+(\.\d+)*([-+~_].*)?$")
 _COMPARISON = re.compile(r"(>=|<=|!=|>|<|=)\s*(\S+)$")
+LONGEST = 256  # what a machine reports is a claim; nothing that long is a version
 _STAGES = {"alpha": 0, "beta": 1, "rc": 2, None: 3}
 
 
@@ -28,16 +33,18 @@ class Version:
 
 def parse(text: str) -> Version | None:
     """A semantic version; a leading `v` or `scheme://` falls away; None when it is none."""
-    match = _SEMANTIC.match(_SCHEME.sub("", text.strip()))
+    match = _SEMANTIC.match(_SCHEME.sub("", text.strip())) if len(text) <= LONGEST else None
     if match is None:
         return None
     major, minor, patch, stage, count = match.groups()
-    return Version((int(major), int(minor or 0), int(patch or 0)), _STAGES[stage], int(count or 0))
+    return Version(
+        (int(major), int(minor or 0), int(patch or 0)), _STAGES[stage.lower() if stage else None], int(count or 0)
+    )
 
 
 def parse_kernel(text: str) -> Version | None:
     """A kernel counts by its leading dotted numbers; missing ones are zero."""
-    match = _KERNEL.match(text.strip())
+    match = _KERNEL.match(text.strip()) if len(text) <= LONGEST else None
     if match is None:
         return None
     numbers = [int(part) for part in match.group(1).split(".")]
@@ -76,8 +83,15 @@ def comparisons(text: str, *, kernel: bool) -> tuple[Comparison, ...] | str:
     found = []
     for part in text.split(","):
         match = _COMPARISON.match(part.strip())
-        version = (parse_kernel if kernel else parse)(match.group(2)) if match else None
+        version = _wanted(match.group(2), kernel=kernel) if match else None
         if match is None or version is None:
             return f"{part.strip()!r} is no comparison; write one like '>=1.35.2' (operators >= > <= < = !=)."
         found.append(Comparison(match.group(1), version, part.strip()))
     return tuple(found)
+
+
+def _wanted(text: str, *, kernel: bool) -> Version | None:
+    """Stricter than what machines report: a slip of the pen like `6.1.9o` must not count as 6.1.9."""
+    if kernel:
+        return parse_kernel(text) if _WANTED_KERNEL.match(text) else None
+    return parse(text)

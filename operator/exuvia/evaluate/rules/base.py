@@ -46,9 +46,9 @@ def failed(message: str, *, hard: bool = False, until: datetime | None = None) -
     return Answer(result=Result.FAIL, message=message, hard=hard, until=until)
 
 
-def unknown(message: str) -> Answer:
+def unknown(message: str, *, until: datetime | None = None) -> Answer:
     """It could not be judged."""
-    return Answer(result=Result.ERROR, message=message)
+    return Answer(result=Result.ERROR, message=message, until=until)
 
 
 def skipped(message: str) -> Answer:

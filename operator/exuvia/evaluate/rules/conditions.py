@@ -46,7 +46,7 @@ def _together(answers: list[Answer]) -> Answer:
     for result, make in ((Result.FAIL, failed), (Result.ERROR, unknown)):
         said = [one.message for one in answers if one.result is result]
         if said:
-            return make("; ".join(said))
+            return make("; ".join(said), until=until)
     if all(one.result is Result.SKIP for one in answers):
         return skipped("; ".join(one.message for one in answers))
     return passed(until=until)

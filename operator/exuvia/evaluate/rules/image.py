@@ -34,9 +34,14 @@ def compile_(rule: Rule, place: str) -> Check | Problem:
 def _judge(params: ImageRule, image: str) -> Answer:
     if not image:
         return unknown("osImage is not reported")
-    if any(cel.full_match(pattern, image) is True for pattern in params.forbidden):
+    forbidden = [cel.full_match(pattern, image) for pattern in params.forbidden]
+    allowed = [cel.full_match(pattern, image) for pattern in params.allowed]
+    problem = next((one for one in (*forbidden, *allowed) if isinstance(one, str)), None)
+    if problem is not None:
+        return unknown(f"image {image!r} cannot be matched: {problem}")
+    if any(forbidden):
         return failed(f"image {image!r} is forbidden")
-    if any(cel.full_match(pattern, image) is True for pattern in params.allowed):
+    if any(allowed):
         return passed()
     return failed(f"image {image!r} is not an allowed one")
 

@@ -11,6 +11,7 @@ from exuvia.model.instances import Instance
 from exuvia.model.problems import Problem
 from exuvia.model.specs.security_policy import MarksRule, Rule, RuleType
 
+EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 Matcher = Callable[[Instance], bool]
 
 
@@ -35,6 +36,12 @@ def compile_(rule: Rule, place: str) -> Check | Problem:
     params = rule.marks
     if params is None:
         return Problem(place=f"{place}.marks", message="is not set.", remedy="Name at least one mark.")
+    if not any((params.required_labels, params.required_annotations, params.forbidden_labels, params.forbidden_taints)):
+        return Problem(place=f"{place}.marks", message="names no mark.", remedy="Name at least one.")
+    odd = _odd(params)
+    if odd is not None:
+        field, message = odd
+        return Problem(place=f"{place}.marks.{field}", message=message)
     forbidden = [("label", text, label_matcher(text)) for text in params.forbidden_labels or ()]
     forbidden += [("taint", text, taint_matcher(text)) for text in params.forbidden_taints or ()]
 
@@ -44,6 +51,23 @@ def compile_(rule: Rule, place: str) -> Check | Problem:
         return failed("; ".join(said)) if said else passed()
 
     return check
+
+
+def _odd(params: MarksRule) -> tuple[str, str] | None:
+    """A mark that no machine could ever bear would pass for ever: (field, what is wrong)."""
+    for index, text in enumerate(params.forbidden_labels or ()):
+        if not text.partition("=")[0].strip():
+            return f"forbiddenLabels[{index}]", f"{text!r} names no label; write `key` or `key=value`."
+    for index, text in enumerate(params.forbidden_taints or ()):
+        rest, colon, effect = text.partition(":")
+        if not rest.partition("=")[0].strip():
+            return f"forbiddenTaints[{index}]", f"{text!r} names no taint; write `key`, `key=value` or `key:Effect`."
+        if colon and effect not in EFFECTS:
+            return (
+                f"forbiddenTaints[{index}]",
+                f"{effect!r} is no effect of a taint; write one of {', '.join(EFFECTS)}.",
+            )
+    return None
 
 
 def _missing(params: MarksRule, instance: Instance) -> Iterator[str]:

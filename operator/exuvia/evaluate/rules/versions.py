@@ -30,6 +30,8 @@ def compile_(rule: Rule, place: str) -> Check | Problem:
         if isinstance(found, str):
             return Problem(place=f"{place}.versions.{name}", message=found)
         compiled.append((name, found))
+    if not compiled:
+        return Problem(place=f"{place}.versions", message="names no component.", remedy="Name at least one.")
 
     def check(instance: Instance, _: datetime) -> Answer:
         return _judge(tuple(compiled), instance)
