@@ -20,6 +20,7 @@ from exuvia.localcluster.controlplane import ControlPlane
 
 ROOT = Path(__file__).parents[2]
 OURS = "/apis/exuvia.dev/v1alpha1"
+RULE = {"name": "age", "type": "MaxAge", "maxAge": {"limit": "720h"}}
 COLLECTIONS = {
     "node": "/api/v1/nodes",
     "securitypolicy": f"{OURS}/securitypolicies",
@@ -175,3 +176,35 @@ def crowded_node(name: str) -> dict[str, Any]:
         "spec": {"taints": [{"key": f"example.org/taint-{n}", "effect": "NoSchedule"} for n in numbers[:50]]},
         "status": {"images": [{"names": [f"example.org/{n}@sha256:{'0' * 64}"], "sizeBytes": 1} for n in numbers]},
     }
+
+
+def policy(**spec: Any) -> dict[str, Any]:
+    """A SecurityPolicy with a fresh name and, unless said otherwise, one rule for all machines."""
+    least = {"target": {"selector": {}}, "rules": [RULE]}
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "SecurityPolicy",
+        "metadata": {"name": fresh_name("policy")},
+        "spec": least | spec,
+    }
+
+
+def fleet_guard(name: str = "default", **spec: Any) -> dict[str, Any]:
+    """A FleetGuard."""
+    return {"apiVersion": "exuvia.dev/v1alpha1", "kind": "FleetGuard", "metadata": {"name": name}, "spec": spec}
+
+
+def accepted(admin: Caller, body: dict[str, Any]) -> dict[str, Any]:
+    """As served after it was taken, and removed again."""
+    answer = admin.create(body)
+    assert answer.done, answer.said
+    assert admin.delete(f"{body['kind'].lower()}/{answer.body['metadata']['name']}").done
+    return answer.body
+
+
+def opened(caller: Caller, kind: str, **spec: Any) -> str:
+    """Create a Rotation or Quarantine; the name to patch it by."""
+    name = fresh_name(kind.lower())
+    answer = caller.create(operation(kind, name, **spec))
+    assert answer.done, answer.said
+    return f"{kind.lower()}/{name}"

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
 from typing import Any
 
 import pytest
 import yaml
 
-from exuvia.app.manifests import crds
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model.specs import security_policy
-from exuvia.model.specs.rotation import RotationPhase
 from tests.deploy import calling
 
 pytestmark = pytest.mark.cluster
 
 FULL = calling.ROOT / "tests" / "deploy" / "full_policy.yaml"
-RULE = {"name": "age", "type": "MaxAge", "maxAge": {"limit": "720h"}}
+RULE = calling.RULE
 
 
 @pytest.fixture
@@ -31,33 +28,15 @@ def exuvia(installed: ControlPlane) -> calling.Caller:
     return calling.operator(installed)
 
 
-def _policy(**spec: Any) -> dict[str, Any]:
-    least = {"target": {"selector": {}}, "rules": [RULE]}
-    return {
-        "apiVersion": "exuvia.dev/v1alpha1",
-        "kind": "SecurityPolicy",
-        "metadata": {"name": calling.fresh_name("policy")},
-        "spec": least | spec,
-    }
-
-
-def _accepted(admin: calling.Caller, body: dict[str, Any]) -> dict[str, Any]:
-    """As served after it was taken, and removed again."""
-    answer = admin.create(body)
-    assert answer.done, answer.said
-    assert admin.delete(f"{body['kind'].lower()}/{answer.body['metadata']['name']}").done
-    return answer.body
-
-
 def test_the_full_example_is_taken_as_it_is_written(admin: calling.Caller) -> None:
     body = yaml.safe_load(FULL.read_text(encoding="utf-8"))
     body["metadata"]["name"] = calling.fresh_name("full")
-    served = _accepted(admin, copy.deepcopy(body))["spec"]
+    served = calling.accepted(admin, copy.deepcopy(body))["spec"]
     assert {key: served[key] for key in body["spec"]} == body["spec"]
 
 
 def test_defaults_are_visible(admin: calling.Caller) -> None:
-    spec = _accepted(admin, _policy())["spec"]
+    spec = calling.accepted(admin, calling.policy())["spec"]
     assert (spec["mode"], spec["suspend"], spec["severity"], spec["action"]) == ("Audit", False, "Medium", "Alert")
     assert spec["target"]["kind"] == "Node"
     assert spec["disruption"] == {"minInterval": "0s"}
@@ -97,7 +76,7 @@ def test_defaults_are_visible(admin: calling.Caller) -> None:
 
 
 def test_what_later_versions_serve_has_no_default(admin: calling.Caller) -> None:
-    served = _accepted(admin, _policy())
+    served = calling.accepted(admin, calling.policy())
     assert security_policy.not_supported(security_policy.SecurityPolicy.parse(served).spec) == ()
 
 
@@ -158,7 +137,7 @@ REFUSED = [
 def test_what_cannot_be_right_is_refused_with_the_place(
     admin: calling.Caller, spec: dict[str, Any], message: str
 ) -> None:
-    answer = admin.create(_policy(**spec))
+    answer = admin.create(calling.policy(**spec))
     assert not answer.done and message in answer.said, answer.said
 
 
@@ -185,7 +164,7 @@ TAKEN = [
 
 @pytest.mark.parametrize("spec", TAKEN, ids=range(len(TAKEN)))
 def test_what_may_be_right_is_taken(admin: calling.Caller, spec: dict[str, Any]) -> None:
-    served = _accepted(admin, _policy(**spec))
+    served = calling.accepted(admin, calling.policy(**spec))
     assert security_policy.SecurityPolicy.parse(served).spec
 
 
@@ -195,218 +174,14 @@ def test_every_policy_as_large_as_its_bounds_stays_within_the_servers_cost(admin
         for n in range(64)
     ]
     budgets = [{"name": f"b{n}", "nodes": "1", "schedule": "@daily", "duration": "1h"} for n in range(32)]
-    _accepted(admin, _policy(rules=rules, disruption={"budgets": budgets}))
+    calling.accepted(admin, calling.policy(rules=rules, disruption={"budgets": budgets}))
 
 
 def test_the_kind_of_a_target_may_not_change(admin: calling.Caller) -> None:
-    body = _policy()
+    body = calling.policy()
     assert admin.create(body).done
     what = f"securitypolicy/{body['metadata']['name']}"
     answer = admin.patch(what, {"spec": {"target": {"kind": "VirtualMachineInstance"}}})
     assert "`target.kind` may not change" in answer.said
     assert admin.patch(what, {"spec": {"target": {"selector": {"matchLabels": {"a": "b"}}}}}).done
     assert admin.delete(what).done
-
-
-def _guard(name: str = "default", **spec: Any) -> dict[str, Any]:
-    return {"apiVersion": "exuvia.dev/v1alpha1", "kind": "FleetGuard", "metadata": {"name": name}, "spec": spec}
-
-
-def test_there_is_one_fleet_guard(admin: calling.Caller) -> None:
-    answer = admin.create(_guard("other"))
-    assert "there is one FleetGuard, named `default`" in answer.said
-
-
-def test_a_fleet_guard_without_a_spec_has_its_defaults(admin: calling.Caller) -> None:
-    body = _guard()
-    del body["spec"]
-    spec = _accepted(admin, body)["spec"]
-    assert spec == {
-        "maxUnavailable": "5%",
-        "oneZoneAtATime": True,
-        "minHealthy": "60%",
-        "stormCooldown": "10m",
-        "maxLeaseExpiry": "30%",
-        "quarantine": {"maxAtOnce": "10%", "maxPerHour": "10"},
-    }
-
-
-def test_the_fleet_guard_of_the_design_is_taken_with_its_nulls(admin: calling.Caller) -> None:
-    pause = {"by": "alice", "reason": "incident 42", "until": None}
-    served = _accepted(admin, _guard(pauseRequests=[pause], poolResumes=[], uninstall=None, maxPerHour=None))
-    assert served["spec"]["pauseRequests"] == [{"by": "alice", "reason": "incident 42"}]
-
-
-@pytest.mark.parametrize(
-    "spec",
-    [{"maxUnavailable": "half"}, {"minHealthy": "-1"}, {"stormCooldown": "soon"}, {"pauseRequests": [{"by": ""}]}],
-    ids=str,
-)
-def test_a_fleet_guard_that_cannot_be_right_is_refused(admin: calling.Caller, spec: dict[str, Any]) -> None:
-    assert admin.create(_guard(**spec)).code == 422
-
-
-def _opened(caller: calling.Caller, kind: str, **spec: Any) -> str:
-    name = calling.fresh_name(kind.lower())
-    answer = caller.create(calling.operation(kind, name, **spec))
-    assert answer.done, answer.said
-    return f"{kind.lower()}/{name}"
-
-
-@pytest.mark.parametrize("kind", ["Rotation", "Quarantine"])
-def test_an_operation_needs_the_uid_of_its_machine(admin: calling.Caller, kind: str) -> None:
-    body = calling.operation(kind, calling.fresh_name("x"))
-    del body["spec"]["instance"]["uid"]
-    assert "spec.instance.uid: Required value" in admin.create(body).said
-    body["spec"]["instance"]["uid"] = ""
-    assert admin.create(body).code == 422
-
-
-@pytest.mark.parametrize("kind", ["Rotation", "Quarantine"])
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"instance": {"uid": "other"}},
-        {"instance": {"providerID": "other"}},
-        {"policy": {"name": "other"}},
-        {"policy": None},
-        {"rule": "other"},
-        {"severity": "Low"},
-        {"reason": None},
-        {"requestedBy": "other"},
-    ],
-    ids=str,
-)
-def test_the_spec_of_an_operation_is_fixed(
-    admin: calling.Caller, exuvia: calling.Caller, kind: str, change: dict[str, Any]
-) -> None:
-    policy = {"name": "p", "uid": "u", "generation": 1}
-    what = _opened(admin, kind, policy=policy, rule="r", severity="High", reason="x")
-    answer = admin.patch(what, {"spec": change})
-    assert (answer.code == 422 and "may not change" in answer.said) or answer.refused_by("exuvia-authors"), answer.said
-    assert not exuvia.patch(what, {"spec": change}).done
-
-
-def test_an_abort_is_not_taken_back(admin: calling.Caller) -> None:
-    what = _opened(admin, "Rotation")
-    assert admin.patch(what, {"spec": {"abort": True}}).done
-    for taken_back in (False, None):
-        assert "`abort` may not be taken back" in admin.patch(what, {"spec": {"abort": taken_back}}).said
-
-
-def test_a_release_is_rewritten_but_not_taken_out(admin: calling.Caller) -> None:
-    what = _opened(admin, "Quarantine")
-    assert admin.patch(what, {"spec": {"release": {"by": "admin", "verdict": "Rotate"}}}).done
-    assert admin.patch(what, {"spec": {"release": {"verdict": "Return", "destroyUnsealed": True}}}).done
-    assert "not taken out" in admin.patch(what, {"spec": {"release": None}}).said
-
-
-@pytest.mark.parametrize("kind", ["Rotation", "Quarantine"])
-def test_an_older_leader_is_refused_by_the_server(exuvia: calling.Caller, kind: str) -> None:
-    what = _opened(exuvia, kind)
-    assert exuvia.patch(what, {"status": {"phase": "Pending", "epoch": 7}}, status=True).done
-    assert exuvia.patch(what, {"status": {"epoch": 7, "message": "x"}}, status=True).done
-    for older in (6, None):
-        answer = exuvia.patch(what, {"status": {"epoch": older}}, status=True)
-        assert answer.code == 422 and "`epoch` must not decrease" in answer.said, answer.said
-    assert exuvia.patch(what, {"status": {"epoch": 8}}, status=True).done
-
-
-def test_a_phase_that_is_none_is_refused(exuvia: calling.Caller) -> None:
-    what = _opened(exuvia, "Rotation")
-    assert exuvia.patch(what, {"status": {"phase": "Sleeping"}}, status=True).code == 422
-    for phase in RotationPhase:
-        assert exuvia.patch(what, {"status": {"phase": phase.value}}, status=True).done
-
-
-def test_a_spec_is_not_changed_by_a_status_write_nor_the_other_way_round(exuvia: calling.Caller) -> None:
-    what = _opened(exuvia, "Rotation")
-    assert exuvia.patch(what, {"spec": {"abort": True}, "status": {"phase": "Failed"}}, status=True).done
-    assert "abort" not in exuvia.get(what)["spec"]
-    assert exuvia.patch(what, {"metadata": {"labels": {"a": "b"}}, "status": {"phase": "Aborted"}}).done
-    assert exuvia.get(what)["status"]["phase"] == "Failed"
-
-
-COLUMNS = {
-    "exsp": "NAME MODE READY MATCHED VIOLATING ROTATING BLOCKED AGE",
-    "exfg": "NAME PAUSED DISRUPTED ALLOWED STORM AGE",
-    "exrot": "NAME INSTANCE PHASE REPLACEMENT BLOCKED POLICY AGE",
-    "exq": "NAME INSTANCE PHASE ISOLATED EVIDENCE POLICY AGE",
-}
-
-
-@pytest.mark.parametrize(("short", "columns"), COLUMNS.items())
-def test_kubectl_shows_the_columns_under_the_short_name(
-    installed: ControlPlane, admin: calling.Caller, exuvia: calling.Caller, short: str, columns: str
-) -> None:
-    made = _one_of_each(admin, exuvia)
-    try:
-        lines = installed.kubectl("get", short).splitlines()
-        assert " ".join(lines[0].split()) == columns
-    finally:
-        for what in made:
-            assert exuvia.delete(what).done or admin.delete(what).done
-
-
-def test_the_columns_hold_what_the_status_says(
-    installed: ControlPlane, admin: calling.Caller, exuvia: calling.Caller
-) -> None:
-    made = _one_of_each(admin, exuvia)
-    try:
-        shown = {what: installed.kubectl("get", *what.split("/"), "--no-headers").split() for what in made}
-        values = {what.split("/")[0]: row[1:-1] for what, row in shown.items()}
-        assert values["securitypolicy"] == ["Audit", "True", "4", "1", "0", "2"]
-        assert values["fleetguard"] == ["false", "1", "2", "Released"]
-        assert values["rotation"][1:] == ["Draining", "worker-9", "PDB", "p"]
-        assert values["quarantine"][1:] == ["Held", "Partial", "True", "p"]
-    finally:
-        for what in made:
-            assert exuvia.delete(what).done or admin.delete(what).done
-
-
-def test_one_category_shows_all_kinds(installed: ControlPlane, admin: calling.Caller, exuvia: calling.Caller) -> None:
-    made = _one_of_each(admin, exuvia)
-    try:
-        found = {one["kind"] for one in json.loads(installed.kubectl("get", "exuvia", "-o", "json"))["items"]}
-        assert found == {one.resource.kind for one in crds.DEFINITIONS}
-    finally:
-        for what in made:
-            assert exuvia.delete(what).done or admin.delete(what).done
-
-
-def _one_of_each(admin: calling.Caller, exuvia: calling.Caller) -> list[str]:
-    """One object of each kind, each with a status."""
-    policy = _policy()
-    assert admin.create(policy).done
-    assert admin.create(_guard()).done
-    made = {
-        f"securitypolicy/{policy['metadata']['name']}": {
-            "conditions": [_condition("Ready")],
-            "instances": {"matched": 4, "compliant": 3, "violating": 1},
-            "actions": {"blocked": 2},
-        },
-        "fleetguard/default": {
-            "paused": False,
-            "disrupted": 1,
-            "allowed": 2,
-            "brakes": [{"name": "storm", "state": "Released"}],
-        },
-        _opened(exuvia, "Rotation", policy={"name": "p", "uid": "u"}): {
-            "phase": "Draining",
-            "replacement": {"name": "worker-9"},
-            "blocked": {"reason": "PDB"},
-        },
-        _opened(exuvia, "Quarantine", policy={"name": "p", "uid": "u"}): {
-            "phase": "Held",
-            "isolation": {"state": "Partial"},
-            "conditions": [_condition("EvidenceSealed")],
-        },
-    }
-    for what, status in made.items():
-        answer = exuvia.patch(what, {"status": status}, status=True)
-        assert answer.done, answer.said
-    return list(made)
-
-
-def _condition(type_: str) -> dict[str, str]:
-    return {"type": type_, "status": "True", "reason": "X", "lastTransitionTime": "2026-01-01T00:00:00Z"}
