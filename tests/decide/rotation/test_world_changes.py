@@ -8,7 +8,16 @@ from datetime import timedelta
 import pytest
 
 from exuvia.model import marks
-from exuvia.model.actions import EvictPod, MarkInstance, RemoveMachine, RequestMachine, RestoreInstance
+from exuvia.model.actions import (
+    EvictPod,
+    MarkInstance,
+    Outcome,
+    OutcomeKind,
+    RemoveMachine,
+    RequestMachine,
+    RestoreInstance,
+)
+from exuvia.model.instances import Reference
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.rotation import RotationPhase
 from tests.decide.rotation.world import (
@@ -24,6 +33,7 @@ from tests.decide.rotation.world import (
 )
 
 P = RotationPhase
+REMOVAL = RemoveMachine(provider="Simulated", pool="workers", instance=Reference(name="n", uid="u"))
 BEFORE_DRAINED = (P.REPLACING, P.CORDONED, P.DRAINING)
 
 
@@ -114,17 +124,23 @@ def test_when_the_quarantine_starts_it_is_superseded_and_nothing_is_restored(pha
 
 def test_once_the_removal_was_asked_for_a_quarantine_comes_too_late() -> None:
     world = World().grant().until(P.TERMINATING)
+    world.refused[RemoveMachine] = Outcome(action=REMOVAL, kind=OutcomeKind.DONE)
+    world.advance()
     world.quarantines = (make_quarantine(status={"phase": "Isolating"}),)
+    world.run(timedelta(seconds=30))
+    assert world.status.phase is P.TERMINATING
+    del world.nodes[UID]
     world.run()
     assert (world.status.phase, world.status.reason) == (P.SUCCEEDED, "Replaced")
 
 
-def test_the_last_look_at_other_operations_finds_a_quarantine_that_the_view_missed() -> None:
-    world = World().grant().until(P.DRAINED)
-    view, step = world.ask()
-    assert "others" in world.looked[-1]
-    assert any(isinstance(one, RemoveMachine) for one in step.actions)
-    assert view.quarantines == ()
+def test_a_removal_that_was_won_but_never_asked_for_gives_way_to_the_evidence() -> None:
+    world = World().grant().until(P.TERMINATING)
+    world.quarantines = (make_quarantine(status={"phase": "Isolating"}),)
+    world.run()
+    assert (world.status.phase, world.status.reason) == (P.ABORTED, "SupersededByQuarantine")
+    assert UID in world.nodes
+    assert not world.actions(RemoveMachine)
 
 
 # 3. A Rotation of a quarantined UID is requested.

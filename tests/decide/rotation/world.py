@@ -186,6 +186,7 @@ class World:
     lost: list[Pod] = field(default_factory=list)  # pods that had to leave and went down with the machine
     looked: list[frozenset[Look]] = field(default_factory=list)
     crash_at: int = -1
+    stop_at: RotationPhase | None = None
     writes: int = 0
 
     def __post_init__(self) -> None:
@@ -279,6 +280,8 @@ class World:
         if not self.phases or self.phases[-1] is not phase:
             self.phases.append(phase)
         self._written()
+        if phase is self.stop_at:
+            raise Crash
 
     def _written(self) -> None:
         self.writes += 1
@@ -297,14 +300,15 @@ class World:
         return self
 
     def until(self, phase: RotationPhase, limit: timedelta = timedelta(hours=4)) -> World:
-        """Advance step by step, and stop at the win of that phase."""
-        end = self.now + limit
+        """Advance, and stop right after that phase was won, before anything is written in it."""
+        end, self.stop_at = self.now + limit, phase
         while self.now < end and self.rotation.status.phase is not phase:
-            view, step = self.ask()
-            if step.status or step.actions:
-                self._carry_out(view, step)
-            else:
-                self.tick(min(step.recheck_after or timedelta(seconds=5), timedelta(seconds=5)))
+            try:
+                step = self.advance()
+            except Crash:
+                break
+            self.tick(min(step.recheck_after or timedelta(seconds=5), timedelta(seconds=5)))
+        self.stop_at = None
         assert self.rotation.status.phase is phase, self.rotation.status
         return self
 

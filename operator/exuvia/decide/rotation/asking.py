@@ -133,7 +133,7 @@ def hold(view: RotationView, now: datetime) -> Blocked | None:
         return Blocked(reason=BlockedReason.UNSYNCED, message=message)
     waiting = next(iter(quarantines(view)), None)
     if waiting is not None:
-        message = f"{name}: Quarantine {waiting.name} of the same machine is about to start"
+        message = f"{name}: Quarantine {waiting.name} of the same machine is open, and comes first"
         return Blocked(reason=BlockedReason.QUARANTINED, message=message)
     if view.rotation.spec.released_from or view.instance is None:
         return None
@@ -206,3 +206,13 @@ def drain_deadline(view: RotationView) -> datetime | None:
 def force_at(view: RotationView) -> datetime | None:
     """The deadline, where it is one that Force keeps."""
     return drain_deadline(view) if str(drain_settings(view).on_timeout) == "Force" else None
+
+
+def started(view: RotationView) -> tuple[Note, ...]:
+    """Said once, with the first thing that a Rotation does."""
+    rotation = view.rotation
+    if rotation.status.replacement is not None or rotation.status.before is not None:
+        return ()
+    cause = f"policy {rotation.spec.policy.name}" if rotation.spec.policy else "on request"
+    text = f"{rotation.spec.instance.name} is being replaced by Rotation {rotation.name} ({cause})"
+    return (Note(reason=EventReason.ROTATION_STARTED, text=text),)

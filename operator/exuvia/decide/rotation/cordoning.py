@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from exuvia.decide.rotation import asking, marking, replacing
+from exuvia.decide.rotation import asking, marking
 from exuvia.decide.rotation.patching import Patch, trouble_of, waits
-from exuvia.model.instances import Instance
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.rotation import RotationPhase
-from exuvia.model.steps import Look, Step
+from exuvia.model.steps import Look, Note, Step
 
 
 def cordoned(view: RotationView, now: datetime) -> Step | None:
@@ -41,15 +40,22 @@ def ensured(view: RotationView, now: datetime) -> Step | None:
     recorded = view.rotation.status.before is not None
     if recorded and not marking.missing(view.instance, view.rotation.name):
         return None
-    return _mark(view, view.instance, now)
+    return _mark(view, now)
 
 
-def _mark(view: RotationView, instance: Instance, now: datetime) -> Step:
-    patch = Patch(view.rotation, now).began(asking.MARK).blocked(None)
-    notes = replacing.started(view)
+def _mark(view: RotationView, now: datetime) -> Step:
+    return marking_step(view, Patch(view.rotation, now).blocked(None))
+
+
+def marking_step(view: RotationView, patch: Patch, notes: tuple[Note, ...] = ()) -> Step:
+    """Win `before` and write the marks. The Node was read in this round; one that is gone is found by the next."""
+    if view.instance is None:
+        return Step(recheck_after=asking.SOON)
+    patch.began(asking.MARK)
     if view.rotation.status.before is None:
-        patch.set(before=marking.wire_before(marking.before_for(view, instance)))
-    return Step(name=asking.MARK, status=patch.body, actions=(marking.mark(view),), disruptive=True, notes=notes)
+        patch.set(before=marking.wire_before(marking.before_for(view, view.instance)))
+    said = (*asking.started(view), *notes)
+    return Step(name=asking.MARK, status=patch.body, actions=(marking.mark(view),), disruptive=True, notes=said)
 
 
 def advanced(patch: Patch, view: RotationView, now: datetime) -> Patch:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from exuvia.decide.rotation import asking, claims, undoing
-from exuvia.decide.rotation.patching import Patch
+from exuvia.decide.rotation.patching import Patch, finished
 from exuvia.model.reasons import BlockedReason, EndReason
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.rotation import RotationPhase
@@ -21,9 +21,12 @@ def _open_to_it(view: RotationView, before: RotationPhase = RotationPhase.TERMIN
 
 
 def superseded(view: RotationView, now: datetime) -> Step | None:
-    """A Quarantine took the machine over: cordon, `before` and replacement pass to it, nothing is restored."""
+    """A Quarantine took the machine over: cordon, `before` and replacement pass to it, nothing is restored. A removal
+    that was asked for finishes; one that was won and may not have been asked for is not: evidence comes first."""
     quarantine, status = asking.quarantined(view), view.rotation.status
-    if quarantine is None or not _open_to_it(view) or status.phase is RotationPhase.PENDING:
+    if quarantine is None or status.phase is RotationPhase.PENDING:
+        return None
+    if not _open_to_it(view) and (view.instance is None or finished(view.rotation, asking.REMOVE)):
         return None
     if status.reason and (status.before is None or status.restored):
         return None  # it ends already, and nothing of it stands on the machine

@@ -84,10 +84,12 @@ def _marked(view: RotationView, patch: Patch, outcome: Outcome, now: datetime) -
 
 
 def _requested(view: RotationView, patch: Patch, outcome: Outcome) -> None:
-    """A definite failure is an attempt; without an answer the provider is asked what became of it."""
-    _told(patch, asking.REQUEST, outcome)
+    """A definite failure is an attempt; without an answer the provider is asked what became of it. One that is under
+    way needs no word: its step ends when the machine is seen."""
     rotation = view.rotation
     replacement = rotation.status.replacement
+    if outcome.kind not in _DONE:
+        _told(patch, asking.REQUEST, outcome)
     if replacement is None:
         return
     if outcome.kind in _DONE:

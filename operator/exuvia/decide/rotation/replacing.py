@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from exuvia.decide.rotation import asking, claims, undoing
-from exuvia.decide.rotation.patching import Patch, began, trouble_of, waits, whole
+from exuvia.decide.rotation import asking, claims, cordoning, undoing
+from exuvia.decide.rotation.patching import Patch, began, step_of, trouble_of, waits, whole
 from exuvia.model.actions import RequestMachine
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
@@ -36,6 +36,7 @@ class Pursuit:
     soaking_until: datetime | None = None
     blocked: Blocked | None = None
     unknown: bool = False
+    seen: ReplacementStatus | None = None  # what the status does not say of it yet
 
 
 def request_key(rotation: Rotation) -> str:
@@ -61,16 +62,35 @@ def replacing(view: RotationView, now: datetime) -> Step | None:
     if found.step is not None:
         return found.step
     if found.good:
-        patch = Patch(rotation, now).phase(RotationPhase.CORDONED).blocked(None)
-        return Step(name=str(RotationPhase.CORDONED), status=patch.body, notes=(_ready(rotation),))
+        return _good(view, found, now)
     if late(view, now) and over(found):
         return undoing.undo(view, now, EndReason.REPLACEMENT_FAILED, not_good(view, found.trouble))
-    return asking.waiting(view, now, waiting_for(view, found))
+    return asking.waiting(view, now, waiting_for(view, found), patch=noticed(view, found, now))
+
+
+def _good(view: RotationView, found: Pursuit, now: datetime) -> Step:
+    """On to Cordoned, and at once to the marks where nothing holds them."""
+    patch = noticed(view, found, now).phase(RotationPhase.CORDONED).blocked(None)
+    ready = (_ready(view.rotation),)
+    if asking.hold(view, now) is None and Look.NODE not in view.failed:
+        return asking.look(view, Look.NODE) or cordoning.marking_step(view, patch, ready)
+    return Step(name=str(RotationPhase.CORDONED), status=patch.body, notes=ready)
+
+
+def noticed(view: RotationView, found: Pursuit, now: datetime) -> Patch:
+    """What was newly seen of it, for the status."""
+    patch = Patch(view.rotation, now)
+    if found.seen is not None:
+        patch.set(replacement=whole(found.seen))
+        request = step_of(view.rotation.status.steps, asking.REQUEST)
+        if found.seen.uid and request is not None and request.finished_at is None:
+            patch.ended(asking.REQUEST)
+    return patch
 
 
 def over(found: Pursuit) -> bool:
-    """Whether a time limit ends it: not while it is good and watched, or cannot be looked at."""
-    return found.soaking_until is None and not found.unknown
+    """Whether a time limit ends it: not while it is good and watched, news of it, or what cannot be looked at."""
+    return found.soaking_until is None and not found.unknown and found.seen is None
 
 
 def _unsupported(view: RotationView) -> Blocked | None:
@@ -113,7 +133,7 @@ def _first(view: RotationView, now: datetime) -> Pursuit:
     if inherited is not None:
         taken = inherited.model_copy(update={"requested_at": moment, "surplus": None})
         patch = Patch(view.rotation, now).blocked(None).set(replacement=whole(taken))
-        return Pursuit(step=Step(name=asking.REQUEST, status=patch.body, notes=started(view)))
+        return Pursuit(step=Step(name=asking.REQUEST, status=patch.body, notes=asking.started(view)))
     return _ask(view, ReplacementStatus(requested_at=moment), now)
 
 
@@ -142,17 +162,7 @@ def _request(view: RotationView, replacement: ReplacementStatus, now: datetime) 
         key=key,
         like=asking.reference(rotation),
     )
-    return Step(name=asking.REQUEST, status=patch.body, actions=(action,), disruptive=True, notes=started(view))
-
-
-def started(view: RotationView) -> tuple[Note, ...]:
-    """Said once, with the first thing that a Rotation does."""
-    rotation = view.rotation
-    if rotation.status.replacement is not None or rotation.status.before is not None:
-        return ()
-    cause = f"policy {rotation.spec.policy.name}" if rotation.spec.policy else "on request"
-    text = f"{rotation.spec.instance.name} is being replaced by Rotation {rotation.name} ({cause})"
-    return (Note(reason=EventReason.ROTATION_STARTED, text=text),)
+    return Step(name=asking.REQUEST, status=patch.body, actions=(action,), disruptive=True, notes=asking.started(view))
 
 
 def _give_way(view: RotationView, rival: Rotation, now: datetime) -> Step:
@@ -194,6 +204,7 @@ def emptied(replacement: ReplacementStatus) -> ReplacementStatus:
 
 
 def watch(view: RotationView, replacement: ReplacementStatus, now: datetime) -> Pursuit:
+    """How far a machine is that is there, or is to come."""
     node = node_of(view, replacement)
     trouble = _lacks(view, replacement, node)
     seen = _seen(view, replacement, node)
@@ -201,15 +212,13 @@ def watch(view: RotationView, replacement: ReplacementStatus, now: datetime) -> 
         seen = seen.model_copy(update={"good_since": None})
     elif seen.good_since is None:
         seen = seen.model_copy(update={"good_since": now.replace(microsecond=0)})
-    if seen != replacement:
-        patch = Patch(view.rotation, now).set(replacement=whole(seen))
-        return Pursuit(step=Step(name=asking.REQUEST, status=patch.body))
+    news = seen if seen != replacement else None
     if trouble or seen.good_since is None:
-        return Pursuit(trouble=trouble)
+        return Pursuit(trouble=trouble, seen=news)
     until = seen.good_since + asking.rotation_settings(view).soak_time
     if now < until:
-        return Pursuit(trouble=f"{seen.name} is ready and is watched for a while", soaking_until=until)
-    return Pursuit(good=True)
+        return Pursuit(trouble=f"{seen.name} is ready and is watched for a while", soaking_until=until, seen=news)
+    return Pursuit(good=True, seen=news)
 
 
 def node_of(view: RotationView, replacement: ReplacementStatus) -> Instance | None:

@@ -43,7 +43,7 @@ def _checked(view: RotationView, now: datetime) -> Step | None:
     unsettled = draining.settles(view, now)
     if unsettled is not None:
         return unsettled
-    looks = (Look.NODE, Look.PODS, Look.OTHERS)
+    looks = (Look.NODE, Look.PODS)
     lacking = asking.look(view, *looks)
     if lacking is not None:
         return lacking
@@ -67,8 +67,7 @@ def terminating(view: RotationView, now: datetime) -> Step | None:
     if view.rotation.status.phase is not RotationPhase.TERMINATING:
         return None
     if asking.gone(view):
-        lacking = asking.look(view, Look.NODE)
-        return lacking or _gone(view, now)
+        return _gone(view, now)
     if not view.instance_known or view.instance is None:
         trouble = asking.unreadable(view, Look.NODE) or asking.hold(view, now)
         return asking.waiting(view, now, trouble)
@@ -119,7 +118,7 @@ def ours(view: RotationView) -> bool:
 
 
 def _gone(view: RotationView, now: datetime) -> Step:
-    """The UID is gone: the end, once the replacement is there."""
+    """The UID is gone, as far as is seen: the end, once the replacement is there."""
     if _replaced_before(view):
         return _succeed(view, now)
     if not view.provider.brings_replacement and not replacing.request_key(view.rotation):
@@ -133,10 +132,15 @@ def _judged(view: RotationView, found: Pursuit, now: datetime) -> Step:
     if found.step is not None:
         return found.step
     if found.good:
-        return _succeed(view, now)
+        return _succeed(view, now) if found.seen is None else _notice(view, found, now)
     if _late(view, now) and replacing.over(found):
         return _not_replaced(view, now, found.trouble)
-    return asking.waiting(view, now, replacing.waiting_for(view, found))
+    patch = replacing.noticed(view, found, now)
+    return asking.waiting(view, now, replacing.waiting_for(view, found), patch=patch)
+
+
+def _notice(view: RotationView, found: Pursuit, now: datetime) -> Step:
+    return Step(name=asking.REQUEST, status=replacing.noticed(view, found, now).body)
 
 
 def _replaced_before(view: RotationView) -> bool:
@@ -194,6 +198,9 @@ def _late(view: RotationView, now: datetime) -> bool:
 
 
 def _succeed(view: RotationView, now: datetime) -> Step:
+    lacking = asking.look(view, Look.NODE)
+    if lacking is not None:
+        return lacking
     name, replacement = view.rotation.spec.instance.name, view.rotation.status.replacement
     by = f" by {replacement.name}" if replacement and replacement.name else ""
     if ours(view):
@@ -204,6 +211,9 @@ def _succeed(view: RotationView, now: datetime) -> Step:
 
 def _not_replaced(view: RotationView, now: datetime, trouble: str) -> Step:
     """Time is over. A machine that another took away ends well all the same."""
+    lacking = asking.look(view, Look.NODE)
+    if lacking is not None:
+        return lacking
     name = view.rotation.spec.instance.name
     if not ours(view):
         message = f"{name} was gone by another's hand; no good replacement came in time: {trouble}"
