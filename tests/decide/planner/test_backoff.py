@@ -154,6 +154,16 @@ def test_a_restart_does_not_refill_rates() -> None:
     assert {one.next for one in made.blocked.values()} == {NOW + 10 * MINUTE}
 
 
+def test_a_start_that_only_the_ledger_knows_of_counts() -> None:
+    """A lagging view still shows it as Pending."""
+    machines = fleet(10)
+    lagging = rotation(machines[5], by_policy=False)
+    there = World(violating(machines[:4]), guard=guard(maxPerHour="2"), rotations=[lagging])
+    there.subjects += quiet(machines[4:])
+    there.starts = [Start(operation=lagging.uid, kind="Rotation", at=NOW)]
+    assert there.started() == ["worker-5"]
+
+
 def test_a_rate_of_zero_allows_nothing_for_ever() -> None:
     there = world()
     there.guard = guard(maxPerHour="0")

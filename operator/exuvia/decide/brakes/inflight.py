@@ -108,8 +108,9 @@ def starts_within_hour(moment: Moment, kind: str, now: datetime) -> list[datetim
     """Starts of the last hour, oldest first: of operations that are there, and as the ledger remembers the others.
     An heir's Quarantine is no start."""
     operations: tuple[Rotation | Quarantine, ...] = moment.rotations if kind == "Rotation" else moment.quarantines
-    known = {one.uid for one in operations}
-    found = [at for one in operations if not _inherited(one) and (at := started_at(one)) is not None]
+    begun = [(one, at) for one in operations if (at := started_at(one)) is not None]
+    known = {one.uid for one, _ in begun}
+    found = [at for one, at in begun if not _inherited(one)]
     found += [one.at for one in moment.starts if one.kind == kind and one.operation not in known]
     return sorted(at for at in found if now - at < HOUR)
 

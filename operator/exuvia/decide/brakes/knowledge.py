@@ -87,7 +87,7 @@ def ledger_for_rotation(_candidate: Candidate, picture: Picture) -> Blocked | No
             return Blocked(reason=BlockedReason.LEDGER_TRUNCATED, message=message)
         case _:
             message = f"the ledger cannot be written: {health.message or health.state}; no Rotation starts without it"
-            return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message)
+            return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message, next=_locked_until(health, picture.now))
 
 
 def ledger_for_quarantine(_candidate: Candidate, picture: Picture) -> Blocked | None:
