@@ -41,6 +41,7 @@ Operation = Rotation | Quarantine
 T = TypeVar("T")
 OLD = "old"
 PAUSE = timedelta(seconds=5)
+QUIET = timedelta(minutes=3)  # a Quarantine that is held rests when nothing was to be done for so long
 
 
 @dataclass(kw_only=True)
@@ -107,18 +108,21 @@ class Process:
 
     async def run(self, kind: str, *, limit: timedelta = timedelta(minutes=30)) -> Operation:
         """Step after step until it ends (or, for a Quarantine, rests); time passes between them. The end of it."""
-        deadline = self._scene.world.clock.now() + limit
+        clock = self._scene.world.clock
+        moved, deadline = clock.now(), clock.now() + limit
         name = await self._patiently(lambda: self.open(kind))
         while True:
             operation = await self._patiently(lambda: self._read(_resource(kind), name))
             if operation is None or (not operation.open and not operation.metadata.finalizers):
                 break
             rest = await self._guarded(operation)
-            if rest is not None:
-                if kind == "Quarantine" and operation.status.phase == "Held" and rest > timedelta(seconds=30):
-                    break
-                assert self._scene.world.clock.now() < deadline, f"{name} stands in {operation.status.phase}"
-                self._scene.world.pass_time(max(timedelta(seconds=1), min(rest, timedelta(seconds=5))))
+            if rest is None:
+                moved = clock.now()
+                continue
+            if operation.status.phase == "Held" and clock.now() > moved + QUIET:
+                break
+            assert clock.now() < deadline, f"{name} stands in {operation.status.phase}"
+            self._scene.world.pass_time(max(timedelta(seconds=1), min(rest, PAUSE)))
         ended = await self._patiently(lambda: self._read(_resource(kind), name))
         assert ended is not None
         return ended
