@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from exuvia.decide import quarantine as decide
 from exuvia.model.evidence import Collected, DiskState, EvidenceOnDisk
+from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import Noted
 from exuvia.model.reasons import EventReason
 
@@ -137,8 +140,9 @@ def test_answers_after_the_end_change_nothing() -> None:
     assert decide.note_evidence(world.view(), late, world.now) == Noted()
 
 
-def test_a_return_waits_for_the_run_that_is_under_way() -> None:
-    world = World().add(pod("cart")).grant()
+@pytest.mark.parametrize("pods", [[], [pod("cart")]])
+def test_a_return_waits_for_the_run_that_is_under_way(pods: list[Pod]) -> None:
+    world = World().add(*pods).grant()
     world.settle()
     world.write(release=release()).settle()
     assert world.collecting is not None

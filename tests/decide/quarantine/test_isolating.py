@@ -18,7 +18,7 @@ from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.common import LabelSelector
 from exuvia.model.steps import Look
 
-from .world import NOW, PAUSED, STORM, UID, World, condition, instance, marked, pod, refusal, rotation, settings
+from .world import NOW, PAUSED, STORM, UID, Crash, World, condition, instance, marked, pod, refusal, rotation, settings
 
 
 def _reasons(world: World) -> list[EventReason]:
@@ -327,3 +327,57 @@ def test_marks_that_landed_before_a_crash_are_believed() -> None:
     world._patch({"steps": [{"name": "Isolating", "startedAt": NOW.isoformat()}]})
     world.settle()
     assert len([one for one in world.done if isinstance(one, MarkInstance)]) == 1
+
+
+def test_a_picture_that_is_old_is_no_tampering() -> None:
+    world = World(lag=True).add(pod("cart"), pod("log", "DaemonSet")).grant().held()
+    for _ in range(3):
+        world.tick().settle()
+    assert EventReason.QUARANTINE_TAMPERED not in _reasons(world)
+    assert len([one for one in world.done if isinstance(one, MarkInstance)]) == 1
+
+
+def test_a_pause_before_the_pods_are_isolated_leaves_it_unsaid() -> None:
+    world = World().add(pod("cart")).grant()
+    world._carry_out(world.ask())
+    world.hold = PAUSED
+    world.held()
+    assert condition(world, "Isolated") == ("False", "Isolating")
+    assert world.status.isolation is None
+
+
+def test_a_pause_between_the_record_and_the_write_holds_the_write() -> None:
+    world = World().add(pod("cart")).held()
+    world.add(pod("agent", "DaemonSet", created=world.now)).tick()
+    world.fuse = 0
+    with pytest.raises(Crash):
+        world.settle()
+    assert "uid-agent" in {one.uid for one in world.status.workloads}
+    world.hold = PAUSED
+    world.tick().settle()
+    assert marks.QUARANTINE_POD_LABEL not in world.pods["uid-agent"].labels
+    world.hold = None
+    world.tick().settle()
+    assert world.pods["uid-agent"].labels[marks.QUARANTINE_POD_LABEL] == UID
+    assert EventReason.QUARANTINE_TAMPERED not in _reasons(world)
+
+
+def test_a_put_back_that_failed_is_tried_again_even_under_a_brake() -> None:
+    world = World().add(pod("db", "StatefulSet")).grant()
+    world.settle()
+    world.pods["uid-db"] = replace(world.pods["uid-db"], labels={"app": "db"})
+    world.hold, world.refuse = PAUSED, refusal(LabelPod)
+    world.tick().settle()
+    world.refuse = lambda action: None
+    world.tick().settle()
+    assert world.pods["uid-db"].labels[marks.QUARANTINE_POD_LABEL] == UID
+
+
+def test_a_machine_does_not_escape_by_much_text() -> None:
+    node = instance(annotations={"karpenter.sh/do-not-disrupt": "x" * 5000}, labels={"team": "y" * 63})
+    many = {f"key-{n}.example.org/{'k' * 60}": "v" * 63 for n in range(300)}
+    world = World(node=node).add(pod("cart", labels={"app": "cart", **many}), pod("db", "StatefulSet", labels=many))
+    world.grant().held()
+    assert marked(world)
+    assert world.pods["uid-cart"].labels == {marks.QUARANTINE_POD_LABEL: UID}
+    assert sum(len(k) + len(v) for one in world.status.workloads for k, v in one.labels.items()) <= 3000

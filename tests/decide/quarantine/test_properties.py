@@ -28,6 +28,7 @@ from exuvia.model.actions import (
 from exuvia.model.evidence import DiskState, EvidenceOnDisk
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import OwnPlace
+from exuvia.model.reasons import EventReason
 from exuvia.model.specs.quarantine import QuarantinePhase
 from exuvia.model.specs.rotation import Rotation
 from exuvia.model.steps import Look
@@ -109,6 +110,7 @@ def _end(world: World) -> dict[str, Any]:
         "machines": sorted(world.machines),
         "rotations": [one.name for one in world.rotations],
         "lost": world.lost,
+        "tampered": [one.text for one in world.notes if one.reason is EventReason.QUARANTINE_TAMPERED],
     }
 
 
@@ -145,6 +147,7 @@ def test_any_life_with_any_crash_ends_like_an_undisturbed_one(
 
     one, other = _survive(fresh(False), ending, None), _survive(fresh(lag), ending, fuse)
     assert _end(one) == _end(other)
+    assert not _end(one)["tampered"]
     assert not one.lost
     assert not other.lost
 

@@ -286,3 +286,24 @@ def test_a_terminal_one_only_gives_its_finalizer_back() -> None:
     assert step.finished
     assert not step.status
     assert world.quarantine == ended
+
+
+def test_an_accepted_rotation_is_not_asked_for_while_the_evidence_cannot_be_read() -> None:
+    world = World().held()
+    world.write(release=release("Rotate"))
+    while world.status.release_accepted is None:
+        world._carry_out(world.ask())
+    world.failed = {Look.EVIDENCE: "the volume is gone"}
+    world.settle()
+    assert not world.rotations
+    assert world.status.blocked.reason == "Unsynced"
+    world.failed = {}
+    world.settle()
+    assert len(world.rotations) == 1
+
+
+def test_without_a_list_of_pods_a_return_does_not_end() -> None:
+    world = World().held()
+    world.failed = {Look.PODS: "timed out"}
+    world.write(release=release()).live(ticks=3)
+    assert world.quarantine.open

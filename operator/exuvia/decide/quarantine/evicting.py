@@ -105,9 +105,9 @@ def _blocked(outcome: Outcome, since: dict[str, datetime | None], now: datetime)
     return BlockedPod(
         pod=pod,
         uid=uid,
-        reason=outcome.reason or str(BlockedReason.POD_STUCK),
+        reason=outcome.reason[:64] or str(BlockedReason.POD_STUCK),
         message=outcome.message[:1000],
-        pdb=detail.get("pdb"),
+        pdb=detail["pdb"][:512] if "pdb" in detail else None,
         needs=_number(detail.get("needs")),
         has=_number(detail.get("has")),
         since=since.get(uid) or now.replace(microsecond=0),

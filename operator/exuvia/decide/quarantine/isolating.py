@@ -6,7 +6,7 @@ harmless. What was done once and is missing now was undone by somebody: that is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from exuvia.decide import freezing
@@ -23,6 +23,9 @@ from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.steps import Look, Note, Step
 
 WORKLOAD_LIMIT = 512
+NAMESPACE_LIMIT = 256
+LABEL_LIMIT = 64
+LABEL_CHARACTERS = 1500  # a pod: who gives a pod many and long labels must not make the status too large to write
 ENFORCEMENT = "whether the network plugin enforces policies cannot be known from here"
 
 
@@ -281,11 +284,24 @@ def _record_namespaces(patch: Patch, view: QuarantineView, given: list[tuple[Pod
     known = set(view.quarantine.status.namespaces)
     wanted = known | {pod.namespace for pod, what in given if freezing.cut_off(pod, what)}
     if wanted != known and view.hold is None:
-        patch.set(namespaces=sorted(wanted))
+        patch.set(namespaces=sorted(wanted)[:NAMESPACE_LIMIT])
 
 
 def _entry(pod: Pod, given: Treatment, broken: str | None) -> WorkloadStatus:
-    return WorkloadStatus(pod=pod.key, uid=pod.uid, treatment=str(given), labels=dict(pod.labels), broken_pdb=broken)
+    labels = _bounded(pod.labels)
+    return WorkloadStatus(pod=pod.key, uid=pod.uid, treatment=str(given), labels=labels, broken_pdb=broken)
+
+
+def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
+    """As many labels as the status has room for; they are a record, nothing is restored from them."""
+    kept: dict[str, str] = {}
+    room = LABEL_CHARACTERS
+    for key, value in sorted(labels.items())[:LABEL_LIMIT]:
+        room -= len(key) + len(value)
+        if room < 0:
+            break
+        kept[key] = value
+    return kept
 
 
 def _say_isolation(view: QuarantineView, now: datetime) -> Step | None:

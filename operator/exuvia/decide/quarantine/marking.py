@@ -18,6 +18,7 @@ OWN_LABELS = (marks.STATE_LABEL, marks.KUBELET_PROOF_LABEL)
 SHARED_LABELS = (marks.EXCLUDE_LOAD_BALANCERS_LABEL,)
 OWN_ANNOTATIONS = (marks.OPERATION_ANNOTATION,)
 SHARED_ANNOTATIONS = marks.FOREIGN_OPT_OUTS
+ANNOTATION_LIMIT = 1024  # what the status has room for: a machine must not escape by a long annotation
 
 
 def missing_marks(instance: Instance, name: str, isolation: tuple[Isolation, ...], *, rotating: bool) -> list[str]:
@@ -73,7 +74,11 @@ def before_of(instance: Instance) -> BeforeStatus:
     return BeforeStatus(
         unschedulable=instance.unschedulable,
         labels={key: instance.labels[key] for key in SHARED_LABELS if key in instance.labels},
-        annotations={key: instance.annotations[key] for key in SHARED_ANNOTATIONS if key in instance.annotations},
+        annotations={
+            key: instance.annotations[key][:ANNOTATION_LIMIT]
+            for key in SHARED_ANNOTATIONS
+            if key in instance.annotations
+        },
     )
 
 

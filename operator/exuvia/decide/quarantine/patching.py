@@ -99,7 +99,7 @@ class Patch:
         found = step_of(self._steps, name)
         done = found.finished_at if found else None
         start = self._moment + max(wait - RETRY, timedelta(0))
-        return self._step(StepStatus(name=name, started_at=start, finished_at=done, message=text))
+        return self._step(StepStatus(name=name, started_at=start, finished_at=done, message=text[:MESSAGE_LIMIT]))
 
     def custody(self, by: str, what: str) -> Patch:
         """One entry more. Of very many, the first and the last are kept; the ledger has all of them."""
@@ -140,7 +140,6 @@ class Patch:
         return bool(former and former.next and former.next + REFRESH_BLOCKED <= self._now)
 
     def _step(self, new: StepStatus) -> Patch:
-        new = new.model_copy(update={"message": new.message[:MESSAGE_LIMIT]})
         index = next((n for n, one in enumerate(self._steps) if one.name == new.name), None)
         if index is None:
             self._steps = [*self._steps, new]
