@@ -14,6 +14,15 @@ from tests.cluster import Cluster, fresh
 CRDS = Path(__file__).parents[1] / "crds"
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Build missing executables before the first test, in sight: it takes longer than any test may."""
+    wanted = any(one.get_closest_marker("cluster") for one in session.items)
+    if wanted and not session.config.option.collectonly:
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            binaries.ensure()
+
+
 @pytest.fixture(scope="session")
 def executables() -> Path:
     """The folder of the control plane's executables; built when they are missing (once, some minutes)."""

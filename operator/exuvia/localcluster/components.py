@@ -12,6 +12,18 @@ from typing import Any
 from exuvia.localcluster import certificates, kubeconfigs, processes
 
 AUDIT_LOG = "audit.log"
+_KWOK_OPTIONS = """\
+apiVersion: config.kwok.x-k8s.io/v1alpha1
+kind: KwokConfiguration
+options:
+  podPlayStageParallelism: 32
+  nodePlayStageParallelism: 16
+  nodeLeaseParallelism: 16
+  enableDebuggingHandlers: true  # the defaults of KWOK are lost with a document of this kind
+  podsOnNodeSyncParallelism: 4
+  enablePodsOnNodeSyncListPager: true
+  cidr: 10.0.0.0/24
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,4 +260,4 @@ def _stages(folder: Path) -> list[str]:
         f"spec: {{logs: [{{logsFile: {log}}}]}}\n"
     )
     files = resources.files("exuvia.localcluster") / "stages"
-    return [*((files / name).read_text(encoding="utf-8") for name in ("node.yaml", "pod.yaml")), logs]
+    return [_KWOK_OPTIONS, *((files / name).read_text(encoding="utf-8") for name in ("node.yaml", "pod.yaml")), logs]

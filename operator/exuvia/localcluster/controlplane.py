@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import ssl
 import subprocess
@@ -72,6 +73,11 @@ class ControlPlane:
 
     def start(self, *, detached: bool = False) -> None:
         """Up and ready, or `errors.SettingsError` with the last lines of the log that matters."""
+        if platform.system() != "Linux":
+            raise errors.SettingsError(
+                f"The local control plane needs Linux, this is {platform.system()}.",
+                remedy="Use a Linux machine or container, or any cluster by --kubeconfig.",
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         for attempt in range(1, ATTEMPTS + 1):
             self._running = _Running(ports=components.free_ports())
@@ -144,7 +150,9 @@ class ControlPlane:
         """Run kubectl as the admin (or another identity). With `check`, CalledProcessError carries stderr."""
         done = self.kubectl_run(*arguments, kubeconfig=kubeconfig, stdin=stdin)
         if check and done.returncode:
-            raise subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
+            failed = subprocess.CalledProcessError(done.returncode, done.args, done.stdout, done.stderr)
+            failed.add_note(done.stderr.strip())
+            raise failed
         return done.stdout
 
     def kubectl_run(
