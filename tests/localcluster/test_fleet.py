@@ -9,9 +9,17 @@ from hypothesis import strategies as st
 
 from exuvia.localcluster import fleet
 from exuvia.localcluster.fleet import Image, Machine
+from exuvia.model.instances import Instance
 from exuvia.observe import nodes
 
 NOW = datetime(2026, 11, 25, 9, 0, tzinfo=UTC)
+
+
+def _seen(machine: Machine) -> Instance:
+    """As the operator sees it once a server has stored it."""
+    body = fleet.node(machine, NOW)
+    body["metadata"] |= {"uid": "uid", "resourceVersion": "1", "creationTimestamp": "2026-11-25T09:00:00Z"}
+    return nodes.from_body(body)
 
 
 def test_the_operator_sees_in_a_node_what_the_machine_was_given() -> None:
@@ -26,7 +34,7 @@ def test_the_operator_sees_in_a_node_what_the_machine_was_given() -> None:
         kubelet_port=10250,
     )
 
-    seen = nodes.from_body(fleet.node(machine, NOW))
+    seen = _seen(machine)
 
     assert (seen.name, seen.pool, seen.zone, seen.ready) == ("blue-1", "blue", "a", True)
     assert (seen.os_image, seen.versions.kernel, seen.versions.kubelet) == ("Talos 1.12", "6.1", "v1.35.2")
@@ -38,7 +46,7 @@ def test_the_operator_sees_in_a_node_what_the_machine_was_given() -> None:
 
 
 def test_a_machine_that_boots_is_not_ready_yet() -> None:
-    assert not nodes.from_body(fleet.node(Machine(name="n", ready=False), NOW)).ready
+    assert not _seen(Machine(name="n", ready=False)).ready
 
 
 NAMES = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
@@ -46,7 +54,7 @@ NAMES = st.from_regex(r"[a-z]{1,8}", fullmatch=True)
 
 @given(one=st.tuples(NAMES, NAMES), other=st.tuples(NAMES, NAMES))
 def test_two_machines_never_share_an_identity(one: tuple[str, str], other: tuple[str, str]) -> None:
-    seen = [nodes.from_body(fleet.node(Machine(pool=pool, name=name), NOW)) for pool, name in (one, other)]
+    seen = [_seen(Machine(pool=pool, name=name)) for pool, name in (one, other)]
 
     identities = [(each.provider_id, each.machine_id, each.boot_id) for each in seen]
     for pair in zip(*identities, strict=True):
