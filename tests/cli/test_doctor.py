@@ -43,7 +43,8 @@ def test_ledger_and_evidence_are_looked_at_where_they_are(tmp_path: Path) -> Non
     (tmp_path / "text.db").write_text("no ledger " * 500)
     assert examining.ledger_health(tmp_path / "text.db", named=True).state is examining.State.PROBLEM
     assert examining.evidence_directory(tmp_path, named=True).state is examining.State.OK
-    assert examining.evidence_directory(tmp_path / "none", named=True).state is examining.State.PROBLEM
+    assert "will be made" in examining.evidence_directory(tmp_path / "none", named=True).message
+    assert examining.evidence_directory(tmp_path / "text.db", named=True).state is examining.State.PROBLEM
     assert examining.evidence_directory(tmp_path / "none", named=False).state is examining.State.UNKNOWN
 
 

@@ -5,6 +5,7 @@ No operator runs: what commands write is looked at, and statuses that an operato
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -216,3 +217,34 @@ async def mark(cluster: Cluster, node: ports.Body, taint: str, state: str) -> No
 def taints(node: ports.Body) -> list[str]:
     own = ("node.kubernetes.io/unschedulable", "node.kubernetes.io/not-ready")
     return [taint["key"] for taint in node["spec"].get("taints") or () if taint["key"] not in own]
+
+
+async def test_uninstall_waits_for_the_operator_and_says_what_is_left(cluster: Cluster, admin: Person) -> None:
+    """Somebody plays the operator: once asked it calls the Rotation off, and ends the Quarantine that was released."""
+    rotating, held = await cluster.nodes(2)
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    await admin.call("rotate", rotating["metadata"]["name"])
+    await admin.call("quarantine", held["metadata"]["name"])
+    operator = asyncio.create_task(play_operator(cluster))
+    try:
+        said = await admin.call("uninstall", "--discard-history", "--release-quarantines", "--timeout", "30s")
+    finally:
+        operator.cancel()
+    assert "left: Quarantine" in said.stdout
+    assert said.stdout.endswith("nothing is left; go on with `kubectl delete -k deploy/`\n")
+    release = (await one(cluster, resources.QUARANTINES))["spec"]["release"]
+    assert (release["verdict"], release["reason"]) == ("Return", "exuvia is uninstalled")
+
+
+async def play_operator(cluster: Cluster) -> None:
+    while True:
+        await asyncio.sleep(0.3)
+        asked = any(body["spec"].get("uninstall") for body in await cluster.list(resources.FLEET_GUARDS))
+        released = any(body["spec"].get("release") for body in await cluster.list(resources.QUARANTINES))
+        if asked and released:
+            break
+    for kind, phase in ((resources.ROTATIONS, "Aborted"), (resources.QUARANTINES, "Released")):
+        name = (await one(cluster, kind))["metadata"]["name"]
+        await asyncio.sleep(1.5)
+        await set_status(cluster, kind, name, phase=phase)
+        await cluster.client.merge_patch(kind, name, {"metadata": {"finalizers": None}})

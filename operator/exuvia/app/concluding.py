@@ -16,8 +16,7 @@ def conclusion(found: Explanation) -> str:
     if found.started is not None:
         return _under_way(found.started, found)
     if found.operations:
-        waiting = found.operations[0]
-        return _waits(f"{waiting.KIND} {waiting.name} waits to be started", found)
+        return _pending(found.operations[0], found)
     if found.wish is not None:
         return _waits(_wanted(found.wish, "wants"), found)
     if found.would is not None:
@@ -35,6 +34,15 @@ def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
     if found.holding:
         return f"{said} and held: {_brake(found.holding[0])}."
     return said + ("." if found.working else _nobody(found))
+
+
+def _pending(operation: Rotation | Quarantine, found: Explanation) -> str:
+    """What the operator says of it counts where nothing that can be seen from here holds it."""
+    said = f"{operation.KIND} {operation.name} waits to be started"
+    blocked = operation.status.blocked
+    if blocked is not None and not found.holding:
+        return f"{said}, and the operator holds it ({blocked.reason}): {blocked.message}."
+    return _waits(said, found)
 
 
 def _wanted(wish: Wish, verb: str) -> str:

@@ -29,7 +29,7 @@ class Leader:
         """In words."""
         if not self.holder:
             return "nobody leads"
-        silent = "never" if self.renewed is None else f"{int((now - self.renewed).total_seconds())} s ago"
+        silent = "never" if self.renewed is None else f"{max(0, int((now - self.renewed).total_seconds()))} s ago"
         return f"{self.holder} leads (epoch {self.epoch}, renewed {silent})"
 
 

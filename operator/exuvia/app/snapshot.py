@@ -15,6 +15,7 @@ import msgspec
 
 from exuvia import errors, ports
 from exuvia.act.providers import configured
+from exuvia.act.providers.simulated import is_simulated
 from exuvia.app import expressions, leading
 from exuvia.app.clock import SystemClock
 from exuvia.app.leading import Leader
@@ -76,6 +77,8 @@ async def gather(client: Client, name: str, *, simulated_cloud: str = "") -> Sna
             remedy="See `kubectl get nodes`; a machine that is gone is in `exuvia ledger who --name`.",
         )
     subject, notes = nodes.from_body(body), list[str]()
+    if is_simulated(subject.provider_id) and not simulated_cloud:
+        notes.append("it is taken that the operator was given the simulated cloud; name it by --simulated-cloud")
     policies = Policies()
     policies.refresh([ours.from_body(SecurityPolicy, one) for one in await _all(client, resources.SECURITY_POLICIES)])
     guard, problem = await _guard(client)

@@ -242,8 +242,10 @@ def evidence_directory(path: Path, *, named: bool) -> Check:
     """Whether evidence can be kept there."""
     if not named and not path.exists():
         return _elsewhere("evidence", path, "--evidence-dir DIR")
-    if not path.is_dir():
-        return problem("evidence", f"{path} is no directory", "Name the operator's evidence directory, or make it.")
+    if path.exists() and not path.is_dir():
+        return problem("evidence", f"{path} is no directory", "Name the operator's evidence directory.")
+    if not path.exists():
+        return _to_be_made(path)
     if not os.access(path, os.W_OK | os.X_OK):
         return problem("evidence", f"{path} cannot be written", "Give exuvia's user the right to write there.")
     free = shutil.disk_usage(path).free
@@ -251,6 +253,14 @@ def evidence_directory(path: Path, *, named: bool) -> Check:
     if free < LEAST_SPACE:
         return problem("evidence", said, "Free some space: the evidence of one machine may take some hundred MiB.")
     return ok("evidence", said)
+
+
+def _to_be_made(path: Path) -> Check:
+    """The operator makes it with the first evidence, where it may."""
+    parent = next(one for one in path.absolute().parents if one.is_dir())
+    if os.access(parent, os.W_OK | os.X_OK):
+        return ok("evidence", f"{path} will be made with the first evidence")
+    return problem("evidence", f"{path} is not there, and {parent} cannot be written", "Make it for exuvia's user.")
 
 
 def _elsewhere(subject: str, path: Path, option: str) -> Check:

@@ -82,7 +82,7 @@ def _print(found: Found, now: datetime, how: str) -> None:
         ("OPERATIONS", _rows(_OPERATION_COLUMNS, operations, now)),
     ]
     if how == "table" and not (policies or operations):
-        click.echo("No policy and no operation under way. Begin with one of examples/.")
+        click.echo("No policy and no operation under way. Begin with one of examples/.\n")
     if how == "table" and found.leader is not None and not found.leader.works(now):
         click.echo(f"No operator works: {found.leader.said(now)}; see `exuvia doctor`.\n")
     data: dict[str, Any] = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}

@@ -163,26 +163,30 @@ def _an_operator(leader: leading.Leader, now: datetime) -> None:
 
 
 async def _by_operator(client: ports.Cluster, found: Left, orders: Orders) -> bool:
-    """Quarantines are released first and by name of the person; then the operator ends the rest."""
+    """From the request on nothing starts any more; so quarantines that are released now are not followed by others."""
     deadline = asyncio.get_running_loop().time() + orders.timeout.total_seconds()
+    await _ask(client, orders)
     if orders.release_quarantines:
         for held in found.quarantines:
             await _release(client, held)
-        if not await _wait(client, lambda left: not left.quarantines, deadline):
-            click.echo(_end(False, orders))
-            return False
-    by = (await cluster.whoami(client))[: guard.WHO_LENGTH]
+    done = await _wait(client, lambda left: _enough(left, orders), deadline)
+    click.echo(_end(done, orders))
+    return done
+
+
+async def _ask(client: ports.Cluster, orders: Orders) -> None:
     asked = Uninstall(
-        by=by,
+        by=(await cluster.whoami(client))[: guard.WHO_LENGTH],
         at=datetime.now(UTC).replace(microsecond=0),
         release_quarantines=orders.release_quarantines,
         discard_history=orders.discard_history,
     )
     written = {"uninstall": asked.wire() | {"at": stamp(asked.at)}}
     await guard.edit(client, lambda _: written)
-    done = await _wait(client, lambda left: left.nothing, deadline)
-    click.echo(_end(done, orders))
-    return done
+
+
+def _enough(left: Left, orders: Orders) -> bool:
+    return left.nothing and not (orders.release_quarantines and left.quarantines)
 
 
 async def _release(client: ports.Cluster, held: Quarantine) -> None:
