@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -27,6 +27,7 @@ from exuvia.model.resources import Resource
 MERGE_PATCH = "application/merge-patch+json"
 CONCURRENT = 64
 WATCH_LINE_LIMIT = 16 * 1024 * 1024
+SILENCE_SECONDS = 15.0  # how much longer than asked for a watch may say nothing before it is given up
 
 OnRequest = Callable[[str, Resource, int], None]
 """Told of every answer: verb, resource (`pods/eviction` counts as pods), HTTP code (0: no answer)."""
@@ -110,10 +111,10 @@ class Client:
         query = {"limit": str(limit)} | ({"continue": token} if token else {})
         return await self._bytes("GET", resource, resource.path(), query=query, timeout=timedelta(seconds=30))
 
-    async def watch_lines(self, resource: Resource, *, version: str, seconds: int) -> AsyncIterator[bytes]:
+    async def watch_lines(self, resource: Resource, *, version: str, seconds: int) -> AsyncGenerator[bytes]:
         """Watch events as raw lines, bookmarks included. Ends when the server ends it; raises what the answer says.
 
-        A stream that stays silent for `seconds` + 15 is given up (`Unreachable`).
+        A stream that stays silent for `seconds` + `SILENCE_SECONDS` is given up (`Unreachable`).
         """
         query = {
             "watch": "true",
@@ -121,7 +122,7 @@ class Client:
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(seconds),
         }
-        silence = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=seconds + 15)
+        silence = aiohttp.ClientTimeout(total=None, sock_connect=5, sock_read=seconds + SILENCE_SECONDS)
         async with self._request("GET", resource, resource.path(), query=query, timeout=silence) as response:
             rest = b""
             async for chunk in response.content.iter_any():
@@ -228,7 +229,12 @@ class Client:
         content_type: str = "application/json",
     ) -> ports.Body:
         raw = await self._bytes(verb, resource, path, query=query, body=body, content_type=content_type)
-        decoded: ports.Body = msgspec.json.decode(raw)
+        try:
+            decoded = msgspec.json.decode(raw, type=dict[str, Any])
+        except msgspec.DecodeError as trouble:
+            raise errors.ServerTrouble(
+                f"{verb} {path}: the answer is no JSON object: {trouble}", status=502
+            ) from trouble
         return decoded
 
     async def _bytes(
@@ -313,8 +319,8 @@ class Client:
     def _note_date(self, text: str) -> None:
         """The server's clock has whole seconds; its half is the best guess."""
         try:
-            theirs = parsedate_to_datetime(text) + timedelta(seconds=0.5)
-        except ValueError:
+            theirs = parsedate_to_datetime(text).astimezone(UTC) + timedelta(seconds=0.5)
+        except (ValueError, OverflowError):
             return
         self._skews.append((datetime.now(UTC) - theirs).total_seconds())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from exuvia.model.specs.security_policy import SecurityPolicy
 from exuvia.observe import nodes, ours
 from exuvia.observe import pods as pod_records
 from exuvia.observe.reflector import Reflector, Source
+
+SLACK = 100  # objects of gone machines that may be kept before somebody looks
 
 
 class ClusterView:
@@ -76,12 +78,21 @@ class ClusterView:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def view(self) -> blocking.View:
-        """How far the picture can be trusted now."""
-        missing = tuple(
-            f"{one.resource.full_name} ({one.problem or 'not listed yet'})" for one in self.reflectors if not one.synced
-        )
+        """How far the picture can be trusted now. An object that cannot be read is unknown, not absent."""
+        missing = tuple(said for one in self.reflectors for said in self._missing(one))
         heard = [one.last_heard for one in self.reflectors if one.last_heard is not None]
         return blocking.View(oldest=min(heard) if heard and not missing else None, missing=missing)
+
+    def _missing(self, one: Reflector[Any]) -> Iterator[str]:
+        if not one.synced:
+            yield f"{one.resource.full_name} ({one.problem or 'not listed yet'})"
+            return
+        problems = list(one.unreadable.values())
+        if one in (self.rotations, self.quarantines):  # the memory of what is in flight
+            problems += [record.problem for record in one.store if isinstance(record, ours.Unparsable)]
+        if problems:
+            more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
+            yield f"{one.resource.full_name} ({problems[0]}{more})"
 
     def last_heard(self) -> dict[str, datetime | None]:
         """When each watch was last heard of, by resource."""
@@ -122,7 +133,10 @@ class ClusterView:
 
     def object_of(self, uid: str) -> dict[str, Any] | None:
         """The Node as served, without managedFields and status.images; None when it is not kept."""
-        packed = (self._objects or {}).get(uid)
+        objects = self._objects or {}
+        if self.nodes.store.get(uid) is None:
+            objects.pop(uid, None)
+        packed = objects.get(uid)
         return msgspec.json.decode(zlib.decompress(packed)) if packed is not None else None
 
     def overlay(self, resource: resources.Resource, body: ports.Body) -> None:
@@ -149,6 +163,10 @@ class ClusterView:
         packed = zlib.compress(msgspec.json.encode(body), 1)
         former = self._objects.get(uid)
         self._objects[uid] = packed
+        if len(self._objects) > 2 * len(self.nodes.store) + SLACK:
+            self._objects = {
+                one: kept for one, kept in self._objects.items() if self.nodes.store.get(one) or one == uid
+            }
         if former is not None and _essence(msgspec.json.decode(zlib.decompress(former))) != _essence(body):
             self.nodes.store.touch(uid)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -15,7 +14,6 @@ from exuvia.observe import shapes
 ANNOTATION_LIMIT = 1024
 
 _NODE = msgspec.json.Decoder(shapes.Node)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def from_bytes(raw: bytes | msgspec.Raw) -> instances.Instance:
@@ -41,7 +39,7 @@ def _instance(node: shapes.Node) -> instances.Instance:
         boot_id=info.bootID or "",
         pool=instances.pool_of(labels),
         zone=labels.get(marks.ZONE_LABEL, ""),
-        born=shapes.moment(meta.creationTimestamp) or _EPOCH,
+        born=shapes.created(meta),
         deleting=meta.deletionTimestamp is not None,
         unschedulable=bool(spec.unschedulable),
         labels=labels,

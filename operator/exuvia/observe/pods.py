@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,6 @@ from exuvia.observe.nodes import interned
 
 _POD = msgspec.json.Decoder(shapes.Pod)
 _BUDGET = msgspec.json.Decoder(shapes.Budget)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MIRROR = "kubernetes.io/config.mirror"
 _KEPT_ANNOTATIONS = frozenset((*marks.OPT_OUTS, marks.SAFE_TO_EVICT, _MIRROR))
 _DEFAULT_GRACE = 30
@@ -49,7 +48,7 @@ def _pod(pod: shapes.Pod) -> pods.Pod:
         resource_version=meta.resourceVersion,
         node=sys.intern(spec.nodeName or ""),
         phase=sys.intern(status.phase or ""),
-        created=shapes.moment(meta.creationTimestamp) or _EPOCH,
+        created=shapes.created(meta),
         started=shapes.moment(status.startTime),
         deleting_since=deadline - timedelta(seconds=meta.deletionGracePeriodSeconds or 0) if deadline else None,
         deletion_deadline=deadline,

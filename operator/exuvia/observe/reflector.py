@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol
 
@@ -26,6 +27,7 @@ PAGE = 500
 WATCH_SECONDS = 40
 BACKOFF_FIRST = 0.2
 BACKOFF_MOST = 20.0
+SHORTEST = 1.0  # a watch that ends sooner, with nothing said, is a trouble
 
 _PAGE = msgspec.json.Decoder(shapes.Page)
 _EVENT = msgspec.json.Decoder(shapes.WatchEvent)
@@ -37,11 +39,14 @@ class Source(Protocol):
     """What a reflector reads from: `kube.client.Client`."""
 
     async def raw_page(self, resource: Resource, *, limit: int, token: str = "") -> bytes: ...
-    def watch_lines(self, resource: Resource, *, version: str, seconds: int) -> AsyncIterator[bytes]: ...
+    def watch_lines(self, resource: Resource, *, version: str, seconds: int) -> AsyncGenerator[bytes]: ...
 
 
 class Reflector(Generic[R]):
-    """Keeps a store like the server's state of one kind. `project` turns raw JSON into a record."""
+    """Keeps a store like the server's state of one kind. `project` turns raw JSON into a record.
+
+    `unreadable` names objects that do not decode: what was last known of them is kept, and the picture is not whole.
+    """
 
     def __init__(
         self,
@@ -73,22 +78,24 @@ class Reflector(Generic[R]):
 
     def overlay(self, raw: msgspec.Raw) -> None:
         """The answer to a write of our own: newer than any event of the watch so far."""
-        meta = _IDENTIFIED.decode(raw).metadata
-        self.store.put(self._project(raw), meta.resourceVersion)
+        self._put(raw)
 
     async def run(self) -> None:
         """List and watch, for ever."""
         while True:
             try:
                 if not self._version or self._relist.is_set():
+                    self._version = ""  # a list that fails in the middle is begun anew
                     await self._list()
-                await self._watch()
-            except errors.Expired:
+                await self._watch_until_relist()
+            except errors.Expired as trouble:
                 self._version = ""
+                log.info("watch of %s begins anew: %s", self.resource.full_name, trouble)
+                await self._pause()
             except errors.ExuviaError as trouble:
                 await self._wait(trouble)
-            except (msgspec.DecodeError, RuntimeError, ValueError) as trouble:
-                self._version = ""  # a torn line or an answer that is none: list again
+            except Exception as trouble:
+                self._version = ""  # a torn line, an answer that is none, or a slip of ours: list again
                 await self._wait(trouble)
 
     async def _list(self) -> None:
@@ -97,6 +104,8 @@ class Reflector(Generic[R]):
         token, listed_at = "", ""
         while True:
             page = _PAGE.decode(await self._source.raw_page(self.resource, limit=PAGE, token=token))
+            if not page.metadata.resourceVersion:
+                raise errors.ServerTrouble(f"list {self.resource.full_name}: the answer is no list", status=500)
             listed_at = listed_at or page.metadata.resourceVersion
             for raw in page.items or ():
                 uids.add(self._put(raw))
@@ -105,16 +114,32 @@ class Reflector(Generic[R]):
                 break
             await asyncio.sleep(0)
         self.store.keep_only(uids, listed_at)
+        self.unreadable = {uid: said for uid, said in self.unreadable.items() if uid in uids}
         self._version = listed_at
         self.synced = True
         self._heard()
 
+    async def _watch_until_relist(self) -> None:
+        watch = asyncio.ensure_future(self._watch())
+        asked = asyncio.ensure_future(self._relist.wait())
+        try:
+            await asyncio.wait((watch, asked), return_when=asyncio.FIRST_COMPLETED)
+            if watch.done():
+                watch.result()
+        finally:
+            watch.cancel()
+            asked.cancel()
+            await asyncio.gather(watch, asked, return_exceptions=True)
+
     async def _watch(self) -> None:
+        started, heard = self._clock.monotonic(), False
         lines = self._source.watch_lines(self.resource, version=self._version, seconds=self._watch_seconds)
-        async for line in lines:
-            self._take(line)
-            if self._relist.is_set():
-                return
+        async with aclosing(lines):
+            async for line in lines:
+                self._take(line)
+                self._delay, heard = BACKOFF_FIRST, True
+        if not heard and self._clock.monotonic() - started < SHORTEST:
+            raise errors.ServerTrouble(f"watch {self.resource.full_name}: the server ended it at once", status=500)
 
     def _take(self, line: bytes) -> None:
         event = _EVENT.decode(line)
@@ -125,42 +150,42 @@ class Reflector(Generic[R]):
                 meta = _IDENTIFIED.decode(event.object).metadata
                 self.store.drop(meta.uid, meta.resourceVersion)
                 self.unreadable.pop(meta.uid, None)
-                self._version = meta.resourceVersion or self._version
             case "BOOKMARK":
-                meta = _IDENTIFIED.decode(event.object).metadata
-                self._version = meta.resourceVersion or self._version
+                pass  # only says how far the watch is
             case "ERROR":
                 raise _error(self.resource, _ERROR.decode(event.object))
             case _:
                 return  # a kind of event that a newer server may send; its object is not ours to guess
+        self._version = _IDENTIFIED.decode(event.object).metadata.resourceVersion or self._version
         self._heard()
 
     def _put(self, raw: msgspec.Raw) -> str:
-        """Into the store; what does not decode is named and kept out, so nothing is decided on half a picture."""
+        """Into the store. What does not decode is named; the record it had stays, for unknown is not gone."""
         meta = _IDENTIFIED.decode(raw).metadata
-        self._version = meta.resourceVersion if self.synced else self._version
+        if self.store.outdated(meta.uid, meta.resourceVersion):
+            return meta.uid
         try:
             self.store.put(self._project(raw), meta.resourceVersion)
             self.unreadable.pop(meta.uid, None)
-        except (msgspec.ValidationError, ValueError) as trouble:
+        except (msgspec.MsgspecError, ValueError, TypeError, KeyError, AttributeError) as trouble:
             if meta.uid not in self.unreadable:
                 log.warning("%s %s cannot be read: %s", self.resource.kind, meta.name, trouble)
-            self.unreadable[meta.uid] = str(trouble)
-            self.store.drop(meta.uid, meta.resourceVersion)
+            self.unreadable[meta.uid] = f"{meta.name} cannot be read: {trouble}"
         return meta.uid
 
     def _heard(self) -> None:
         self.last_heard = self._clock.now()
         self.problem = ""
-        self._delay = BACKOFF_FIRST
 
     async def _wait(self, trouble: Exception) -> None:
         """Say a new problem once; wait longer each time, never shorter than the server asks."""
         if str(trouble) != self.problem:
             self.problem = str(trouble)
             log.warning("watch of %s: %s", self.resource.full_name, trouble)
-        asked = getattr(trouble, "retry_after", None) or timedelta(0)
-        await asyncio.sleep(max(self._delay * random.uniform(0.7, 1.3), asked.total_seconds()))
+        await self._pause(getattr(trouble, "retry_after", None) or timedelta(0))
+
+    async def _pause(self, at_least: timedelta = timedelta(0)) -> None:
+        await asyncio.sleep(max(self._delay * random.uniform(0.7, 1.3), at_least.total_seconds()))
         self._delay = min(self._delay * 2, BACKOFF_MOST)
 
 

@@ -243,6 +243,14 @@ def moment(text: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
-    return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def created(meta: Meta) -> datetime:
+    """metadata.creationTimestamp. An age that is not known must not count as a great one: ValidationError."""
+    found = moment(meta.creationTimestamp)
+    if found is None:
+        raise msgspec.ValidationError(f"{meta.creationTimestamp!r} is no time - at `$.metadata.creationTimestamp`")
+    return found

@@ -55,7 +55,7 @@ class Store(Generic[R]):
     def put(self, record: R, resource_version: str) -> None:
         """A record as seen at that version."""
         uid, seen = record.uid, version(resource_version)
-        if seen < self._versions.get(uid, 0) or uid in self._buried:
+        if self.outdated(uid, resource_version):
             return
         former = self._records.get(uid)
         self._records[uid] = record
@@ -63,6 +63,10 @@ class Store(Generic[R]):
         self._by_name[_key(record)] = uid
         if former != record:
             self._mark(uid, former, record)
+
+    def outdated(self, uid: str, resource_version: str) -> bool:
+        """Whether more recent news of it are known, or that it is gone."""
+        return uid in self._buried or version(resource_version) < self._versions.get(uid, 0)
 
     def drop(self, uid: str, resource_version: str = "") -> None:
         """It is gone. A later list or a late event does not bring a dead UID back."""
