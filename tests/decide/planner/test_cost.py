@@ -1,4 +1,4 @@
-"""The way of one fact must not grow with the fleet: counted in calls, not in seconds, so a busy machine does not matter."""
+"""The way of one fact must not grow with the fleet. Counted in calls, not seconds: a busy machine does not matter."""
 
 from __future__ import annotations
 
