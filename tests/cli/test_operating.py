@@ -248,3 +248,27 @@ async def play_operator(cluster: Cluster) -> None:
         await asyncio.sleep(1.5)
         await set_status(cluster, kind, name, phase=phase)
         await cluster.client.merge_patch(kind, name, {"metadata": {"finalizers": None}})
+
+
+async def test_released_by_force_the_pods_are_free_again(cluster: Cluster, admin: Person) -> None:
+    """Our network policy goes, our label comes off, and a frozen copy leaves: its owner has another one by now."""
+    (node,) = await cluster.nodes()
+    await lease(cluster, "", datetime.now(UTC))
+    await admin.call("quarantine", node["metadata"]["name"])
+    held = (await one(cluster, resources.QUARANTINES))["metadata"]
+    label = {marks.QUARANTINE_POD_LABEL: held["uid"]}
+    kept, frozen = await cluster.pods(2, node_name=node["metadata"]["name"], labels=label)
+    kind = resources.NETWORK_POLICIES
+    head = {"apiVersion": kind.api_version, "kind": kind.kind}
+    policy = {"metadata": {"name": "ours", "labels": label}, "spec": {"podSelector": {"matchLabels": label}}}
+    await cluster.client.create(kind, head | policy, namespace=cluster.namespace)
+    workload = {"pod": f"{cluster.namespace}/{frozen['metadata']['name']}", "uid": frozen["metadata"]["uid"]}
+    await set_status(
+        cluster, resources.QUARANTINES, held["name"], phase="Held", workloads=[workload | {"treatment": "Frozen"}]
+    )
+    await admin.call("uninstall", "--force", "--discard-history", "--release-quarantines")
+    assert await cluster.list(kind, namespace=cluster.namespace) == []
+    pods = {body["metadata"]["name"]: body for body in await cluster.list(resources.PODS, namespace=cluster.namespace)}
+    assert marks.QUARANTINE_POD_LABEL not in pods[kept["metadata"]["name"]]["metadata"].get("labels", {})
+    left = pods.get(frozen["metadata"]["name"])
+    assert left is None or left["metadata"].get("deletionTimestamp")
