@@ -261,6 +261,16 @@ def test_exuvias_own_pod_goes_last() -> None:
     assert asked(me, own=own) == ["me"]
 
 
+def test_p9_nobody_is_asked_whose_refusal_could_not_be_remembered() -> None:
+    many = [pod(f"web-{number:03}") for number in range(300)]
+    first = plan(many, situation(), (), NOW)
+    assert len(first.actions) == 256
+    entries = tuple(refused(f"web-{number:03}", after=60) for number in range(256))
+    again = plan(many, situation(), entries, NOW)
+    assert again.actions == ()
+    assert len(again.blocked_by) == 256
+
+
 # P12: by UID.
 
 

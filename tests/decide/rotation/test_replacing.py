@@ -221,6 +221,7 @@ def test_a_machine_in_quarantine_is_nobodys_replacement() -> None:
 def _released(**status: object) -> Quarantine:
     held = {
         "phase": "Held",
+        "releaseAccepted": {"by": "alice", "verdict": "Rotate"},
         "before": {"unschedulable": False, "labels": {"node.kubernetes.io/exclude-from-external-load-balancers": "x"}},
         "capacity": {"state": "Replaced", "replacement": {"uid": "taken", "name": "worker-9", "requestID": "q-0"}},
         "workloads": [{"pod": "shop/frozen", "uid": "uid-frozen", "treatment": "Frozen"}],
@@ -245,6 +246,18 @@ def test_it_inherits_before_and_replacement_and_is_not_held_by_our_own_opt_outs(
     assert not world.actions(RequestMachine)
     assert world.status.replacement.uid == "taken"
     assert world.status.before.labels == {"node.kubernetes.io/exclude-from-external-load-balancers": "x"}
+
+
+def test_a_bare_claim_to_carry_out_a_release_lifts_nothing() -> None:
+    unreleased = _released(releaseAccepted={"by": "alice", "verdict": "Return"})
+    waiting = _release(unreleased)
+    waiting.run(timedelta(minutes=5))
+    assert waiting.status.phase is P.PENDING
+    assert waiting.blocked() == "Quarantined"
+    started = _release(unreleased).grant().run()
+    assert started.status.reason == "SupersededByQuarantine"
+    assert UID in started.nodes
+    assert not started.actions()
 
 
 def test_it_evicts_the_listed_frozen_pods_whatever_the_knobs_say() -> None:

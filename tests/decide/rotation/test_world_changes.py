@@ -244,6 +244,19 @@ def test_abort_is_not_held_by_a_pause() -> None:
     assert not world.marked()
 
 
+def test_a_cordon_of_somebody_else_stays_where_none_of_our_marks_is_left() -> None:
+    world = World().add(pod("web", grace_seconds=300)).grant().until(P.DRAINING)
+    body = world.nodes[UID]
+    del body["spec"]["taints"]
+    del body["metadata"]["annotations"][marks.OPERATION_ANNOTATION]
+    del body["metadata"]["labels"][marks.STATE_LABEL]
+    world.view["wanted"] = False
+    world.run()
+    assert world.status.phase is P.ABORTED
+    assert not world.actions(RestoreInstance)
+    assert body["spec"]["unschedulable"]
+
+
 # 6. Instance gone by another's hand.
 
 

@@ -15,7 +15,7 @@ RETRY = timedelta(seconds=10)
 SLOW_RETRY = timedelta(minutes=1)  # what only a person can mend
 SEVERAL_BUDGETS = 500
 NAMESPACE_TERMINATING = "NamespaceTerminating"
-TEXT = 1000
+TEXT = 250
 
 
 def after(

@@ -23,8 +23,9 @@ LOOK_AGAIN = timedelta(seconds=5)
 WAITING = timedelta(seconds=30)
 ASK_ANYWAY = timedelta(seconds=20)
 """How long a pod is not asked again while its PodDisruptionBudget is seen to allow nothing."""
-SHOWN = 64
-TEXT = 1000
+SHOWN = 256
+"""As many entries as the status holds. Nobody is asked whose refusal could not be remembered."""
+TEXT = 250
 NAMED = 3
 
 
@@ -53,7 +54,7 @@ def plan(pods: Iterable[Pod], situation: Situation, entries: Sequence[BlockedPod
     staying = [one for one in judged if one.must_leave]
     known = {one.uid: one for one in entries}
     rule = None if situation.ignore_knobs else invalid_rule(situation.settings)
-    actions = () if rule else _actions(staying, situation, known, now)
+    actions = () if rule else _remembered(_actions(staying, situation, known, now), known)
     blocked_by = tuple(_entry(one, known, now) for one in staying if _holds_up(one, known))
     blocked = _invalid(rule) if rule and staying else summary(blocked_by, staying)
     return Drainage(
@@ -79,6 +80,15 @@ def _actions(
     chosen = [one for one in staying if situation.forced(one.pod, now) or (not held and one.wave == first)]
     found = (_action(one, situation, known.get(one.pod.uid), now) for one in chosen)
     return tuple(one for one in found if one is not None)
+
+
+def _remembered(
+    actions: tuple[EvictPod | DeletePod, ...], known: Mapping[str, BlockedPod]
+) -> tuple[EvictPod | DeletePod, ...]:
+    """As many of them as can be noted if all are refused."""
+    room = max(0, SHOWN - len(known))
+    new = {one.pod.uid for one in [each for each in actions if each.pod.uid not in known][:room]}
+    return tuple(one for one in actions if one.pod.uid in known or one.pod.uid in new)
 
 
 def _action(one: Judged, situation: Situation, entry: BlockedPod | None, now: datetime) -> EvictPod | DeletePod | None:
@@ -144,7 +154,7 @@ def summary(entries: Sequence[BlockedPod], staying: Sequence[Judged] = ()) -> Bl
     more = len(entries) - len(same[:NAMED])
     text = "; ".join(one.message for one in same[:NAMED]) + (f"; and {more} more" if more else "")
     times = [one.next for one in same if one.next] + [one.until for one in staying if one.until and one.reason]
-    return Blocked(reason=_reason(ordered[0].reason), message=text[:TEXT], next=min(times, default=None))
+    return Blocked(reason=_reason(ordered[0].reason), message=text[:1000], next=min(times, default=None))
 
 
 def _weight(reason: str) -> int:

@@ -10,7 +10,8 @@ from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Kind, Reference
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
+from exuvia.model.specs.common import BlockedStatus
+from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
 from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase
 from exuvia.model.specs.security_policy import DrainSettings, RotationSettings, Strategy
 from exuvia.model.steps import Look, Note, Step
@@ -92,16 +93,20 @@ def removed(view: RotationView) -> Reference:
 
 
 def released(view: RotationView) -> Quarantine | None:
-    """The Quarantine whose verdict it carries out, while it is there."""
-    name = view.rotation.spec.released_from
-    uid = view.rotation.spec.instance.uid
-    return next((one for one in view.quarantines if name and one.name == name and one.spec.instance.uid == uid), None)
+    """The Quarantine of the same machine whose verdict it carries out. A bare claim to do so lifts nothing."""
+    rotation = view.rotation
+    for one in view.quarantines:
+        if one.name == rotation.spec.released_from and one.spec.instance.uid == rotation.spec.instance.uid:
+            accepted = one.status.release_accepted
+            asked = accepted is not None and accepted.verdict is ReleaseVerdict.ROTATE
+            return one if asked or one.status.release_rotation == rotation.name else None
+    return None
 
 
 def quarantines(view: RotationView) -> tuple[Quarantine, ...]:
     """Open Quarantines of the same machine, but the one whose verdict it carries out."""
-    uid, name = view.rotation.spec.instance.uid, view.rotation.spec.released_from
-    return tuple(one for one in view.quarantines if one.open and one.spec.instance.uid == uid and one.name != name)
+    uid, carried = view.rotation.spec.instance.uid, released(view)
+    return tuple(one for one in view.quarantines if one.open and one.spec.instance.uid == uid and one is not carried)
 
 
 def quarantined(view: RotationView) -> Quarantine | None:
@@ -135,7 +140,7 @@ def hold(view: RotationView, now: datetime) -> Blocked | None:
     if waiting is not None:
         message = f"{name}: Quarantine {waiting.name} of the same machine is open, and comes first"
         return Blocked(reason=BlockedReason.QUARANTINED, message=message)
-    if view.rotation.spec.released_from or view.instance is None:
+    if view.instance is None or released(view) is not None:
         return None
     return optouts.node_opt_out(view.instance, now)
 
@@ -166,11 +171,18 @@ def waiting(
     patch.blocked(blocked)
     notes: tuple[Note, ...] = ()
     former = view.rotation.status.blocked
-    if blocked is not None and (former is None or former.reason != blocked.reason):
+    if blocked is not None and _news(blocked, former):
         notes = (Note(reason=blocked_event(view), text=event or blocked.message, warning=True),)
     if blocked is not None and blocked.next is not None and blocked.next > now:
         recheck = min(recheck, max(timedelta(seconds=1), blocked.next - now))
     return Step(status=patch.body, blocked=blocked, notes=notes, recheck_after=recheck)
+
+
+def _news(blocked: Blocked, former: BlockedStatus | None) -> bool:
+    """Whether somebody should know of it. That a replacement takes its time is no trouble."""
+    if blocked.reason is BlockedReason.WAITING_FOR_REPLACEMENT:
+        return False
+    return former is None or former.reason != blocked.reason
 
 
 def blocked_event(view: RotationView) -> EventReason:

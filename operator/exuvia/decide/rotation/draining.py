@@ -182,6 +182,8 @@ def _drained(view: RotationView, now: datetime) -> Step:
     name = view.rotation.spec.instance.name
     patch = Patch(view.rotation, now).phase(RotationPhase.DRAINED).blocked(None)
     patch.drain(remaining=0, blockedBy=[])
+    if began(view.rotation, asking.EVICT) is not None:
+        patch.ended(asking.EVICT)
     note = Note(reason=EventReason.DRAINED, text=f"{name} is drained: a fresh list shows no pod that must leave")
     return Step(name=str(RotationPhase.DRAINED), status=patch.body, notes=(note,))
 

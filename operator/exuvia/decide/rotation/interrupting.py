@@ -78,7 +78,7 @@ def unwanted(view: RotationView, now: datetime) -> Step | None:
     """No enforcing policy wants it any more. A policy that was deleted may come back within a minute."""
     rotation = view.rotation
     since = rotation.status.unwanted_since
-    if rotation.spec.policy is None or rotation.spec.released_from or not _open_to_it(view, RotationPhase.DRAINED):
+    if rotation.spec.policy is None or asking.released(view) or not _open_to_it(view, RotationPhase.DRAINED):
         return None
     if _unsure(view):
         return None

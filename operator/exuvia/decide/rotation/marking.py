@@ -30,6 +30,15 @@ def missing(instance: Instance, name: str) -> list[str]:
     return found
 
 
+def any_on(instance: Instance, name: str) -> bool:
+    """Whether any mark is on the machine that only we set. Where none is, a cordon is somebody else's."""
+    return (
+        instance.taint(marks.ROTATING_TAINT) is not None
+        or instance.labels.get(marks.STATE_LABEL) == marks.STATE_ROTATING
+        or instance.annotations.get(marks.OPERATION_ANNOTATION) == name
+    )
+
+
 def before_for(view: RotationView, instance: Instance) -> BeforeStatus:
     """What stood there before any mark of ours: what the released Quarantine recorded, or an earlier Rotation that left
     its marks standing, else what stands there now."""

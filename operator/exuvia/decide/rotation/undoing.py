@@ -46,8 +46,13 @@ def _restore(view: RotationView, now: datetime, reason: EndReason) -> Step | Non
     rotation = view.rotation
     if not _stands(view) or _left(view, reason):
         return None
+    lacking = asking.look(view, Look.NODE)
+    if lacking is not None:
+        return lacking
     if asking.gone(view):
-        return asking.look(view, Look.NODE)
+        return None
+    if view.instance is not None and Look.NODE in view.fresh and not marking.any_on(view.instance, rotation.name):
+        return Step(name=asking.RESTORE, status=Patch(rotation, now).set(restored=True).body)
     if waits(rotation, asking.RESTORE, now):
         return asking.waiting(view, now, trouble_of(rotation, asking.RESTORE))
     patch = Patch(rotation, now).began(asking.RESTORE)

@@ -146,7 +146,7 @@ class DrainStatus(StatusModel):
     """How far the drain is."""
 
     remaining: Annotated[int, Field(ge=0)] = 0
-    blocked_by: Annotated[tuple[BlockedPod, ...], Field(max_length=64)] = ()
+    blocked_by: Annotated[tuple[BlockedPod, ...], Field(max_length=256)] = ()
     started_at: Time | None = None
     cordoned_at: Time | None = None
     drained_at: Time | None = None
