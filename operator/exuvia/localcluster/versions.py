@@ -18,34 +18,21 @@ _VERSION_FLAGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Binary:
-    """One executable: the module folder below `gomodules/`, its main package, linker flags, and a rough share of
-    the build time (for the progress bar)."""
+    """One executable: the module folder below `gomodules/`, its main package, linker flags."""
 
     name: str
     module: str
     package: str
     flags: str
-    weight: int
 
 
 BINARIES: tuple[Binary, ...] = (
-    Binary(name="etcd", module="kubernetes", package="go.etcd.io/etcd/server/v3", flags="-s -w", weight=7),
+    Binary(name="etcd", module="kubernetes", package="go.etcd.io/etcd/server/v3", flags="-s -w"),
     *(
-        Binary(
-            name=name,
-            module="kubernetes",
-            package=f"k8s.io/kubernetes/cmd/{name}",
-            flags=_VERSION_FLAGS,
-            weight=weight,
-        )
-        for name, weight in (
-            ("kube-apiserver", 180),
-            ("kube-controller-manager", 48),
-            ("kube-scheduler", 5),
-            ("kubectl", 18),
-        )
+        Binary(name=name, module="kubernetes", package=f"k8s.io/kubernetes/cmd/{name}", flags=_VERSION_FLAGS)
+        for name in ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
     ),
-    Binary(name="kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok", flags="-s -w", weight=45),
+    Binary(name="kwok", module="kwok", package="sigs.k8s.io/kwok/cmd/kwok", flags="-s -w"),
 )
 
 

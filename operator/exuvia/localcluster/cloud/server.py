@@ -105,7 +105,7 @@ async def _in_words(request: web.Request, handler: _Handler) -> web.StreamRespon
         return web.json_response(trouble.body, status=trouble.status)
     except msgspec.ValidationError as trouble:
         return web.json_response({"message": str(trouble)}, status=400)
-    except errors.ClusterError as trouble:
+    except (errors.ClusterError, OSError) as trouble:  # OSError: the book could not be written
         return web.json_response({"message": str(trouble)}, status=503)
     except web.HTTPException as trouble:
         return web.json_response(
