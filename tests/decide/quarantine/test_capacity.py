@@ -181,3 +181,11 @@ def test_capacity_holds_nothing_up() -> None:
     world = World(refuse=refusal(RequestMachine)).add(pod("cart")).grant().held()
     assert world.status.evidence.digest
     assert world.status.capacity.state == "Missing"
+
+
+def test_a_request_that_never_arrived_is_not_sent_again_during_a_pause() -> None:
+    world = World(refuse=_answer(OutcomeKind.UNKNOWN)).grant()
+    world.settle()
+    world.refuse, world.hold = (lambda action: None), PAUSED
+    world.tick(timedelta(minutes=5)).settle()
+    assert not _asked(world)

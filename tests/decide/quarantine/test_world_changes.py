@@ -208,3 +208,34 @@ def test_the_ledger_is_down_it_goes_on_all_the_way() -> None:
     assert marked(world)
     world.write(release=release()).live()
     assert world.status.reason == "Released"
+
+
+def test_an_old_picture_without_the_machine_calls_nothing_gone() -> None:
+    world = World(lag=True).held()
+    world._former = (None, ())
+    world.tick().settle()
+    assert condition(world, "InstancePresent") == ("True", "Present")
+
+
+def _passing(missing: str) -> World:
+    """The former of two: its heir holds the machine under its new object."""
+    world = World(quarantine=quarantine(instance=HERE), node=instance(provider_id="simulated://7"), missing=missing)
+    world.grant().settle()
+    world.tick()
+    newborn = instance(uid=NEW_UID, provider_id="simulated://7")
+    heir = quarantine(name="heir", uid="heir", node=NEW_UID, inheritedFrom=world.quarantine.name)
+    second = World(quarantine=heir, node=newborn, quarantines=[world.quarantine])
+    second.live(lambda one: str(one.status.phase) == "Held")
+    assert second.node is not None
+    world.quarantines, world.instances = [second.quarantine], (second.node,)
+    return world
+
+
+def test_a_former_seals_what_it_has_before_it_ends() -> None:
+    world = _passing("logs: refused")
+    world.settle()
+    assert world.quarantine.open
+    world.live()
+    assert world.orders[-1].seal_incomplete is True
+    assert world.status.evidence.digest
+    assert world.status.reason == "PassedOn"
