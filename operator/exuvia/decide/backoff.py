@@ -32,7 +32,7 @@ def after_failures(ended: Iterable[Rotation | Quarantine], name: str, now: datet
     failed = [one for one in ended if isinstance(one, Rotation) and one.status.phase is RotationPhase.FAILED]
     if not failed:
         return None
-    latest = max(failed, key=ended_at)
+    latest = max(failed, key=_latest)
     until = ended_at(latest) + wait_after(len(failed))
     if now >= until:
         return None
@@ -48,7 +48,7 @@ def after_call_off(ended: Iterable[Rotation | Quarantine], wish: Wish, now: date
     called_off = [one for one in ended if _same_cause(one, wish) and called_off_by(one)]
     if not called_off:
         return None
-    latest = max(called_off, key=ended_at)
+    latest = max(called_off, key=_latest)
     until = ended_at(latest) + CALLED_OFF
     if now >= until:
         return None
@@ -74,6 +74,10 @@ def called_off_by(operation: Rotation | Quarantine) -> str:
 def ended_at(operation: Rotation | Quarantine) -> datetime:
     """When it ended; where that was not recorded, when it was created."""
     return operation.status.finished_at or operation.metadata.creation_timestamp
+
+
+def _latest(operation: Rotation | Quarantine) -> tuple[datetime, str]:
+    return ended_at(operation), operation.name
 
 
 def _release(quarantine: Quarantine) -> Release | None:

@@ -18,47 +18,53 @@ _TERMINATING = RotationPhase.TERMINATING.rank
 class InFlight:
     """Operations by machine, started or waiting; ended ones by machine and pool; the starts of the last hour."""
 
-    def __init__(self, moment: Moment) -> None:
+    def __init__(self, moment: Moment, since: datetime | None = None) -> None:
+        """`since`: how far back `last_start` looks; None: not at all."""
         self.rotations: dict[str, list[Rotation]] = {}  # open, by instance UID, oldest first
         self.quarantines: dict[str, list[Quarantine]] = {}
         self.started: list[Rotation] = []  # open and past Pending
         self.holding: list[Quarantine] = []  # open and past Pending
         self.pending: list[Rotation | Quarantine] = []
-        self.ended: dict[str, list[Rotation | Quarantine]] = {}  # by instance UID
-        self.finished: dict[str, list[Rotation]] = {}  # succeeded or failed, by pool
-        self.names: dict[str, list[str]] = {"Rotation": [], "Quarantine": []}
+        self.ended: dict[str, list[Rotation | Quarantine]] = {}  # by instance UID, in no order
+        self.finished: dict[str, list[Rotation]] = {}  # succeeded or failed, by pool, in no order
         self.last_start: dict[str, datetime] = {}  # policy -> when a Rotation of what it selects last started
         self.releases: set[str] = set()  # UIDs of Rotations that carry out the verdict on a quarantined machine
         self.named_quarantines = {one.name: one for one in moment.quarantines}
-        for quarantine in sorted(moment.quarantines, key=age):
+        self.names = {"Rotation": [one.name for one in moment.rotations], "Quarantine": [*self.named_quarantines]}
+        for quarantine in sorted((one for one in moment.quarantines if one.open), key=age):
             self._quarantine(quarantine)
-        for rotation in sorted(moment.rotations, key=age):
+        for rotation in sorted((one for one in moment.rotations if one.open), key=age):
             self._rotation(rotation)
-            if rotation.spec.released_from and _carries_out(
-                rotation, self.named_quarantines.get(rotation.spec.released_from)
-            ):
-                self.releases.add(rotation.uid)
+        for operation in (*moment.rotations, *moment.quarantines):
+            if not operation.open:
+                self._put_away(operation)
+        if since is not None:
+            self._note_starts(moment, since)
+
+    def _put_away(self, operation: Rotation | Quarantine) -> None:
+        """What has ended."""
+        status = operation.status
+        self.ended.setdefault(operation.spec.instance.uid, []).append(operation)
+        if isinstance(operation, Rotation) and status.settings and status.phase is not RotationPhase.ABORTED:
+            self.finished.setdefault(status.settings.pool, []).append(operation)
 
     def _rotation(self, rotation: Rotation) -> None:
-        uid, phase = rotation.spec.instance.uid, rotation.status.phase
-        self.names["Rotation"].append(rotation.name)
-        if phase.ended:
-            self.ended.setdefault(uid, []).append(rotation)
-            if phase is not RotationPhase.ABORTED and rotation.status.settings is not None:
-                self.finished.setdefault(rotation.status.settings.pool, []).append(rotation)
-        else:
-            self.rotations.setdefault(uid, []).append(rotation)
-            (self.pending if phase is RotationPhase.PENDING else self.started).append(rotation)
-        started = started_at(rotation)
-        if started is not None:
-            self._note_start(rotation, started)
+        self.rotations.setdefault(rotation.spec.instance.uid, []).append(rotation)
+        (self.pending if rotation.status.phase is RotationPhase.PENDING else self.started).append(rotation)
+        former = self.named_quarantines.get(rotation.spec.released_from or "")
+        if former is not None and _carries_out(rotation, former):
+            self.releases.add(rotation.uid)
 
-    def _note_start(self, rotation: Rotation, at: datetime) -> None:
-        names = {one.name for one in rotation.status.settings.policies} if rotation.status.settings else set()
-        if rotation.spec.policy is not None:
-            names.add(rotation.spec.policy.name)
-        for name in names:
-            self.note_start_of(name, at)
+    def _quarantine(self, quarantine: Quarantine) -> None:
+        self.quarantines.setdefault(quarantine.spec.instance.uid, []).append(quarantine)
+        (self.pending if quarantine.status.phase is QuarantinePhase.PENDING else self.holding).append(quarantine)
+
+    def _note_starts(self, moment: Moment, since: datetime) -> None:
+        for rotation in moment.rotations:
+            at = started_at(rotation)
+            if at is not None and at > since:
+                for name in _policies_of(rotation):
+                    self.note_start_of(name, at)
 
     def note_start_of(self, policy: str, at: datetime) -> None:
         """A Rotation of what this policy selects started then."""
@@ -66,14 +72,12 @@ class InFlight:
         if known is None or at > known:
             self.last_start[policy] = at
 
-    def _quarantine(self, quarantine: Quarantine) -> None:
-        uid, phase = quarantine.spec.instance.uid, quarantine.status.phase
-        self.names["Quarantine"].append(quarantine.name)
-        if phase.ended:
-            self.ended.setdefault(uid, []).append(quarantine)
-            return
-        self.quarantines.setdefault(uid, []).append(quarantine)
-        (self.pending if phase is QuarantinePhase.PENDING else self.holding).append(quarantine)
+
+def _policies_of(rotation: Rotation) -> set[str]:
+    """The policies that selected its machine, and the one that wanted it."""
+    frozen = rotation.status.settings
+    names = {one.name for one in frozen.policies} if frozen else set()
+    return names | {rotation.spec.policy.name} if rotation.spec.policy else names
 
 
 def age(operation: Rotation | Quarantine) -> tuple[datetime, str]:
@@ -81,9 +85,9 @@ def age(operation: Rotation | Quarantine) -> tuple[datetime, str]:
     return operation.metadata.creation_timestamp, operation.name
 
 
-def _carries_out(rotation: Rotation, quarantine: Quarantine | None) -> bool:
+def _carries_out(rotation: Rotation, quarantine: Quarantine) -> bool:
     """Whether that Quarantine of the same machine really was released to be rotated: a bare claim lifts no brake."""
-    if quarantine is None or quarantine.spec.instance.uid != rotation.spec.instance.uid:
+    if quarantine.spec.instance.uid != rotation.spec.instance.uid:
         return False
     accepted = quarantine.status.release_accepted
     asked = accepted is not None and accepted.verdict is ReleaseVerdict.ROTATE

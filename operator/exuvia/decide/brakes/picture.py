@@ -139,7 +139,8 @@ class Picture:
 
 def paint(moment: Moment, census: Census, policies: Mapping[str, PolicyFacts], now: datetime) -> Picture:
     """The picture of a moment. The census must have been advanced to `now`."""
-    flight = InFlight(moment)
+    interval = max((one.spec.disruption.min_interval for one in policies.values() if one.enforces), default=None)
+    flight = InFlight(moment, now - interval if interval else None)
     present = census.records
     held = {one.spec.instance.uid for one in flight.holding if one.spec.instance.uid in present}
     return Picture(
