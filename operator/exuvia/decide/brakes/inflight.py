@@ -35,7 +35,8 @@ class InFlight:
             self._quarantine(quarantine)
         for rotation in sorted((one for one in moment.rotations if one.open), key=age):
             self._rotation(rotation)
-        for operation in (*moment.rotations, *moment.quarantines):
+        everything: list[Rotation | Quarantine] = [*moment.rotations, *moment.quarantines]
+        for operation in everything:
             if not operation.open:
                 self._put_away(operation)
         if since is not None:
