@@ -158,6 +158,29 @@ def test_a_machine_that_stays_though_it_was_told_to_go_is_told_again_and_named()
     assert "still there" in world.status.blocked.message
 
 
+def test_a_replacement_that_breaks_during_the_drain_takes_over_from_nobody() -> None:
+    world = World().add(pod("web")).grant().until(P.DRAINED)
+    new = next(uid for uid in world.nodes if uid != UID)
+    ready = world.nodes[new]["status"]["conditions"][0]
+    ready["status"] = "False"
+    world.run(timedelta(minutes=10))
+    assert world.status.phase is P.DRAINED
+    assert world.blocked() == "WaitingForReplacement"
+    assert not world.actions(RemoveMachine)
+    ready["status"] = "True"
+    world.run()
+    assert world.status.phase is P.SUCCEEDED
+
+
+def test_one_that_stays_broken_fails_and_restores() -> None:
+    world = World().add(pod("web")).grant().until(P.DRAINED)
+    del world.nodes[next(uid for uid in world.nodes if uid != UID)]
+    world.run()
+    assert (world.status.phase, world.status.reason) == (P.FAILED, "ReplacementFailed")
+    assert not world.marked()
+    assert UID in world.nodes
+
+
 # Claims: NodeDelete.
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from exuvia.model.actions import EvictPod, MarkInstance, RemoveMachine, RequestMachine
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.rotation import RotationPhase
-from tests.decide.rotation.world import NODE_DELETE, UID, World, daemon_pod, frozen, pod
+from tests.decide.rotation.world import NODE_DELETE, START, UID, World, daemon_pod, frozen, pod
 
 P = RotationPhase
 
@@ -107,6 +107,17 @@ def test_nothing_is_called_drained_sooner_than_5_s_after_the_taint() -> None:
     world.tick(4).advance()
     assert world.status.phase is P.DRAINING
     world.tick(1).advance()
+    assert world.status.phase is P.TERMINATING
+
+
+def test_the_settle_time_is_never_short_of_5_s_by_a_fraction() -> None:
+    world = World(settings=frozen(strategy="DrainFirst"), now=START + timedelta(milliseconds=900)).grant()
+    world.advance()
+    world.tick(5 - 0.9).advance()
+    assert world.status.phase is P.DRAINING
+    world.tick(0.9).advance()
+    assert world.status.phase is P.DRAINING
+    world.tick(0.1).advance()
     assert world.status.phase is P.TERMINATING
 
 

@@ -13,7 +13,7 @@ from exuvia.decide import optouts
 from exuvia.decide.drain.judging import Judged, Lot, Wave, judge
 from exuvia.decide.drain.noting import after
 from exuvia.decide.drain.planning import Drainage, plan, target
-from exuvia.decide.drain.situation import SETTLE, Situation, is_unreachable
+from exuvia.decide.drain.situation import SETTLE, Situation, is_unreachable, whole_second
 from exuvia.model.blocking import Blocked
 from exuvia.model.pods import Pod
 from exuvia.model.reasons import BlockedReason
@@ -32,6 +32,7 @@ __all__ = [
     "plan",
     "pods_opt_out",
     "target",
+    "whole_second",
 ]
 
 

@@ -9,9 +9,6 @@ from exuvia.model import marks
 from exuvia.model.pods import Pod
 from exuvia.model.specs.security_policy import DrainSettings
 
-LABEL_WAIT = "wait-completed"
-LABEL_SKIP = "skip"
-
 
 class Behaviour(StrEnum):
     """What a rule or a label asks for."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from exuvia.decide.drain.situation import Situation
+from exuvia.decide.drain.situation import Situation, whole_second
 from exuvia.model.actions import DeletePod, EvictPod, Outcome, OutcomeKind, PodTarget
 from exuvia.model.pods import DisruptionBudget, Pod
 from exuvia.model.reasons import BlockedReason
@@ -63,7 +63,7 @@ def _entry(
         needs=_number(budget.get("needs")),
         has=_number(budget.get("has")),
         since=since,
-        next=_whole_second_after(now + wait),
+        next=whole_second(now + wait),
     )
 
 
@@ -81,11 +81,6 @@ def _pause(reason: BlockedReason, outcome: Outcome) -> timedelta:
     if reason is BlockedReason.FORBIDDEN or outcome.code == SEVERAL_BUDGETS:
         return SLOW_RETRY
     return RETRY
-
-
-def _whole_second_after(moment: datetime) -> datetime:
-    """Times of the API have whole seconds: never sooner than asked."""
-    return moment if not moment.microsecond else moment.replace(microsecond=0) + timedelta(seconds=1)
 
 
 def _budget(outcome: Outcome, covering: tuple[DisruptionBudget, ...]) -> dict[str, str | int]:

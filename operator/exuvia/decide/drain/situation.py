@@ -64,3 +64,8 @@ def is_unreachable(instance: Instance) -> bool:
     ready = instance.condition("Ready")
     lost = ready is not None and ready.status == "Unknown"
     return lost or instance.taint(UNREACHABLE_TAINT) is not None
+
+
+def whole_second(moment: datetime) -> datetime:
+    """The next whole second: times of the API have no fractions, and what must last must not begin too early."""
+    return moment if not moment.microsecond else moment.replace(microsecond=0) + timedelta(seconds=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from exuvia.decide import drain
 from exuvia.decide.rotation import asking, marking
 from exuvia.decide.rotation.patching import Patch, trouble_of, waits
 from exuvia.model.rotation_views import RotationView
@@ -60,10 +61,10 @@ def marking_step(view: RotationView, patch: Patch, notes: tuple[Note, ...] = ())
 
 def advanced(patch: Patch, view: RotationView, now: datetime) -> Patch:
     """The marks are on: the settle time starts, and the drain begins."""
-    drain = view.rotation.status.drain
-    patch.drain(cordonedAt=now)
+    status = view.rotation.status.drain
+    patch.drain(cordonedAt=drain.whole_second(now))
     if view.rotation.status.phase is RotationPhase.CORDONED:
         patch.phase(RotationPhase.DRAINING)
-    if drain is None or drain.started_at is None:
+    if status is None or status.started_at is None:
         patch.drain(startedAt=now)
     return patch

@@ -192,7 +192,7 @@ def settles(view: RotationView, now: datetime) -> Step | None:
     """Pods that were bound just before the taint show some seconds later."""
     status = view.rotation.status.drain
     if status is None or status.cordoned_at is None:
-        return Step(status=Patch(view.rotation, now).drain(cordonedAt=now).body)
+        return Step(status=Patch(view.rotation, now).drain(cordonedAt=drain.whole_second(now)).body)
     left = status.cordoned_at + drain.SETTLE - now
     return Step(recheck_after=left) if left > timedelta(0) else None
 

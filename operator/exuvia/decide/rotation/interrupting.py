@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from exuvia.decide import drain
 from exuvia.decide.rotation import asking, claims, undoing
 from exuvia.decide.rotation.patching import Patch, finished
 from exuvia.model.reasons import BlockedReason, EndReason
@@ -86,7 +87,7 @@ def unwanted(view: RotationView, now: datetime) -> Step | None:
         return Step(status=Patch(rotation, now).set(unwantedSince=None).body) if since is not None else None
     if view.policy_deleted:
         if since is None:
-            return Step(status=Patch(rotation, now).set(unwantedSince=now).body)
+            return Step(status=Patch(rotation, now).set(unwantedSince=drain.whole_second(now)).body)
         if now < since + DELETED_POLICY_WAIT:
             return Step(recheck_after=since + DELETED_POLICY_WAIT - now)
     name, policy = rotation.spec.instance.name, rotation.spec.policy.name

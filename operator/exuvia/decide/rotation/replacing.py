@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from exuvia.decide import drain
 from exuvia.decide.rotation import asking, claims, cordoning, undoing
 from exuvia.decide.rotation.patching import Patch, began, step_of, trouble_of, waits, whole
 from exuvia.model.actions import RequestMachine
@@ -211,7 +212,7 @@ def watch(view: RotationView, replacement: ReplacementStatus, now: datetime) -> 
     if trouble:
         seen = seen.model_copy(update={"good_since": None})
     elif seen.good_since is None:
-        seen = seen.model_copy(update={"good_since": now.replace(microsecond=0)})
+        seen = seen.model_copy(update={"good_since": drain.whole_second(now)})
     news = seen if seen != replacement else None
     if trouble or seen.good_since is None:
         return Pursuit(trouble=trouble, seen=news)

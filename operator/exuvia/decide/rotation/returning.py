@@ -20,6 +20,7 @@ from exuvia.model.specs.rotation import ReplacementStatus
 from exuvia.model.steps import Look, Note, Step
 
 GIVE_UP = timedelta(minutes=10)
+SECOND = timedelta(seconds=1)  # what a time of a step may be too early by
 _NEVER_CAME = ("", "Unknown", "Failed", "Gone")
 
 
@@ -97,8 +98,9 @@ def _return(view: RotationView, node: Instance, now: datetime) -> Step:
     cordoned = step_of(rotation.status.steps, asking.GIVE_BACK)
     if cordoned is None or cordoned.finished_at is None:
         return Step(name=asking.GIVE_BACK, status=Patch(rotation, now).ended(asking.GIVE_BACK).body)
-    if now < cordoned.finished_at + drain.SETTLE:
-        return Step(recheck_after=cordoned.finished_at + drain.SETTLE - now)
+    settled = cordoned.finished_at + SECOND + drain.SETTLE
+    if now < settled:
+        return Step(recheck_after=settled - now)
     if waits(rotation, asking.RETURN, now):
         return asking.waiting(view, now, trouble_of(rotation, asking.RETURN))
     action = RemoveMachine(provider=asking.provider_name(view), pool=asking.frozen(view).pool, instance=target)

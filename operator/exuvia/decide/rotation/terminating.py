@@ -25,7 +25,29 @@ def drained(view: RotationView, now: datetime) -> Step | None:
     """The phase Drained: a last look, then Terminating is won and the removal asked for."""
     if view.rotation.status.phase is not RotationPhase.DRAINED:
         return None
-    return _checked(view, now) or _remove(view, now)
+    return _replacement_broke(view, now) or _checked(view, now) or _remove(view, now)
+
+
+def _replacement_broke(view: RotationView, now: datetime) -> Step | None:
+    """A replacement that was good, and went away or broke while the machine was drained, takes over from nobody."""
+    rotation, replacement = view.rotation, view.rotation.status.replacement
+    if not asking.replaces_first(view) or replacement is None or not view.instance_known:
+        return None
+    node = replacing.node_of(view, replacement)
+    if node is not None and node.ready and not node.deleting:
+        return None
+    name, broken = rotation.spec.instance.name, f"{replacement.name} is not ready any more"
+    since = _waiting_since(view)
+    if since is not None and now >= since + asking.rotation_settings(view).replacement_timeout:
+        return undoing.undo(view, now, EndReason.REPLACEMENT_FAILED, f"{name}: its replacement {broken}")
+    message = f"{name} is drained, but its replacement {broken}; it is not removed before that is mended"
+    return asking.waiting(view, now, Blocked(reason=BlockedReason.WAITING_FOR_REPLACEMENT, message=message))
+
+
+def _waiting_since(view: RotationView) -> datetime | None:
+    blocked = view.rotation.status.blocked
+    waiting = blocked is not None and blocked.reason == BlockedReason.WAITING_FOR_REPLACEMENT
+    return blocked.since if blocked is not None and waiting else None
 
 
 def _checked(view: RotationView, now: datetime) -> Step | None:

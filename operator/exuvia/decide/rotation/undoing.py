@@ -85,7 +85,7 @@ def end(view: RotationView, now: datetime, reason: EndReason, message: str, *, s
     patch = Patch(view.rotation, now).phase(phase).blocked(None)
     patch.set(reason=str(reason), message=text[:1000], finishedAt=now, unwantedSince=None)
     patch.condition("Succeeded", success, str(reason), text)
-    return Step(name=str(phase), status=patch.body, notes=(_said(phase, text),), finished=True)
+    return Step(name=str(phase), status=patch.body, notes=_said(phase, reason, text), finished=True)
 
 
 def _standing(view: RotationView, reason: EndReason, phase: RotationPhase) -> str:
@@ -97,11 +97,14 @@ def _standing(view: RotationView, reason: EndReason, phase: RotationPhase) -> st
     return "; it is left cordoned, with exuvia's marks" if _left(view, reason) else ""
 
 
-def _said(phase: RotationPhase, text: str) -> Note:
+def _said(phase: RotationPhase, reason: EndReason, text: str) -> tuple[Note, ...]:
     match phase:
         case RotationPhase.SUCCEEDED:
-            return Note(reason=EventReason.ROTATION_SUCCEEDED, text=text)
+            return (Note(reason=EventReason.ROTATION_SUCCEEDED, text=text),)
         case RotationPhase.FAILED:
-            return Note(reason=EventReason.ROTATION_FAILED, text=text, warning=True)
+            failed = Note(reason=EventReason.ROTATION_FAILED, text=text, warning=True)
+            if reason not in (EndReason.REPLACEMENT_FAILED, EndReason.NO_REPLACEMENT):
+                return (failed,)
+            return (Note(reason=EventReason.REPLACEMENT_FAILED, text=text, warning=True), failed)
         case _:
-            return Note(reason=EventReason.ROTATION_ABORTED, text=text)
+            return (Note(reason=EventReason.ROTATION_ABORTED, text=text),)
