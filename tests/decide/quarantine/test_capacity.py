@@ -189,3 +189,27 @@ def test_a_request_that_never_arrived_is_not_sent_again_during_a_pause() -> None
     world.refuse, world.hold = (lambda action: None), PAUSED
     world.tick(timedelta(minutes=5)).settle()
     assert not _asked(world)
+
+
+def test_a_rotation_that_asked_for_nothing_passes_nothing() -> None:
+    world = World(rotations=[rotation(phase="Cordoned", replacement={"requestedAt": "2026-11-24T11:59:00Z"})]).grant()
+    world.settle()
+    assert _asked(world) == [f"{UID}-0"]
+
+
+def test_a_machine_that_was_claimed_without_a_request_passes_too() -> None:
+    claimed = {"name": "worker-99", "uid": "99999999-node"}
+    world = World(rotations=[rotation(phase="Draining", replacement=claimed)]).grant(settings("NodeDelete"))
+    world.joined = instance("worker-99", "99999999-node")
+    world.settle()
+    world.tick(timedelta(minutes=1)).settle()
+    assert world.status.capacity.state == "Replaced"
+    assert not _asked(world)
+
+
+def test_a_claimed_machine_that_is_gone_is_asked_for_under_our_own_key() -> None:
+    claimed = {"name": "worker-99", "uid": "99999999-node"}
+    world = World(rotations=[rotation(phase="Draining", replacement=claimed)]).grant()
+    world.settle()
+    world.tick(timedelta(minutes=1)).settle()
+    assert _asked(world) == [f"{UID}-0"]

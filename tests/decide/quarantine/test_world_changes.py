@@ -31,18 +31,27 @@ def test_no_policy_wants_it_any_more_it_stays() -> None:
 def test_a_rotation_that_is_displaced_passes_cordon_and_before() -> None:
     open_ = rotation(phase="Draining", before={"unschedulable": False})
     world = World(node=instance(unschedulable=True), rotations=[open_]).held()
-    world.rotations = [rotation(phase="Aborted", reason="SupersededByQuarantine", before={"unschedulable": False})]
+    ended = {"reason": "SupersededByQuarantine", "finishedAt": "2026-11-24T12:00:01Z"}
+    world.rotations = [rotation(phase="Aborted", before={"unschedulable": False}, **ended)]
     world.write(release=release()).live()
     assert world.node == instance()
 
 
 def test_a_rotation_that_is_terminating_finishes_and_it_sees_its_instance_go() -> None:
-    world = World(rotations=[rotation(phase="Terminating", before={"unschedulable": True})]).held()
+    open_ = rotation(phase="Terminating", before={"unschedulable": False})
+    world = World(node=instance(unschedulable=True), rotations=[open_]).held()
     assert world.status.before.unschedulable is False
     world.node = None
     world.tick().settle()
     assert condition(world, "InstancePresent") == ("False", "Gone")
     assert world.quarantine.open
+
+
+@pytest.mark.parametrize(("ended", "cordoned"), [("2026-11-24T12:00:01Z", False), ("2026-11-20T12:00:00Z", True)])
+def test_only_the_rotation_that_it_superseded_itself_says_what_was_before(ended: str, cordoned: bool) -> None:
+    past = rotation(phase="Aborted", reason="SupersededByQuarantine", before={"unschedulable": False}, finishedAt=ended)
+    world = World(node=instance(unschedulable=True), rotations=[past]).held()
+    assert world.status.before.unschedulable is cordoned
 
 
 def test_a_rotation_is_requested_for_it_meanwhile_it_stays() -> None:

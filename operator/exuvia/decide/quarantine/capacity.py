@@ -69,10 +69,11 @@ def _inherited(view: QuarantineView) -> CapacityStatus | None:
     if former is not None and former.status.capacity is not None:
         return former.status.capacity
     rotation = marking.taken_over(view)
-    if rotation is None or rotation.status.replacement is None:
+    replacement = rotation.status.replacement if rotation else None
+    if rotation is None or replacement is None or not (replacement.request_id or replacement.uid):
         return None
     message = f"taken over from Rotation {rotation.name}"
-    return CapacityStatus(state=REQUESTED, replacement=rotation.status.replacement, message=message)
+    return CapacityStatus(state=REQUESTED, replacement=replacement, message=message)
 
 
 def _unsupported(quarantine: Quarantine) -> str:
@@ -141,12 +142,12 @@ def _watch(view: QuarantineView, capacity: CapacityStatus, now: datetime) -> Ste
     facts, replacement = view.capacity, capacity.replacement
     if facts is None or replacement is None:
         return None
-    if facts.unsupported:
-        return _say(view, capacity.model_copy(update={"state": UNSUPPORTED, "message": facts.unsupported[:1000]}), now)
     if facts.machine_state in _LOST:
         return _say(view, _missed(capacity, f"the machine did not come: {facts.message}", now), now)
-    if facts.machine_state in _COMES:
+    if facts.machine_state in _COMES or facts.node is not None:
         return _judge(view, capacity, replacement, facts, now)
+    if facts.unsupported:
+        return _say(view, capacity.model_copy(update={"state": UNSUPPORTED, "message": facts.unsupported[:1000]}), now)
     return _unknown(view, capacity, replacement, now)
 
 
@@ -158,7 +159,8 @@ def _unknown(
     if view.hold is not None or (asked is not None and now < asked + ASK_AGAIN):
         return None
     moment = now.replace(microsecond=0)
-    again = replacement.model_copy(update={"requested_at": moment, "request_id": replacement.request_id})
+    key = replacement.request_id or key_of(view.quarantine, capacity.attempts)
+    again = replacement.model_copy(update={"requested_at": moment, "request_id": key})
     return _ask(view, capacity.model_copy(update={"replacement": again, "state": REQUESTED}), now)
 
 

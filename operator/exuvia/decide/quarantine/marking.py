@@ -83,16 +83,19 @@ def before_of(instance: Instance) -> BeforeStatus:
 
 
 def taken_over(view: QuarantineView) -> Rotation | None:
-    """The Rotation of the same machine whose marks and replacement pass to the Quarantine: the latest that is open and
-    not yet Terminating, or that was superseded."""
-    fit = [one for one in view.rotations if _passes(one)]
+    """The Rotation of the same machine whose marks and replacement pass to the Quarantine: the latest that has begun
+    and is open, or that this Quarantine superseded."""
+    fit = [one for one in view.rotations if _passes(one, view.quarantine)]
     return max(fit, key=lambda one: (one.metadata.creation_timestamp, one.name), default=None)
 
 
-def _passes(rotation: Rotation) -> bool:
+def _passes(rotation: Rotation, quarantine: Quarantine) -> bool:
+    """One that an earlier Quarantine superseded says nothing of how the machine was since."""
     if rotation.open:
-        return rotation.status.phase.rank < RotationPhase.TERMINATING.rank
-    return rotation.status.reason == EndReason.SUPERSEDED_BY_QUARANTINE
+        return rotation.status.phase is not RotationPhase.PENDING
+    started, ended = quarantine.status.started_at, rotation.status.finished_at
+    superseded = rotation.status.reason == EndReason.SUPERSEDED_BY_QUARANTINE
+    return superseded and started is not None and ended is not None and ended >= started
 
 
 def _predecessors(view: QuarantineView) -> list[Rotation | Quarantine]:
