@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 STAMP = "%Y-%m-%dT%H:%M:%SZ"
@@ -12,7 +12,7 @@ STAMP = "%Y-%m-%dT%H:%M:%SZ"
 
 def stamp(moment: datetime) -> str:
     """RFC 3339 in UTC, whole seconds, as Kubernetes writes `metav1.Time`."""
-    return moment.strftime(STAMP)
+    return moment.astimezone(UTC).strftime(STAMP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

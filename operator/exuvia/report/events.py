@@ -24,6 +24,8 @@ SERIES_PERIOD = timedelta(minutes=5)
 REMEMBERED = 4096
 QUEUED = 2048
 CONTROLLER = "exuvia.dev/operator"
+NOTE_BYTES = 1024
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,14 +79,15 @@ class Recorder:
         last = self._written.get(key)
         if last is not None and now - last < SERIES_PERIOD.total_seconds():
             return
-        self._written[key] = now
-        self._written.move_to_end(key)
-        while len(self._written) > REMEMBERED:
-            self._written.popitem(last=False)
         try:
             self._queue.put_nowait(event)
         except asyncio.QueueFull:
             self.dropped += 1
+            return
+        self._written[key] = now
+        self._written.move_to_end(key)
+        while len(self._written) > REMEMBERED:
+            self._written.popitem(last=False)
 
     async def run(self) -> None:
         """Write what is queued, for ever."""
@@ -111,7 +114,7 @@ class Recorder:
 
     async def _write(self, event: Event) -> None:
         namespace = event.regarding.namespace or "default"
-        name = f"{event.regarding.name[:200]}.{event.key()}"
+        name = f"{event.regarding.name[:200].rstrip('-.')}.{event.key()}"
         try:
             await self._cluster.create(resources.EVENTS, self._body(event, name, namespace), namespace=namespace)
         except errors.AlreadyExists:
@@ -119,7 +122,7 @@ class Recorder:
 
     async def _count(self, name: str, namespace: str) -> None:
         found = await self._cluster.get(resources.EVENTS, name, namespace=namespace)
-        if found is None:
+        if found is None or self._clock.now() - _last_said(found) < SERIES_PERIOD:
             return
         count = int((found.get("series") or {}).get("count") or 1) + 1
         series = {"count": count, "lastObservedTime": _micro(self._clock.now())}
@@ -137,10 +140,19 @@ class Recorder:
             "action": event.reason.value,
             "reason": event.reason.value,
             "type": "Warning" if event.warning else "Normal",
-            "note": event.note[:1000],
+            "note": event.note.encode()[:NOTE_BYTES].decode(errors="ignore"),
             "regarding": event.regarding.body(),
         }
         return body | ({"related": event.related.body()} if event.related else {})
+
+
+def _last_said(event: ports.Body) -> datetime:
+    """When a series was written last, also by a former leader; long ago where that cannot be known."""
+    text = (event.get("series") or {}).get("lastObservedTime") or event.get("eventTime")
+    try:
+        return datetime.fromisoformat(str(text)).astimezone(UTC)
+    except ValueError:
+        return _LONG_AGO
 
 
 def _micro(moment: datetime) -> str:

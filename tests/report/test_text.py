@@ -1,0 +1,69 @@
+"""Text for people and programs: columns as kubectl prints them, JSON and YAML with the data, frames on a terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import yaml
+
+from exuvia.report import text
+from exuvia.report.text import Rows, render
+
+ROWS = Rows(
+    headings=("NAME", "PHASE"),
+    rows=(("worker-7", "Draining"), ("w", "")),
+    data=[{"name": "worker-7", "at": datetime(2026, 1, 1, tzinfo=UTC)}],
+)
+
+
+class Terminal(io.StringIO):
+    """A stream that a person looks at."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def rendered(output: str, stream: io.StringIO | None = None) -> str:
+    stream = stream or io.StringIO()
+    render(ROWS, output, stream)
+    return stream.getvalue()
+
+
+def test_plain_columns_two_spaces_apart_without_tails() -> None:
+    assert rendered("table") == "NAME      PHASE\nworker-7  Draining\nw         -\n"
+
+
+def test_programs_get_the_data() -> None:
+    assert json.loads(rendered("json")) == [{"name": "worker-7", "at": "2026-01-01 00:00:00+00:00"}]
+    assert yaml.safe_load(rendered("yaml")) == json.loads(rendered("json"))
+
+
+def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    found = rendered("table", Terminal())
+    assert "worker-7" in found and "Draining" in found and "-" in found
+    assert "\x1b[3" not in found, "NO_COLOR is respected"
+
+
+def test_no_rows_show_the_headings() -> None:
+    assert text.columns(("A", "B"), ()) == ["A  B"]
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [
+        (timedelta(0), "0s"),
+        (timedelta(seconds=-5), "0s"),
+        (timedelta(seconds=45), "45s"),
+        (timedelta(minutes=12), "12m"),
+        (timedelta(minutes=5, seconds=30), "5m"),
+        (timedelta(hours=1, minutes=30), "1h30m"),
+        (timedelta(hours=2, seconds=5), "2h"),
+        (timedelta(days=3, hours=4, minutes=5), "3d4h"),
+    ],
+)
+def test_durations(span: timedelta, expected: str) -> None:
+    assert text.duration(span) == expected
