@@ -232,9 +232,7 @@ class Client:
         try:
             decoded = msgspec.json.decode(raw, type=dict[str, Any])
         except msgspec.DecodeError as trouble:
-            raise errors.ServerTrouble(
-                f"{verb} {path}: the answer is no JSON object: {trouble}", status=502
-            ) from trouble
+            raise errors.Unreachable(f"The answer to {verb} {path} is no JSON object: {trouble}.") from trouble
         return decoded
 
     async def _bytes(
