@@ -16,6 +16,7 @@ from exuvia import errors, ports
 from exuvia.act import network
 from exuvia.act.evidence import Custodian
 from exuvia.act.hands import Hands
+from exuvia.act.providers.node_delete import NodeDelete
 from exuvia.decide import quarantine as quarantines
 from exuvia.decide import rotation as rotations
 from exuvia.model import facts, marks, resources
@@ -40,6 +41,7 @@ from exuvia.sandbox.provider import Cloud
 Operation = Rotation | Quarantine
 T = TypeVar("T")
 OLD = "old"
+FIRST = "old-1"
 PAUSE = timedelta(seconds=5)
 QUIET = timedelta(minutes=3)  # a Quarantine that is held rests when nothing was to be done for so long
 
@@ -64,14 +66,18 @@ class Scene:
 
 
 def settings(
-    *, drain: Mapping[str, Any] | None = None, quarantine: Mapping[str, Any] | None = None, **rotation: Any
+    *,
+    drain: Mapping[str, Any] | None = None,
+    quarantine: Mapping[str, Any] | None = None,
+    provider: str = "Simulated",
+    **rotation: Any,
 ) -> FrozenSettings:
     """What an operation gets when it starts."""
     return FrozenSettings(
         rotation=RotationSettings.model_validate({"soakTime": "5s", **rotation}),
         drain=DrainSettings.model_validate(drain or {}),
         quarantine=QuarantineSettings.model_validate(quarantine or {}),
-        provider="Simulated",
+        provider=provider,
         pool="workers",
         zone="zone-a",
         role="worker",
@@ -88,29 +94,29 @@ class Process:
         self._fuse = fuse or Fuse()
         self.cluster = FaultyCluster(scene.world, self._fuse)
         self._ledger = FaultyLedger(scene.ledger, self._fuse)
-        self._provider = FaultyProvider(scene.cloud, self._fuse)
-        self._hands = Hands(self.cluster, {"Simulated": self._provider})
+        cloud = FaultyProvider(scene.cloud, self._fuse)
+        self._providers: dict[str, ports.Provider] = {"Simulated": cloud, "NodeDelete": NodeDelete(self.cluster)}
+        self._hands = Hands(self.cluster, self._providers)
         self._custodian = Custodian(self.cluster, scene.world.clock, scene.folder)
         self._machines: dict[str, ports.Machine] = {}
 
-    async def open(self, kind: str) -> str:
-        """Create the operation on the machine `old` (once), and grant its start. Returns its name."""
+    async def open(self, kind: str, name: str) -> None:
+        """Create the operation `old-1` on the machine `old` (once), and grant the start of the one of that name."""
         node = self._scene.world.find(resources.NODES, OLD)
         resource = _resource(kind)
-        if node is not None and self._scene.world.find(resource, "old-1") is None:
+        if name == FIRST and node is not None and self._scene.world.find(resource, name) is None:
             meta, spec = node["metadata"], node["spec"]
             machine = InstanceReference(name=OLD, uid=meta["uid"], provider_id=spec.get("providerID", ""))
             await self.cluster.create(resource, _body(kind, machine))
-        operation = await self._read(resource, "old-1")
+        operation = await self._read(resource, name)
         if operation is not None and operation.status.phase == "Pending":
             await self._swap(operation, self._granted(operation), None)
-        return "old-1"
 
-    async def run(self, kind: str, *, limit: timedelta = timedelta(minutes=30)) -> Operation:
+    async def run(self, kind: str, name: str = FIRST, *, limit: timedelta = timedelta(minutes=30)) -> Operation:
         """Step after step until it ends (or, for a Quarantine, rests); time passes between them. The end of it."""
         clock = self._scene.world.clock
         moved, deadline = clock.now(), clock.now() + limit
-        name = await self._patiently(lambda: self.open(kind))
+        await self._patiently(lambda: self.open(kind, name))
         while True:
             operation = await self._patiently(lambda: self._read(_resource(kind), name))
             if operation is None or (not operation.open and not operation.metadata.finalizers):
@@ -251,14 +257,25 @@ class Process:
             "capacity": self._capacity(operation),
             "settings": operation.status.settings or self._scene.settings,
         }
-        if isinstance(operation, Rotation):
-            return RotationView(
-                rotation=operation,
-                provider=ProviderFacts(name="Simulated", adds_first=True, brings_replacement=True),
-                candidates=tuple(one for one in _instances(world) if one.uid != machine.uid),
-                **shared,
-            )
-        return QuarantineView(quarantine=operation, **shared)
+        all_rotations = tuple(Rotation.parse(one) for one in world.all(resources.ROTATIONS))
+        all_quarantines = tuple(Quarantine.parse(one) for one in world.all(resources.QUARANTINES))
+        shared["rotations"] = tuple(
+            one for one in all_rotations if one.uid != operation.uid and one.spec.instance.uid == machine.uid
+        )
+        shared["quarantines"] = tuple(one for one in all_quarantines if one.uid != operation.uid)
+        if isinstance(operation, Quarantine):
+            return QuarantineView(quarantine=operation, **shared)
+        return RotationView(
+            rotation=operation,
+            provider=self._facts(),
+            candidates=tuple(one for one in _instances(world) if one.uid != machine.uid),
+            **shared,
+        )
+
+    def _facts(self) -> ProviderFacts:
+        name = self._scene.settings.provider
+        found = self._providers[name]
+        return ProviderFacts(name=name, adds_first=found.adds_first, brings_replacement=found.brings_replacement)
 
     async def _look(self, operation: Operation, look: Look, view: Any) -> dict[str, Any]:
         machine, world = operation.spec.instance, self._scene.world
@@ -275,7 +292,8 @@ class Process:
             case Look.MACHINE:
                 replacement = _replacement(operation)
                 if replacement is not None and replacement.request_id:
-                    found = await self._provider.find(pool="workers", key=replacement.request_id)
+                    provider = self._providers[self._scene.settings.provider]
+                    found = await provider.find(pool="workers", key=replacement.request_id)
                     self._machines[operation.uid] = found
                 return {"capacity": self._capacity(operation)}
             case Look.NETWORK_POLICIES:
@@ -285,7 +303,7 @@ class Process:
                 digest = view.quarantine.status.evidence.digest if view.quarantine.status.evidence else ""
                 return {"evidence": await self._custodian.on_disk(operation.name, operation.uid, digest)}
             case Look.OTHERS:
-                return {}
+                return {"rotations": view.rotations, "quarantines": view.quarantines}
 
     def _capacity(self, operation: Operation) -> CapacityFacts:
         machine, replacement = self._machines.get(operation.uid), _replacement(operation)
@@ -310,8 +328,8 @@ def _resource(kind: str) -> resources.Resource:
 
 def _body(kind: str, machine: InstanceReference) -> dict[str, Any]:
     if kind == "Rotation":
-        return rotation.body("old-1", rotation.RotationSpec(instance=machine), marks.FINALIZER)
-    return quarantine.body("old-1", quarantine.QuarantineSpec(instance=machine), marks.FINALIZER)
+        return rotation.body(FIRST, rotation.RotationSpec(instance=machine), marks.FINALIZER)
+    return quarantine.body(FIRST, quarantine.QuarantineSpec(instance=machine), marks.FINALIZER)
 
 
 def _replacement(operation: Operation) -> ReplacementStatus | None:

@@ -113,8 +113,8 @@ def without_names(end: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in end.items() if key != "reason"}
 
 
-SHORT = settings(max_examples=6, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+SHORT = settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @SHORT

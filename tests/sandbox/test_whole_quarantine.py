@@ -92,6 +92,25 @@ async def test_released_it_is_as_it_was(tmp_path: Path) -> None:
     assert made.world.all(resources.NETWORK_POLICIES) == []
 
 
+async def test_released_to_be_replaced_it_is_guarded_until_it_is_gone(tmp_path: Path) -> None:
+    made = scene(tmp_path)
+    await Process(made, 1).run("Quarantine")
+
+    release(made, "Rotate")
+    held = await Process(made, 1).run("Quarantine")
+    assert held.status.phase is QuarantinePhase.HELD
+    assert isinstance(held, Quarantine)
+    name = held.status.release_rotation
+    assert name
+    rotation = await Process(made, 1).run("Rotation", name)
+    ended = await Process(made, 1).run("Quarantine")
+
+    assert (rotation.status.phase, ended.status.phase) == ("Succeeded", QuarantinePhase.RELEASED)
+    assert made.world.find(resources.NODES, OLD) is None
+    assert len(made.cloud.launches) == 1
+    assert not [one for one in made.world.writes if one.verb == "delete" and one.resource == resources.PODS]
+
+
 async def test_marks_that_somebody_takes_off_are_put_back(tmp_path: Path) -> None:
     made = scene(tmp_path)
     await Process(made, 1).run("Quarantine")

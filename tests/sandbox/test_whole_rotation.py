@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from exuvia.model import marks, resources
-from exuvia.model.specs.rotation import RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.sandbox import builders, kinds, objects
 from exuvia.sandbox.faults import Crash, Fuse
-from exuvia.sandbox.provider import Fault
+from exuvia.sandbox.provider import Fault, PoolOwner
 from tests.sandbox.driver import OLD, Process, Scene, settings
 
 REPLICAS = 3
@@ -137,12 +137,18 @@ async def test_a_lost_answer_of_the_cloud_launches_one_machine(tmp_path: Path) -
     assert len(made.cloud.launches) == 1
 
 
-async def test_a_pod_that_does_not_leave_ends_in_a_timeout_and_everything_is_put_back(tmp_path: Path) -> None:
-    made = scene(tmp_path, drain={"timeout": "2m"})
-    stuck = builders.pod("guard", node=OLD, labels={"app": "guard"}, owner=("ReplicaSet", "guard", "guard-uid"))
-    made.world.add(resources.PODS, stuck)
+def guarded(folder: Path, **drain: Any) -> Scene:
+    """The same with a pod that its budget never lets go."""
+    made = scene(folder, drain={"timeout": "2m", **drain})
+    guard = builders.pod("guard", node=OLD, labels={"app": "guard"}, owner=("ReplicaSet", "guard", "guard-uid"))
+    made.world.add(resources.PODS, guard)
     made.world.add(resources.POD_DISRUPTION_BUDGETS, builders.budget("guard", min_available=1))
     made.world.settle()
+    return made
+
+
+async def test_a_pod_that_does_not_leave_ends_in_a_timeout_and_everything_is_put_back(tmp_path: Path) -> None:
+    made = guarded(tmp_path)
 
     ended = await Process(made, 1).run("Rotation")
 
@@ -152,3 +158,58 @@ async def test_a_pod_that_does_not_leave_ends_in_a_timeout_and_everything_is_put
     assert marks.STATE_LABEL not in objects.labels_of(after)
     assert made.world.find(resources.PODS, "guard", "default") is not None
     promises(made)
+
+
+async def test_in_force_mode_it_is_deleted_past_the_deadline_with_a_grace(tmp_path: Path) -> None:
+    made = guarded(tmp_path, onTimeout="Force")
+
+    ended = await Process(made, 1).run("Rotation")
+
+    assert ended.status.phase is RotationPhase.SUCCEEDED
+    (forced,) = [one for one in made.world.writes if one.verb == "delete" and one.resource == resources.PODS]
+    assert forced.name == "guard"
+    assert forced.body["gracePeriodSeconds"] >= 1
+    assert isinstance(ended, Rotation)
+    assert ended.status.drain is not None
+    (said,) = ended.status.drain.forced
+    assert said.startswith("default/guard: deleted at the time limit")
+
+
+async def test_a_pool_that_refills_itself_brings_the_replacement(tmp_path: Path) -> None:
+    made = scene(tmp_path, spare=True, strategy="DrainFirst", provider="NodeDelete")
+    made.world.actors.append(PoolOwner(pool="workers", size=2))
+
+    ended = await Process(made, 1).run("Rotation")
+
+    assert (ended.status.phase, ended.status.reason) == (RotationPhase.SUCCEEDED, "Replaced")
+    assert end(made)["nodes"] == ["spare", "workers-refill-1"]
+    (removal,) = [one for one in made.world.writes if one.verb == "delete"]
+    assert removal.uid == ended.spec.instance.uid
+    promises(made)
+
+
+async def test_a_pool_that_nobody_refills_is_a_failure_that_is_said(tmp_path: Path) -> None:
+    made = scene(tmp_path, spare=True, strategy="DrainFirst", provider="NodeDelete", replacementTimeout="2m")
+
+    ended = await Process(made, 1).run("Rotation")
+
+    assert (ended.status.phase, ended.status.reason) == (RotationPhase.FAILED, "NoReplacement")
+
+
+async def test_a_crash_after_any_write_of_node_delete_comes_to_the_same_end(tmp_path: Path) -> None:
+    def scene_with_owner() -> Scene:
+        made = scene(tmp_path, spare=True, strategy="DrainFirst", provider="NodeDelete")
+        made.world.actors.append(PoolOwner(pool="workers", size=2))
+        return made
+
+    first, fuse = scene_with_owner(), Fuse()
+    await Process(first, 1, fuse).run("Rotation")
+
+    for crash_after in range(1, fuse.writes + 1):
+        made = scene_with_owner()
+        with pytest.raises(Crash):
+            await Process(made, 1, Fuse(after=crash_after)).run("Rotation")
+        await Process(made, 2).run("Rotation")
+
+        assert end(made) == end(first), f"after a crash at write {crash_after}: {fuse.log[crash_after - 1]}"
+        promises(made)
