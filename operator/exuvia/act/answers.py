@@ -1,4 +1,4 @@
-"""What an error of the API server means for a write of a quarantine, as an `Outcome`. Nothing is retried here."""
+"""What an error of the API server means for a write, as an `Outcome`. Nothing is retried here."""
 
 from __future__ import annotations
 
