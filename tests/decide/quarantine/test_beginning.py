@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
+
+import pytest
 
 from exuvia.model.actions import AllowNetwork, CreateOperation
+from exuvia.model.blocking import Blocked
 from exuvia.model.quarantine_views import NetworkPolicyFacts
 
-from .world import NOW, UID, World, instance, marked, pod, quarantine, release, settings
+from .world import NOW, PAUSED, UID, World, instance, marked, pod, quarantine, release, settings
 
 
 def test_pending_does_nothing_until_the_sweep_grants_it() -> None:
@@ -69,16 +73,36 @@ def test_of_two_of_the_same_age_the_name_decides() -> None:
     assert marked(world)
 
 
-def test_an_heir_starts_without_a_grant_with_the_settings_of_its_former() -> None:
-    former = World().grant(settings(workloads="Evict")).held()
-    newborn = instance(uid="33333333-node")
-    heir = quarantine(
-        name="worker-7-33333333-1", uid="heir", node="33333333-node", inheritedFrom=former.quarantine.name
-    )
-    world = World(quarantine=heir, node=newborn, quarantines=[former.quarantine])
+HERE = {"kind": "Node", "name": "worker-7", "uid": "11111111-node", "providerID": "simulated://7"}
+
+
+def _heir(provider_id: str, **more: Any) -> World:
+    """A new object that says it is the machine of a Quarantine that is held."""
+    former = World(quarantine=quarantine(instance=HERE)).grant(settings(workloads="Evict")).held()
+    newborn = instance(uid="33333333-node", provider_id=provider_id)
+    said = quarantine(name="heir", uid="heir", node="33333333-node", inheritedFrom=former.quarantine.name)
+    return World(quarantine=said, node=newborn, quarantines=[former.quarantine], **more)
+
+
+@pytest.mark.parametrize("hold", [None, PAUSED])
+def test_an_heir_starts_without_a_grant_under_any_brake_as_its_former_was(hold: Blocked | None) -> None:
+    world = _heir("simulated://7", hold=hold)
     world.settle()
     assert marked(world)
     assert str(world.status.settings.quarantine.workloads) == "Evict"
+
+
+def test_a_bare_claim_to_inherit_starts_nothing() -> None:
+    world = _heir("simulated://8")
+    world.settle()
+    assert str(world.status.phase) == "Pending"
+    assert not world.done
+
+
+def test_a_bare_claim_to_inherit_lifts_no_brake() -> None:
+    world = _heir("simulated://8", hold=PAUSED).grant()
+    world.settle()
+    assert not world.done
 
 
 def test_an_heir_of_one_that_never_started_waits_as_well() -> None:

@@ -15,6 +15,7 @@ from exuvia.model.reasons import EventReason
 from .world import PAUSED, UID, World, instance, pod, quarantine, refusal, release, rotation, settings
 
 TIMEOUT = timedelta(minutes=20)
+HERE = {"kind": "Node", "name": "worker-7", "uid": "11111111-node", "providerID": "simulated://7"}
 
 
 def _asked(world: World) -> list[str]:
@@ -160,9 +161,13 @@ def test_the_replacement_of_a_rotation_that_is_taken_over_passes() -> None:
 
 
 def test_an_heir_goes_on_with_what_its_former_asked_for() -> None:
-    former = World().held()
+    former = World(quarantine=quarantine(instance=HERE)).held()
     heir = quarantine(name="heir", uid="heir", node="33333333-node", inheritedFrom=former.quarantine.name)
-    world = World(quarantine=heir, node=instance(uid="33333333-node"), quarantines=[former.quarantine])
+    world = World(
+        quarantine=heir,
+        node=instance(uid="33333333-node", provider_id="simulated://7"),
+        quarantines=[former.quarantine],
+    )
     world.machines = former.machines
     world.live(lambda one: str(one.status.phase) == "Held")
     assert world.status.capacity.replacement.request_id == f"{UID}-0"

@@ -15,6 +15,7 @@ from exuvia.model.reasons import EventReason
 from .world import DIGEST, PAUSED, World, condition, instance, pod, quarantine, release, settings
 
 POLICY = {"name": "workers", "uid": "policy-uid", "generation": 3}
+HERE = {"kind": "Node", "name": "worker-7", "uid": "11111111-node", "providerID": "simulated://7"}
 
 
 def _said(world: World, reason: EventReason) -> int:
@@ -153,8 +154,12 @@ def test_a_return_waits_for_the_run_that_is_under_way(pods: list[Pod]) -> None:
 
 
 def test_a_heir_seals_for_itself() -> None:
-    former = World().held()
+    former = World(quarantine=quarantine(instance=HERE)).held()
     heir = quarantine(name="heir", uid="heir", node="33333333-node", inheritedFrom=former.quarantine.name)
-    world = World(quarantine=heir, node=instance(uid="33333333-node"), quarantines=[former.quarantine])
+    world = World(
+        quarantine=heir,
+        node=instance(uid="33333333-node", provider_id="simulated://7"),
+        quarantines=[former.quarantine],
+    )
     world.live(lambda one: str(one.status.phase) == "Held")
     assert world.orders[0].about["inheritedFrom"] == former.quarantine.name

@@ -195,7 +195,8 @@ def test_marks_that_somebody_takes_off_are_put_back_whatever_holds(hold: Blocked
     assert marked(world)
     assert _reasons(world).count(EventReason.QUARANTINE_TAMPERED) == 1
     assert any("somebody took off" in one.what for one in world.status.custody)
-    assert not world.steps[-2].disruptive
+    guards = [one for one in world.steps if one.name == "Guarding"]
+    assert [one.disruptive for one in guards] == [hold is None]
 
 
 def test_only_the_effect_of_the_taint_is_changed() -> None:
@@ -381,3 +382,24 @@ def test_a_machine_does_not_escape_by_much_text() -> None:
     assert marked(world)
     assert world.pods["uid-cart"].labels == {marks.QUARANTINE_POD_LABEL: UID}
     assert sum(len(k) + len(v) for one in world.status.workloads for k, v in one.labels.items()) <= 3000
+
+
+@pytest.mark.parametrize("hold", [None, PAUSED])
+def test_a_network_policy_that_somebody_deletes_is_made_again(hold: Blocked | None) -> None:
+    world = World().add(pod("cart")).held()
+    world.hold = hold
+    world.policies.clear()
+    world.tick().settle()
+    assert [one.quarantine for one in world.policies] == [UID]
+    assert EventReason.QUARANTINE_TAMPERED in _reasons(world)
+
+
+def test_a_policy_that_comes_later_and_allows_is_said() -> None:
+    world = World().add(pod("log", "DaemonSet")).held()
+    assert condition(world, "Isolated") == ("True", "Isolated")
+    world.policies.append(NetworkPolicyFacts(namespace="shop", name="late", selector=LabelSelector(), allows=True))
+    world.tick().settle()
+    assert condition(world, "Isolated") == ("False", "Partial")
+    world.policies.pop()
+    world.tick().settle()
+    assert condition(world, "Isolated") == ("True", "Isolated")

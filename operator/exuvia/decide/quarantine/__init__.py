@@ -17,6 +17,7 @@ from exuvia.decide.quarantine import (
     capacity,
     collecting,
     evicting,
+    handing_over,
     isolating,
     passing,
     releasing,
@@ -51,7 +52,7 @@ _PASSING: tuple[Stage, ...] = (
 _HOLDING: tuple[Stage, ...] = (
     staying.presence,  # the machine may be gone
     isolating.mark,  # all marks in one patch, guarded ever after
-    isolating.hand_over,  # exuvia leaves its own machine
+    handing_over.hand_over,  # exuvia leaves its own machine
     isolating.freeze,  # pods, then their network
     collecting.collect,  # evidence
     collecting.hold,
@@ -59,6 +60,7 @@ _HOLDING: tuple[Stage, ...] = (
     releasing.expired,  # the hold time is over
     evicting.evict,  # once sealed
     staying.open_namespaces,
+    isolating.network,  # what others changed there
     capacity.follow,  # what takes over
     staying.protection,
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from exuvia.decide import freezing
+from exuvia.decide import freezing, inheritance
 from exuvia.decide.freezing import Treatment
+from exuvia.decide.inheritance import Inheritance
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
@@ -105,6 +106,15 @@ def former_of(view: QuarantineView) -> Quarantine | None:
     """The Quarantine that this one inherited from, while it is there."""
     name = view.quarantine.spec.inherited_from
     return next((one for one in view.quarantines if name and one.name == name), None)
+
+
+def proven_former(view: QuarantineView) -> Quarantine | None:
+    """The same, only where it has started and its machine is surely this one: a bare claim starts nothing."""
+    former = former_of(view)
+    if former is None or former.status.started_at is None or view.instance is None:
+        return None
+    found = inheritance.judge(view.instance, (former,), (view.instance, *view.instances))
+    return former if isinstance(found, Inheritance) else None
 
 
 def returning(quarantine: Quarantine) -> bool:

@@ -72,8 +72,8 @@ def pending(view: QuarantineView, now: datetime) -> Step | None:
 def _heir_settings(view: QuarantineView) -> FrozenSettings | None:
     """An heir goes on with what its former had: marking it is recovery, no start. A former that never started waits,
     and so does its heir."""
-    former = asking.former_of(view)
-    if former is None or former.status.started_at is None:
+    former = asking.proven_former(view)
+    if former is None:
         return None
     own = view.settings or FrozenSettings()
     had = former.status.settings or own

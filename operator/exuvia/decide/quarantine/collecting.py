@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from exuvia.decide.quarantine import asking, isolating, marking, passing
+from exuvia.decide.quarantine import asking, handing_over, marking, passing
 from exuvia.decide.quarantine.patching import EXUVIA, Patch, stamp, step_of
 from exuvia.model.evidence import Collected, CollectorOrder, CollectorResult, DiskState, EvidenceOrder, ItemResult
 from exuvia.model.quarantine_views import Noted, QuarantineView
@@ -50,7 +50,7 @@ def order(view: QuarantineView) -> EvidenceOrder:
     """What the collectors, and the snapshot before the first marks, must know."""
     quarantine = view.quarantine
     settings = asking.settings_of(quarantine).evidence
-    draft = isolating.must_preserve(view)
+    draft = handing_over.must_preserve(view)
     wanted = [one for one in settings.collectors if not draft or one.type is CollectorType.API_OBJECTS]
     return EvidenceOrder(
         quarantine=quarantine.name,

@@ -12,8 +12,8 @@ from datetime import datetime
 from exuvia.decide import freezing
 from exuvia.decide.freezing import Treatment
 from exuvia.decide.quarantine import asking, capacity, marking
-from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, just_began, step_of, under_way, waits
-from exuvia.model.actions import Action, DenyNetwork, EvictPod, LabelPod, PodTarget
+from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, just_began, under_way, waits
+from exuvia.model.actions import Action, DenyNetwork, LabelPod, PodTarget
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import QuarantineView
@@ -37,8 +37,11 @@ def active(view: QuarantineView) -> bool:
 
 
 def marks_held(view: QuarantineView) -> bool:
-    """Whether a brake holds the first marks. Our clock may be wrong: marks and evidence go on (operations.md)."""
-    return view.hold is not None and view.hold.reason is not BlockedReason.CLOCK_SKEW
+    """Whether a brake holds the first marks. Our clock may be wrong: marks and evidence go on; and marking an heir is
+    recovery (operations.md)."""
+    if view.hold is None or view.hold.reason is BlockedReason.CLOCK_SKEW:
+        return False
+    return asking.proven_former(view) is None
 
 
 def marked(view: QuarantineView) -> bool:
@@ -76,7 +79,8 @@ def _first_marks(view: QuarantineView, instance: Instance, now: datetime) -> Ste
         patch.condition("Isolated", False, "Isolating").condition("Released", False, "Held")
     request = capacity.first(view, patch, now)
     actions: tuple[Action, ...] = (marking.mark(quarantine, asking.settings_of(quarantine)), *request)
-    return Step(name=asking.MARK, status=patch.body, actions=actions, snapshot=True, disruptive=True)
+    free = view.hold is None or view.hold.reason is BlockedReason.CLOCK_SKEW
+    return Step(name=asking.MARK, status=patch.body, actions=actions, snapshot=True, disruptive=free)
 
 
 def _landed(view: QuarantineView, now: datetime) -> Step:
@@ -98,55 +102,8 @@ def _put_back(view: QuarantineView, missing: list[str], now: datetime) -> Step |
     patch = Patch(quarantine, now).began(asking.GUARD).custody(EXUVIA, f"somebody took off {gone}; put back")
     note = Note(reason=EventReason.QUARANTINE_TAMPERED, text=f"somebody took off {gone}; it was put back", warning=True)
     action = marking.mark(quarantine, asking.settings_of(quarantine))
-    return Step(name=asking.GUARD, status=patch.body, actions=(action,), notes=(note,))
-
-
-def hand_over(view: QuarantineView, now: datetime) -> Step | None:
-    """On exuvia's own machine: the API objects go to the disk, then our own pod is evicted, and the next leader goes
-    on. Our ledger's volume may tie us to the machine: then we stay, and say so."""
-    own = own_pods(view)
-    if not own:
-        return None
-    if must_preserve(view):
-        return None if view.collecting else _preserve(view, now)
-    return _evict_own(view, own, now)
-
-
-def own_pods(view: QuarantineView) -> list[Pod]:
-    """Our own pods that must leave the machine; none before the marks, and none where we are tied to it."""
-    if not active(view) or not marked(view) or not asking.on_own_machine(view) or view.own.pinned:
-        return []
-    return [pod for pod in view.pods or () if view.own.is_own(pod) and not pod.finished and pod.deleting_since is None]
-
-
-def must_preserve(view: QuarantineView) -> bool:
-    """Whether the API objects must be on the disk before our own pod may go."""
-    return bool(own_pods(view)) and not preserved(view)
-
-
-def preserved(view: QuarantineView) -> bool:
-    """Whether the API objects are on the disk (or could not be put there), so that our own pod may go."""
-    found = step_of(view.quarantine.status.steps, asking.PRESERVE)
-    return asking.is_sealed(view.quarantine) or (found is not None and bool(found.finished_at))
-
-
-def _preserve(view: QuarantineView, now: datetime) -> Step:
-    return Step(name=asking.PRESERVE, status=Patch(view.quarantine, now).began(asking.PRESERVE).body, collect=True)
-
-
-def _evict_own(view: QuarantineView, own: list[Pod], now: datetime) -> Step | None:
-    if view.hold or view.eviction_hold or waits(view.quarantine, asking.HAND_OVER, now):
-        return None
-    if asking.unreadable(view, Look.PODS):
-        return None
-    lacking = asking.look(view, Look.PODS)
-    if lacking:
-        return lacking
-    last = sorted(own, key=lambda pod: (pod.uid == view.own.pod_uid, pod.key))
-    patch = Patch(view.quarantine, now).began(asking.HAND_OVER)
-    patch.custody(EXUVIA, "exuvia runs on this machine: its own pod is evicted, the next leader goes on")
-    actions = tuple(EvictPod(pod=target(pod)) for pod in last)
-    return Step(name=asking.HAND_OVER, status=patch.body, actions=actions, disruptive=True)
+    disruptive = view.hold is None  # under a brake it is recovery, that nothing holds
+    return Step(name=asking.GUARD, status=patch.body, actions=(action,), disruptive=disruptive, notes=(note,))
 
 
 def freeze(view: QuarantineView, now: datetime) -> Step | None:
@@ -161,6 +118,15 @@ def freeze(view: QuarantineView, now: datetime) -> Step | None:
     if not finished(view.quarantine, asking.FREEZE) or _outstanding(view):
         return asking.look(view, *looks) or _freeze(view, now)
     return _say_isolation(view, now)
+
+
+def network(view: QuarantineView, now: datetime) -> Step | None:
+    """Nobody tells us of network policies that come and go: they are read whenever nothing else is to be done."""
+    del now
+    read = Look.NETWORK_POLICIES in view.fresh or asking.unreadable(view, Look.NETWORK_POLICIES)
+    if read or not active(view) or not finished(view.quarantine, asking.FREEZE):
+        return None
+    return asking.look(view, Look.NETWORK_POLICIES) if view.quarantine.status.namespaces else None
 
 
 def _looks(view: QuarantineView) -> tuple[Look, ...]:

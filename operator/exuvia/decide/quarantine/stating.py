@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 
-from exuvia.decide.quarantine import asking, capacity, evicting, isolating, releasing, returning
+from exuvia.decide.quarantine import asking, capacity, evicting, handing_over, isolating, releasing, returning
 from exuvia.decide.quarantine.patching import PAUSE, Patch, finished, just_began, retry_at, trouble_of
 from exuvia.model.blocking import Blocked
 from exuvia.model.quarantine_views import QuarantineView
@@ -96,7 +96,7 @@ def _waiting(view: QuarantineView) -> str:
         return f"{name} is not marked yet" if isolating.marks_held(view) else ""
     if not finished(quarantine, asking.FREEZE):
         return f"the pods of {name} are not isolated yet"
-    if isolating.own_pods(view):
+    if handing_over.own_pods(view):
         return f"exuvia does not leave {name} yet"
     return f"pods of {name} are not evicted yet" if _pods_wait(view) else ""
 
@@ -110,7 +110,7 @@ def _pods_wait(view: QuarantineView) -> bool:
 def _eviction_hold(view: QuarantineView, now: datetime) -> Blocked | None:
     del now
     held = view.eviction_hold
-    if held is None or not (_pods_wait(view) or isolating.own_pods(view)):
+    if held is None or not (_pods_wait(view) or handing_over.own_pods(view)):
         return None
     message = f"pods of {view.quarantine.spec.instance.name} are not evicted yet: {held.message}"
     return Blocked(reason=held.reason, message=message, next=held.next)
