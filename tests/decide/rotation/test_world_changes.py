@@ -17,8 +17,9 @@ from exuvia.model.actions import (
     RequestMachine,
     RestoreInstance,
 )
+from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Reference
-from exuvia.model.reasons import EventReason
+from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.rotation import RotationPhase
 from tests.decide.rotation.world import (
     NODE_DELETE,
@@ -92,6 +93,18 @@ def test_a_policy_that_is_created_again_within_the_minute_changes_nothing() -> N
     world.run()
     assert (world.status.phase, world.status.reason) == (P.SUCCEEDED, "Replaced")
     assert world.status.unwanted_since is None
+
+
+def test_what_cannot_be_seen_says_nothing_about_what_is_wanted() -> None:
+    unsynced = Blocked(reason=BlockedReason.UNSYNCED, message="securitypolicies never synced")
+    world = World().add(pod("web")).grant().until(P.DRAINING)
+    world.view |= {"wanted": False, "hold": unsynced}
+    world.run(timedelta(minutes=5))
+    assert world.status.phase is P.DRAINING
+    assert world.blocked() == "Unsynced"
+    world.view = {}
+    world.run()
+    assert world.status.phase is P.SUCCEEDED
 
 
 # 2. A Quarantine of the same UID opens.
@@ -321,6 +334,8 @@ def test_a_replacement_that_never_becomes_ready_fails_and_is_given_back() -> Non
     assert not world.marked()
     assert [type(one) for one in world.actions()] == [RequestMachine, MarkInstance, RemoveMachine]
     assert not world.actions(EvictPod)
+    marked, removed = (at for at, one in world.done if isinstance(one, MarkInstance | RemoveMachine))
+    assert removed - marked >= timedelta(seconds=5)
 
 
 def test_a_replacement_that_fails_a_rule_is_named_with_the_pool() -> None:
