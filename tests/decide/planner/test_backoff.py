@@ -164,6 +164,17 @@ def test_a_start_that_only_the_ledger_knows_of_counts() -> None:
     assert there.started() == ["worker-5"]
 
 
+def test_a_rate_that_was_lowered_is_free_again_when_enough_starts_are_an_hour_old() -> None:
+    there = world()
+    there.guard = guard(maxPerHour="2")
+    there.starts = [
+        Start(operation=f"removed {ago}", kind="Rotation", at=NOW - ago * MINUTE) for ago in (50, 40, 30, 20)
+    ]
+    assert there.plan().blocked[OLD.uid].next == NOW + 30 * MINUTE
+    there.now = NOW + 30 * MINUTE
+    assert there.started() == ["worker-0"]
+
+
 def test_a_rate_of_zero_allows_nothing_for_ever() -> None:
     there = world()
     there.guard = guard(maxPerHour="0")

@@ -132,6 +132,15 @@ def test_the_rotation_of_a_released_machine_adds_nothing() -> None:
     assert world.plan().fleet_disrupted == 1  # nothing says that it was released
 
 
+def test_the_start_of_a_release_adds_nothing_either() -> None:
+    machines = fleet(5)
+    held = quarantine(machines[0], "Held", release_accepted={"by": "alice", "verdict": "Rotate"})
+    world = World(quiet(machines), quarantines=[held])
+    world.rotations = [rotation(machines[0], spec={"releasedFrom": held.name})]
+    made = world.plan()
+    assert len(made.grants) == 1 and made.fleet_disrupted == 0
+
+
 def test_a_young_machine_that_was_never_ready_is_in_no_base() -> None:
     machines = fleet(20)
     young = [subject(one, ready_once=False) for one in machines[10:]]
@@ -197,3 +206,30 @@ def test_rotations_without_settings_count_in_the_fleet() -> None:
     status = bare.status.model_copy(update={"settings": None})
     world = World(quiet(fleet(5)), rotations=[Rotation(metadata=bare.metadata, spec=bare.spec, status=status)])
     assert world.plan().fleet_disrupted == 1
+
+
+def test_a_replacement_of_a_quarantine_counts_once_the_machine_is_held() -> None:
+    machines = fleet(21)
+    capacity = {"state": "Requested", "replacement": {"name": machines[20].name, "uid": machines[20].uid}}
+    world = World(quiet(machines), guard=guard(maxUnavailable="10%"))
+    world.quarantines = [quarantine(machines[0], "Collecting", capacity=capacity)]
+    assert world.plan().fleet_allowed == 1  # 10% of 20, one of them disrupted
+    world.quarantines = [quarantine(machines[0], "Held", capacity=capacity)]
+    assert world.plan().fleet_allowed == 2  # 10% of 20, none of them disrupted
+    world.subjects = quiet(machines[:20])
+    assert world.plan().fleet_allowed == 1  # 10% of 19
+
+
+def test_a_quarantine_of_a_machine_that_is_being_rotated_disrupts_nothing_more() -> None:
+    machines = fleet(5)
+    one = policy(budgets=[{"name": "one", "nodes": "1", "actions": ["Rotate", "Quarantine"]}])
+    world = World([*violating(machines[:1], Action.QUARANTINE), *quiet(machines[1:])], policies=[one])
+    world.rotations = [rotation(machines[0], "Draining")]
+    assert world.started("Quarantine") == ["worker-0"]
+    world.rotations = [rotation(machines[1], "Draining")]
+    assert world.reason(machines[0]) == "BudgetExhausted"
+
+
+def test_quarantine_starts_of_one_plan_count_for_the_hour() -> None:
+    world = World(violating(fleet(9), Action.QUARANTINE), guard=guard(quarantine={"maxAtOnce": "9", "maxPerHour": "2"}))
+    assert world.started("Quarantine") == ["worker-0", "worker-1"]

@@ -75,6 +75,14 @@ def test_a_storm_that_comes_back_starts_its_cool_down_anew() -> None:
     assert (made.storm.since, made.storm.calm_since) == (NOW - HOUR, None)
 
 
+def test_a_calm_that_is_said_to_begin_in_the_future_begins_now() -> None:
+    """Another leader's clock was ahead; the storm must not last until it."""
+    world = broken(0)
+    world.guard = guard(status={"storm": {"since": NOW - HOUR, "calmSince": NOW + HOUR}})
+    made = world.plan()
+    assert made.storm is not None and made.storm.calm_since == NOW
+
+
 def test_a_view_that_cannot_be_trusted_ends_no_storm_and_begins_none() -> None:
     world = broken(0)
     world.guard = guard(status={"storm": {"since": NOW - HOUR, "calmSince": NOW - HOUR}})
