@@ -249,14 +249,19 @@ def test_a_rotation_that_was_removed_lapses_too() -> None:
 
 def test_a_rotation_of_the_same_name_by_somebody_else_does_not_count() -> None:
     world = World().held()
+    foreign = rotation("worker-7-11111111-1")
     world.refuse = lambda action: (
-        world.rotations.append(rotation("worker-7-11111111-1"))
-        if isinstance(action, CreateOperation) and not world.rotations
-        else None
+        world.rotations.append(foreign) if isinstance(action, CreateOperation) and not world.rotations else None
     )
-    world.write(release=release("Rotate")).live(lambda one: len(one.rotations) > 1)
-    assert world.rotations[-1].name == "worker-7-11111111-2"
+    world.write(release=release("Rotate")).settle()
+    assert world.rotations == [foreign]
+    assert world.status.blocked.reason == "Quarantined"
+    assert "exuvia abort worker-7-11111111-1" in world.status.blocked.message
+    world.rotations[0] = _end(foreign, "Aborted", "CalledOff")
+    world.tick().settle()
+    assert [one.name for one in world.rotations] == ["worker-7-11111111-1", "worker-7-11111111-2"]
     assert world.status.release_rotation == "worker-7-11111111-2"
+    assert world.status.blocked is None
 
 
 def test_after_a_lapse_it_rotates_by_itself_a_day_later() -> None:

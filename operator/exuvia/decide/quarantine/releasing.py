@@ -118,7 +118,7 @@ def rotate(view: QuarantineView, now: datetime) -> Step | None:
     if asking.unreadable(view, Look.OTHERS, Look.NODE) or waits(view.quarantine, asking.ROTATE, now):
         return None
     lacking = asking.look(view, Look.OTHERS, Look.NODE)
-    if lacking:
+    if lacking or rival(view) is not None:
         return lacking
     name = view.quarantine.status.release_rotation
     if name and finished(view.quarantine, asking.ROTATE) and asking.release_rotation(view) is None:
@@ -135,6 +135,12 @@ def carrier(view: QuarantineView) -> Rotation | None:
     """The Rotation that carries out this release; one of the same name that somebody else made does not."""
     found = asking.release_rotation(view)
     return found if found is not None and found.spec.released_from == view.quarantine.name else None
+
+
+def rival(view: QuarantineView) -> Rotation | None:
+    """An open Rotation of the same machine that is not ours: of two the older stays, so ours would end at once."""
+    ours = carrier(view)
+    return None if ours is not None else next((one for one in view.rotations if one.open), None)
 
 
 def _ended(view: QuarantineView, rotation: Rotation, now: datetime) -> Step | None:

@@ -66,6 +66,17 @@ def _release(view: QuarantineView, now: datetime) -> Blocked | None:
     return Blocked(reason=BlockedReason.EVIDENCE_MISSING, message=message, next=_next_attempt(view))
 
 
+def _rival(view: QuarantineView, now: datetime) -> Blocked | None:
+    rival = releasing.rival(view) if asking.rotating(view.quarantine) else None
+    if rival is None:
+        return None
+    message = (
+        f"release of {view.quarantine.spec.instance.name} waits: Rotation {rival.name} of the same machine is open; "
+        f"end it with: exuvia abort {rival.name}"
+    )
+    return Blocked(reason=BlockedReason.QUARANTINED, message=message, next=_soon(now))
+
+
 def _missing(view: QuarantineView) -> str:
     said = next((one for one in view.quarantine.status.conditions if one.type == "EvidenceSealed"), None)
     return f" ({said.message})" if said is not None and said.message else ""
@@ -173,6 +184,7 @@ def _evidence(view: QuarantineView, now: datetime) -> Blocked | None:
 
 _QUESTIONS: tuple[Callable[[QuarantineView, datetime], Blocked | None], ...] = (
     _release,
+    _rival,
     _hold,
     _trouble,
     _unread,
