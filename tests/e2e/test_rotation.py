@@ -231,3 +231,28 @@ def _now() -> Any:
     from datetime import UTC, datetime
 
     return datetime.now(UTC)
+
+
+async def test_a_rotation_by_hand_says_what_it_waits_for(world: Operated) -> None:
+    """A manual Rotation under a pause stays Pending and names the pause; then it starts without a policy."""
+    await define(world)
+    nodes = await world.cluster.nodes(3)
+    name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
+    world.apply(guard(pauseRequests=[{"by": "alice", "reason": "incident 42"}]))
+    await world.start()
+    body = {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "Rotation",
+        "metadata": {"name": f"{name}-{uid[:8]}-1"},
+        "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
+    }
+    world.apply(body)
+
+    async def waits() -> bool:
+        found = await world.rotations()
+        return bool(found) and found[0].status.blocked is not None and found[0].status.blocked.reason == "Paused"
+
+    await until(waits, what="the rotation to say what it waits for")
+    world.apply(guard())
+    await one_rotation(world, RotationPhase.SUCCEEDED, seconds=150)
+    assert await world.node(name) is None

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from exuvia import errors
-from exuvia.app import operations, telling
+from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
@@ -41,6 +41,7 @@ class Advancer:
 
     def __init__(self, services: Services, fleet: Fleet) -> None:
         self._services = services
+        self._fleet = fleet
         self.gatherer = Gatherer(services, fleet)
         self.winner = Winner(services)
         self.lines = lines(self.gatherer)
@@ -112,7 +113,7 @@ class Advancer:
                 return None
             if not operation.open:
                 return await self._ended(line, operation)
-            if marks.FINALIZER not in operation.metadata.finalizers and not operation.deleting:
+            if self._lacks_finalizer(operation):
                 await self.winner.with_finalizer(line, operation, marks.FINALIZER)
                 continue
             view, step = await self._ask(line, operation)
@@ -121,6 +122,12 @@ class Advancer:
             if not await self._carry_out(line, operation, view, step):
                 return SOON
         return SOON
+
+    def _lacks_finalizer(self, operation: Operation) -> bool:
+        """Put on at first sight, but not while exuvia is being uninstalled."""
+        if operation.deleting or uninstalling.asked(self._fleet):
+            return False
+        return marks.FINALIZER not in operation.metadata.finalizers
 
     def _current(self, line: Line, uid: str) -> Operation | None:
         return operations.find(self._services.view, line.model.KIND, uid)

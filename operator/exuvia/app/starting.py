@@ -44,6 +44,17 @@ class Starter:
         wanted: list[Opening | Grant] = [*plan.openings, *plan.grants]
         return sum(await asyncio.gather(*(one(what) for what in wanted)))
 
+    async def say_waiting(self, plan: Plan) -> None:
+        """What waits in Pending says for what; written when that changes."""
+        for one in operations.under_way(self._services.view):
+            blocked = plan.waiting.get(one.uid)
+            if blocked is None:
+                continue
+            line = self._advancer.lines[one.KIND]
+            body = line.waiting(one, blocked, self._services.clock.now())
+            if body and await self._advancer.winner.swap(line, one, body) is not None:
+                self._say(one, EventReason.ROTATION_BLOCKED, f"{one.name} waits: {blocked.message}")
+
     async def _guarded(self, what: Opening | Grant) -> bool:
         try:
             operation = await self._operation(what)

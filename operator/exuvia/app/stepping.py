@@ -10,8 +10,11 @@ from typing import Any
 from exuvia.app.gathering import Gatherer
 from exuvia.decide import quarantine as quarantines
 from exuvia.decide import rotation as rotations
+from exuvia.decide.quarantine.patching import Patch as QuarantinePatch
+from exuvia.decide.rotation.patching import Patch as RotationPatch
 from exuvia.model import resources
 from exuvia.model.actions import Outcome
+from exuvia.model.blocking import Blocked
 from exuvia.model.quarantine_views import Noted
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import FrozenSettings, Rotation
@@ -28,6 +31,7 @@ class Line:
     step: Callable[[Any, datetime], Step]
     note: Callable[[Any, Step, tuple[Outcome, ...], datetime], Noted]
     grant: Callable[[Any, FrozenSettings, datetime], dict[str, Any]]
+    waiting: Callable[[Any, Blocked, datetime], dict[str, Any]]
 
 
 def lines(gatherer: Gatherer) -> dict[str, Line]:
@@ -40,6 +44,7 @@ def lines(gatherer: Gatherer) -> dict[str, Line]:
             step=rotations.step,
             note=rotations.note,
             grant=rotations.grant,
+            waiting=_rotation_waits,
         ),
         "Quarantine": Line(
             resource=resources.QUARANTINES,
@@ -48,5 +53,14 @@ def lines(gatherer: Gatherer) -> dict[str, Line]:
             step=quarantines.step,
             note=quarantines.note,
             grant=quarantines.grant,
+            waiting=_quarantine_waits,
         ),
     }
+
+
+def _rotation_waits(rotation: Rotation, blocked: Blocked, now: datetime) -> dict[str, Any]:
+    return RotationPatch(rotation, now).blocked(blocked).body
+
+
+def _quarantine_waits(quarantine: Quarantine, blocked: Blocked, now: datetime) -> dict[str, Any]:
+    return QuarantinePatch(quarantine, now).blocked(blocked).body

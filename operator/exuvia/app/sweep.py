@@ -173,6 +173,7 @@ class Sweep:
         self._say_brakes(plan)
         if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
             await self._starter.carry_out(plan)
+        await self._starter.say_waiting(plan)
         self._statuses.planned(plan, moment)
 
     def _planned(self) -> tuple[Plan, Moment]:

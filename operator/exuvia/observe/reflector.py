@@ -140,6 +140,7 @@ class Reflector(Generic[R]):
                 self._delay, heard = BACKOFF_FIRST, True
         if not heard and self._clock.monotonic() - started < SHORTEST:
             raise errors.ServerTrouble(f"watch {self.resource.full_name}: the server ended it at once", status=500)
+        self._heard()  # it ended in time and in order: nothing happened, and of nothing there need be no bookmark
 
     def _take(self, line: bytes) -> None:
         event = _EVENT.decode(line)
