@@ -126,6 +126,11 @@ def test_a_resume_forgets_earlier_failures_of_its_pool_only() -> None:
     assert there.started() == ["worker-0"]
     there.guard = guard(poolResumes=[{"pool": "workers", "by": "alice", "at": NOW - timedelta(minutes=90)}])
     assert there.started() == ["worker-0"]  # one failure since then
+    there.guard = guard(poolResumes=[{"pool": "workers", "by": "alice", "at": NOW - HOUR}])
+    assert there.started() == ["worker-0"]  # the last one ended at that very moment
+    there.rotations.append(finished("NoReplacement", timedelta(minutes=1), 7, failures=1))
+    assert not there.started()
+    there.rotations.pop()
     there.guard = guard(poolResumes=[{"pool": "others", "by": "alice", "at": NOW}])
     assert not there.started()
 

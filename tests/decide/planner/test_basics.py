@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from exuvia.model import marks
@@ -157,6 +158,27 @@ def test_of_two_open_ones_only_the_older_may_start() -> None:
     assert [one.name for one in world.plan().grants] == [older.name]
     world.rotations = [older, rotation(machines[0], "Replacing", by_policy=False, number=2)]
     assert not world.plan().grants
+
+
+def test_of_two_waiting_quarantines_only_the_older_may_start() -> None:
+    machines = fleet(3)
+    older = quarantine(machines[0], created=NOW - 2 * HOUR)
+    younger = quarantine(machines[0], number=2)
+    assert [one.name for one in World(quiet(machines), quarantines=[younger, older]).plan().grants] == [older.name]
+
+
+def test_a_wish_of_a_policy_that_was_made_anew_waits_for_its_own_verdict() -> None:
+    machines = fleet(3)
+    former = replace(wish(machines[0]), policy_uid="former-uid")
+    made = World([subject(machines[0], former), *quiet(machines[1:])]).plan()
+    assert not made.openings and not made.blocked
+
+
+def test_machines_that_would_share_a_name_get_two() -> None:
+    """The same node name in two lives of which the UIDs begin alike."""
+    twins = [replace(machine(0), uid=f"0000-uid-{life}") for life in (1, 2)]
+    made = World([subject(one, wish(one)) for one in twins]).plan()
+    assert [one.name for one in made.openings] == ["worker-0-0000-uid-1", "worker-0-0000-uid-2"]
 
 
 def test_an_heir_whose_former_had_started_is_no_start_of_the_sweep() -> None:

@@ -173,6 +173,17 @@ def test_time_alone_makes_a_machine_disrupted() -> None:
     assert planner.plan(world.moment(), NOW + 6 * SECOND).fleet_disrupted == 0
 
 
+def test_a_machine_that_recovers_in_time_is_never_disrupted() -> None:
+    bad = machine(0, ready=False, since=NOW)
+    world = World([subject(bad), *quiet(fleet(5)[1:])])
+    planner = world.planner()
+    assert planner.plan(world.moment(), NOW + SECOND).fleet_disrupted == 0
+    planner.set_subject(subject(machine(0, since=NOW + 2 * SECOND)))
+    assert planner.plan(world.moment(), NOW + DAY).fleet_disrupted == 0
+    planner.set_subject(subject(machine(0, ready=False, since=NOW + DAY)))
+    assert planner.plan(world.moment(), NOW + DAY + 4 * SECOND).fleet_disrupted == 0
+
+
 def test_a_zone_of_a_rotation_is_the_one_it_recorded() -> None:
     machines = [machine(0, zone="a"), machine(1, zone="b")]
     world = World([*violating(machines), *quiet(fleet(9)[5:])], guard=guard(oneZoneAtATime=True))
