@@ -147,3 +147,28 @@ async def test_uninstall_leaves_nothing(world: Operated) -> None:
     }
     assert left <= {marks.POOL_LABEL}
     assert not [one for one in node["spec"].get("taints", ()) if one["key"].startswith("exuvia.dev/")]
+
+
+async def test_read_only_acts_on_no_policy(world: Operated) -> None:
+    """`--read-only` judges a policy in Enforce as one in Audit, and leaves a Rotation that a person made alone."""
+    nodes = await world.cluster.nodes(2, image=OLD_IMAGE)
+    name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
+    since = world.audit_position()
+    world.apply(guard(), policy("readonly", world.cluster.pool, OLD))
+    await world.start("--read-only")
+    body = {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "Rotation",
+        "metadata": {"name": f"{name}-{uid[:8]}-1"},
+        "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
+    }
+    world.apply(body)
+
+    async def judged() -> bool:
+        found = (await stored(world, "readonly")).status
+        return found.actions is not None and found.actions.would_rotate == 2
+
+    await until(judged, what="the policy's counts")
+    await settle(3)
+    written = {one["objectRef"]["resource"] for one in world.audit(since=since)}
+    assert written <= {"securitypolicies", "fleetguards", "leases", "events"}

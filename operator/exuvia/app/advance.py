@@ -52,7 +52,9 @@ class Advancer:
         self._soon: dict[str, asyncio.TimerHandle] = {}
 
     def wake(self, kind: str, uid: str) -> None:
-        """Something changed that this operation may act on: look again, now."""
+        """Something changed that this operation may act on: look again, now. Read-only, nothing is advanced."""
+        if self._services.settings.read_only:
+            return
         self._cancel_timer(uid)
         if uid in self._running:
             self._again.add(uid)

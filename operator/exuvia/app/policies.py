@@ -8,16 +8,20 @@ from exuvia.evaluate.overlap import acts
 from exuvia.evaluate.policies import CompiledPolicy, compile_policy
 from exuvia.model.planning import PolicyFacts
 from exuvia.model.problems import Problem
-from exuvia.model.specs.security_policy import SecurityPolicy
+from exuvia.model.specs.security_policy import Mode, SecurityPolicy
 from exuvia.observe.ours import Unparsable
 
 Found = CompiledPolicy | tuple[Problem, ...]
 
 
 class Policies:
-    """What every policy came to. `refresh` tells whether anything changed."""
+    """What every policy came to. `refresh` tells whether anything changed.
 
-    def __init__(self) -> None:
+    With `read_only` every policy counts as one in Audit, whatever it says: exuvia has no right to act then.
+    """
+
+    def __init__(self, *, read_only: bool = False) -> None:
+        self._read_only = read_only
         self.compiled: dict[str, CompiledPolicy] = {}
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.facts: dict[str, PolicyFacts] = {}
@@ -27,7 +31,7 @@ class Policies:
     def refresh(self, objects: Iterable[SecurityPolicy | Unparsable]) -> bool:
         """Compile what is new. Only spec changes count: a status write of ours changes nothing."""
         before = {name: (one.uid, one.metadata.generation) for name, one in self.objects.items()}
-        found = list(objects)
+        found = [self._tamed(one) for one in objects]
         self.objects = {one.name: one for one in found if isinstance(one, SecurityPolicy)}
         unparsable: dict[str, tuple[Problem, ...]] = {
             one.name: (Problem(place="spec", message=one.problem),) for one in found if isinstance(one, Unparsable)
@@ -53,6 +57,11 @@ class Policies:
         self.compiled = {name: one for name, one in said.items() if isinstance(one, CompiledPolicy)}
         self.problems = unparsable | {name: one for name, one in said.items() if isinstance(one, tuple)}
         self.facts = {name: self._facts(one) for name, one in self.objects.items()}
+
+    def _tamed(self, one: SecurityPolicy | Unparsable) -> SecurityPolicy | Unparsable:
+        if not self._read_only or isinstance(one, Unparsable):
+            return one
+        return one.model_copy(update={"spec": one.spec.model_copy(update={"mode": Mode.AUDIT})})
 
     def _compile(self, policy: SecurityPolicy) -> Found:
         known = self._cache.get((policy.uid, policy.metadata.generation))

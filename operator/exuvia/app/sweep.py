@@ -171,10 +171,14 @@ class Sweep:
             plan, moment = self._planned()
         self._plan = plan
         self._say_brakes(plan)
+        if not self._services.settings.read_only:
+            await self._start(plan)
+        self._statuses.planned(plan, moment)
+
+    async def _start(self, plan: Plan) -> None:
         if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
             await self._starter.carry_out(plan)
         await self._starter.say_waiting(plan)
-        self._statuses.planned(plan, moment)
 
     def _planned(self) -> tuple[Plan, Moment]:
         moment = self._fleet.moment()

@@ -80,7 +80,7 @@ class Term:
             hands=Hands(cluster, providers),
             custodian=Custodian(client, clock, settings.evidence_dir, ledger_head=ledger.head),
             evaluator=Evaluator(clock),
-            policies=Policies(),
+            policies=Policies(read_only=settings.read_only),
             judgements=Judgements(),
             planner=Planner(),
             own=_own_place(settings),
@@ -140,6 +140,8 @@ class Term:
 
     async def _stamp(self) -> None:
         """Our epoch on every open operation: from now on the server itself refuses an older leader's step."""
+        if self.services.settings.read_only:
+            return
         winner = self._advancer.winner
         for one in operations.under_way(self.services.view):
             try:
