@@ -194,6 +194,7 @@ async def test_a_bad_fact_is_refused_and_takes_no_other_with_it(path: Path) -> N
         facts.Fact(kind=FactKind.BIRTH, at=world.at(0), body={"name": "no uid"}),
         facts.Fact(kind=FactKind.CUSTODY, at=world.at(0), body={"text": "\ud800"}),
         world.birth("X", zone=["not", "a", "string"]),
+        world.birth("X", pool=None),
     ]
     async with running(path) as ledger:
         good = [ledger.append(world.birth(f"N{n}")) for n in range(20)]

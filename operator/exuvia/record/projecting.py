@@ -6,7 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, insert, select, update
+from sqlalchemy import Connection, Insert, Table, and_, case, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from exuvia.model.facts import Fact, FactKind, microseconds
 from exuvia.record import tables
@@ -49,11 +50,8 @@ def project(connection: Connection, seq: int, fact: Fact) -> None:
 
 
 def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.instances
-    if connection.scalar(select(table.c.uid).where(table.c.uid == body["uid"])) is not None:
-        return
-    connection.execute(
-        insert(table).values(
+    made = connection.execute(
+        _once(connection, tables.instances).values(
             uid=body["uid"],
             kind=body["kind"],
             name=body["name"],
@@ -65,10 +63,24 @@ def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> 
             born=at,
         )
     )
-    for attribute in IDENTITY_ATTRIBUTES:
-        _bear(connection, body["uid"], attribute, body.get(attribute, ""), at)
-    for address in dict.fromkeys(body.get("addresses", ())):
-        _bear(connection, body["uid"], "address", address, at)
+    if not made.rowcount:
+        return  # born already
+    borne = [(attribute, str(body.get(attribute, ""))[:512]) for attribute in IDENTITY_ATTRIBUTES]
+    borne += [("address", str(address)[:512]) for address in body.get("addresses", ())]
+    rows = [
+        {"uid": body["uid"], "attribute": attribute, "value": value, "began": at, "ended": None}
+        for attribute, value in dict.fromkeys(borne)
+        if value
+    ]
+    if rows:
+        connection.execute(_once(connection, tables.identities), rows)
+
+
+def _once(connection: Connection, table: Table) -> Insert:
+    """An insert that leaves a row alone that is there already."""
+    if connection.dialect.name == "postgresql":
+        return postgresql.insert(table).on_conflict_do_nothing()
+    return sqlite.insert(table).on_conflict_do_nothing()
 
 
 def _bear(connection: Connection, uid: str, attribute: str, value: str, at: int) -> None:
@@ -163,14 +175,13 @@ def _operation(connection: Connection, _: int, body: Mapping[str, Any], at: int)
 
 def _placement(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
     table = tables.placements
-    known = connection.scalar(select(table.c.pod_uid).where(table.c.pod_uid == body["uid"]))
     if body["event"] == "to":
         connection.execute(
             update(table).where(table.c.pod_uid == body["uid"], table.c.ended.is_(None)).values(ended=at)
         )
-    elif known is None:
+    else:
         connection.execute(
-            insert(table).values(
+            _once(connection, table).values(
                 pod_uid=body["uid"],
                 instance=body["instance"],
                 namespace=body["namespace"],
