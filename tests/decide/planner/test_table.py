@@ -531,6 +531,23 @@ def test_a_pause_that_is_over_holds_nothing() -> None:
     assert world.reason(SUSPECT) == ""
 
 
+def test_of_several_pauses_the_last_one_counts() -> None:
+    world = world_for(wish(SUSPECT))
+    soon, later = {"by": "alice", "until": NOW + MINUTE}, {"by": "bob", "until": NOW + HOUR}
+    world.guard = guard(pauseRequests=[soon, later])
+    assert world.plan().blocked[SUSPECT.uid].next == NOW + HOUR
+    world.guard = guard(pauseRequests=[soon, {"by": "bob"}])
+    found = world.plan().blocked[SUSPECT.uid]
+    assert found.next is None and "alice" in found.message and "bob" in found.message
+
+
+def test_while_the_view_is_not_to_be_trusted_a_machine_that_is_not_seen_need_not_be_gone() -> None:
+    world = World([], rotations=[rotation(SUSPECT, by_policy=False)])
+    assert not world.plan().waiting
+    old_view(world)
+    assert str(world.plan().waiting[world.rotations[0].uid].reason) == "Unsynced"
+
+
 def test_a_machine_that_a_policy_wants_quarantined_is_not_rotated_meanwhile() -> None:
     world = world_for(wish(SUSPECT, Action.QUARANTINE))
     world.guard = guard(quarantine={"maxAtOnce": "0", "maxPerHour": "10"})
