@@ -51,7 +51,7 @@ def test_while_it_comes_the_status_says_so() -> None:
     world = World().grant()
     world.advance()
     assert world.blocked() == "WaitingForReplacement"
-    assert "Launching" in world.status.blocked.message
+    assert "has not joined yet" in world.status.blocked.message
     assert [one.status for one in world.status.conditions if one.type == "Blocked"] == ["True"]
 
 

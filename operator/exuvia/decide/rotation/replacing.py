@@ -23,6 +23,7 @@ from exuvia.model.steps import Look, Note, Step
 ASK_AGAIN = timedelta(seconds=10)
 LOST = ("Failed", "Gone")
 COMES = ("Launching", "Running")
+COMING = "the machine that was asked for has not joined yet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +157,8 @@ def _request(view: RotationView, replacement: ReplacementStatus, now: datetime) 
     rotation = view.rotation
     key = replacement.request_id or key_of(rotation)
     new = replacement.model_copy(update={"request_id": key})
-    patch = Patch(rotation, now).began(asking.REQUEST).set(replacement=whole(new)).blocked(None)
+    patch = Patch(rotation, now).began(asking.REQUEST).set(replacement=whole(new))
+    patch.blocked(_waits(view, COMING))
     action = RequestMachine(
         provider=asking.provider_name(view),
         pool=asking.frozen(view).pool,
@@ -256,7 +258,7 @@ def _coming(view: RotationView, replacement: ReplacementStatus) -> str:
         return blocked.message
     facts = view.capacity
     if facts is not None and facts.machine_state in COMES:
-        return f"the machine that was asked for has not joined yet ({facts.machine_state})"
+        return COMING
     return f"{replacement.name} is not there" if replacement.name else "no new machine has joined yet"
 
 
@@ -279,10 +281,12 @@ def waiting_for(view: RotationView, found: Pursuit) -> Blocked:
     """Why nothing happens while it comes."""
     if found.blocked is not None:
         return found.blocked
-    name, trouble = view.rotation.spec.instance.name, found.trouble
-    message = f"{name} waits for its replacement: {trouble}"
     retry = trouble_of(view.rotation, asking.REQUEST)
-    next_try = found.soaking_until or (retry.next if retry else None)
+    return _waits(view, found.trouble, found.soaking_until or (retry.next if retry else None))
+
+
+def _waits(view: RotationView, trouble: str, next_try: datetime | None = None) -> Blocked:
+    message = f"{view.rotation.spec.instance.name} waits for its replacement: {trouble}"
     return Blocked(reason=BlockedReason.WAITING_FOR_REPLACEMENT, message=message, next=next_try)
 
 
