@@ -97,10 +97,12 @@ def _walk(world: World) -> list[tuple[Action, bool]]:
     """Every action to the end, and whether its step was said to be disruptive."""
     found: list[tuple[Action, bool]] = []
     while not world.status.phase.ended:
-        _, one = world.ask()
+        view, one = world.ask()
         found += [(action, one.disruptive) for action in one.actions]
-        world.advance()
-        world.tick(5)
+        if one.status or one.actions:
+            world.carry_out(view, one)
+        else:
+            world.tick(5)
     return found
 
 

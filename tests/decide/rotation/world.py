@@ -261,10 +261,11 @@ class World:
             view, step = self.ask()
             if not (step.status or step.actions or step.finished):
                 return step
-            self._carry_out(view, step)
+            self.carry_out(view, step)
         raise AssertionError(f"it never comes to rest: {step}")
 
-    def _carry_out(self, view: RotationView, step: Step) -> None:
+    def carry_out(self, view: RotationView, step: Step) -> None:
+        """Win the step, do it, note what came of it."""
         self._win(step.status)
         self.notes += step.notes
         outcomes = tuple(self.execute(one) for one in step.actions)
