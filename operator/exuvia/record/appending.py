@@ -11,6 +11,7 @@ from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
 from exuvia.record import chain, projecting, tables
 
+_ENTER = insert(tables.entries)
 Head = tuple[int, bytes]
 """Number and hash of the last entry; (0, 32 zero bytes) of an empty chain."""
 
@@ -72,16 +73,15 @@ def add(connection: Connection, former: Head, fact: Fact, writer: Writer) -> Hea
         )
         return None
     seq, hash_ = former[0] + 1, chain.next_hash(former[1], canonical)
-    connection.execute(
-        insert(tables.entries).values(
-            seq=seq,
-            hash=hash_,
-            kind=fact.kind.value,
-            recorded=recorded,
-            epoch=writer.epoch,
-            body=canonical.decode(),
-        )
-    )
+    row = {
+        "seq": seq,
+        "hash": hash_,
+        "kind": fact.kind.value,
+        "recorded": recorded,
+        "epoch": writer.epoch,
+        "body": canonical.decode(),
+    }
+    connection.execute(_ENTER, row)
     projecting.project(connection, seq, fact)
     return seq, hash_
 

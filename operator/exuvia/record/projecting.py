@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Insert, Table, and_, case, insert, select, update
@@ -50,19 +51,18 @@ def project(connection: Connection, seq: int, fact: Fact) -> None:
 
 
 def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    made = connection.execute(
-        _once(connection, tables.instances).values(
-            uid=body["uid"],
-            kind=body["kind"],
-            name=body["name"],
-            pool=body.get("pool", ""),
-            zone=body.get("zone", ""),
-            provider_id=body.get("providerID", ""),
-            machine_id=body.get("machineID", ""),
-            boot_id=body.get("bootID", ""),
-            born=at,
-        )
-    )
+    row = {
+        "uid": body["uid"],
+        "kind": body["kind"],
+        "name": body["name"],
+        "pool": body.get("pool", ""),
+        "zone": body.get("zone", ""),
+        "provider_id": body.get("providerID", ""),
+        "machine_id": body.get("machineID", ""),
+        "boot_id": body.get("bootID", ""),
+        "born": at,
+    }
+    made = connection.execute(_once(connection.dialect.name, tables.instances), row)
     if not made.rowcount:
         return  # born already
     borne = [(attribute, str(body.get(attribute, ""))[:512]) for attribute in IDENTITY_ATTRIBUTES]
@@ -73,12 +73,13 @@ def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> 
         if value
     ]
     if rows:
-        connection.execute(_once(connection, tables.identities), rows)
+        connection.execute(_once(connection.dialect.name, tables.identities), rows)
 
 
-def _once(connection: Connection, table: Table) -> Insert:
-    """An insert that leaves a row alone that is there already."""
-    if connection.dialect.name == "postgresql":
+@lru_cache(maxsize=16)
+def _once(dialect: str, table: Table) -> Insert:
+    """An insert that leaves a row alone that is there already. Made once: building statements costs most."""
+    if dialect == "postgresql":
         return postgresql.insert(table).on_conflict_do_nothing()
     return sqlite.insert(table).on_conflict_do_nothing()
 
@@ -180,18 +181,17 @@ def _placement(connection: Connection, _: int, body: Mapping[str, Any], at: int)
             update(table).where(table.c.pod_uid == body["uid"], table.c.ended.is_(None)).values(ended=at)
         )
     else:
-        connection.execute(
-            _once(connection, table).values(
-                pod_uid=body["uid"],
-                instance=body["instance"],
-                namespace=body["namespace"],
-                name=body["name"],
-                service_account=body.get("serviceAccount", ""),
-                owner=body.get("owner", "")[:512],
-                images=json.dumps(body.get("images", [])),
-                began=at,
-            )
-        )
+        row = {
+            "pod_uid": body["uid"],
+            "instance": body["instance"],
+            "namespace": body["namespace"],
+            "name": body["name"],
+            "service_account": body.get("serviceAccount", ""),
+            "owner": body.get("owner", "")[:512],
+            "images": json.dumps(body.get("images", [])),
+            "began": at,
+        }
+        connection.execute(_once(connection.dialect.name, table), row)
 
 
 _REFUSALS: dict[FactKind, Callable[[Connection, Mapping[str, Any], int], str]] = {
