@@ -115,19 +115,32 @@ def test_what_is_disruptive_is_said_to_be() -> None:
     assert all(disruptive for _, disruptive in walked)
 
 
-def test_recovery_is_not_disruptive_so_that_no_brake_holds_it() -> None:
+def test_restoring_needs_no_intent_and_no_brake_holds_it() -> None:
     world = World(settings=frozen(strategy="DrainFirst")).add(pod("web", grace_seconds=300)).grant()
     world.until(P.DRAINING)
-    world.view = {"wanted": False, "hold": PAUSE}
+    world.view = {"wanted": False, "hold": PAUSE, "ledger_down": True}
     assert [(type(one), disruptive) for one, disruptive in _walk(world)] == [(RestoreInstance, False)]
-    failing = World(never_ready=True).grant()
-    failing.until(P.REPLACING)
-    failing.advance()
-    failing.tick(1300)
-    failing.view = {"hold": PAUSE}
-    walked = _walk(failing)
-    assert [(type(one), disruptive) for one, disruptive in walked] == [(MarkInstance, False), (RemoveMachine, False)]
-    assert UID in failing.nodes
+
+
+def test_giving_back_is_entered_as_an_intent_and_no_brake_holds_it() -> None:
+    world = World(never_ready=True).grant().until(P.REPLACING)
+    world.advance()
+    world.tick(1300)
+    world.view = {"hold": PAUSE}
+    assert [(type(one), disruptive) for one, disruptive in _walk(world)] == [
+        (MarkInstance, True),
+        (RemoveMachine, True),
+    ]
+    assert list(world.nodes) == [UID]
+
+
+def test_while_the_ledger_is_down_a_replacement_is_kept() -> None:
+    world = World(never_ready=True).grant().until(P.REPLACING)
+    world.advance()
+    world.tick(1300)
+    world.view = {"ledger_down": True}
+    assert _walk(world) == []
+    assert world.status.replacement.surplus
 
 
 def test_a_drain_names_what_holds_it_by_what_and_since_when_at_every_moment() -> None:

@@ -1,5 +1,7 @@
 """A replacement that was launched for nothing is given back: cordoned, settled, seen empty, removed. Else it is kept,
 named as left over, and the pool's next Rotation takes it.
+
+No brake holds it, so nothing here asks for one; its writes are entered as intents all the same.
 """
 
 from __future__ import annotations
@@ -94,7 +96,7 @@ def _return(view: RotationView, node: Instance, now: datetime) -> Step:
         return asking.waiting(view, now, trouble_of(rotation, asking.GIVE_BACK))
     if marking.missing(node, rotation.name) and not finished(rotation, asking.GIVE_BACK):
         patch = Patch(rotation, now).began(asking.GIVE_BACK)
-        return Step(name=asking.GIVE_BACK, status=patch.body, actions=(marking.mark(view, target),))
+        return Step(name=asking.GIVE_BACK, status=patch.body, actions=(marking.mark(view, target),), disruptive=True)
     cordoned = step_of(rotation.status.steps, asking.GIVE_BACK)
     if cordoned is None or cordoned.finished_at is None:
         return Step(name=asking.GIVE_BACK, status=Patch(rotation, now).ended(asking.GIVE_BACK).body)
@@ -105,7 +107,7 @@ def _return(view: RotationView, node: Instance, now: datetime) -> Step:
         return asking.waiting(view, now, trouble_of(rotation, asking.RETURN))
     action = RemoveMachine(provider=asking.provider_name(view), pool=asking.frozen(view).pool, instance=target)
     patch = Patch(rotation, now).began(asking.RETURN)
-    return Step(name=asking.RETURN, status=patch.body, actions=(action,))
+    return Step(name=asking.RETURN, status=patch.body, actions=(action,), disruptive=True)
 
 
 def _keep(
