@@ -60,6 +60,14 @@ fix: $(READY) ## let ruff mend what it can
 manifests: $(READY) ## write crds/ and deploy/ anew from the code
 	@$(BIN)/python -m exuvia.app.manifests
 
+.PHONY: docs
+docs: $(READY) ## write the tables of docs/ anew from the code
+	@$(BIN)/python -m tests.docs.generated
+
+.PHONY: tools
+tools: $(READY) ## promtool, for the tests of the alerts
+	@$(BIN)/python -m tests.deploy.promtool
+
 .PHONY: check
 check: lint test ## what must be green before a commit
 
