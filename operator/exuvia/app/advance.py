@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -21,9 +20,8 @@ from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.app.stepping import Line, lines
 from exuvia.app.winning import Winner
-from exuvia.model import facts, marks
-from exuvia.model.actions import Outcome, OutcomeKind
-from exuvia.model.facts import Receipt
+from exuvia.model import marks
+from exuvia.model.actions import Outcome
 from exuvia.model.steps import Look, Step
 
 log = logging.getLogger(__name__)
@@ -148,16 +146,20 @@ class Advancer:
     async def _carry_out(self, line: Line, operation: Operation, view: Any, step: Step) -> bool:
         """Win the step, act, note. False: it was lost; look again a little later."""
         receipt = await self.winner.intent(operation, step.name) if step.disruptive else None
-        won = await self.winner.swap(line, operation, step.status, receipt)
+        try:
+            won = await self.winner.swap(line, operation, step.status, receipt)
+        except errors.ClusterError:
+            self.winner.outcome(operation, receipt, "unknown")
+            raise
         if won is None:
-            self._outcome(operation, receipt, "lost", ())
+            self.winner.outcome(operation, receipt, "lost")
             return False
         telling.notes(self._services, won, step.notes)
         telling.progress(self._services, operation, won)
         if step.snapshot:
             await self._collecting.snapshot(view)
         outcomes = await self._services.hands.execute_all(step.actions) if step.actions else ()
-        self._outcome(won, receipt, "done", outcomes)
+        self.winner.outcome(won, receipt, "done", outcomes)
         if step.collect:
             self._collecting.begin(won.uid)
         if step.finished:
@@ -189,20 +191,6 @@ class Advancer:
             await self.winner.without_finalizer(line, operation, marks.FINALIZER)
             return SOON
         return None
-
-    def _outcome(self, operation: Operation, receipt: Receipt | None, result: str, outcomes: Sequence[Outcome]) -> None:
-        if receipt is None:
-            return
-        bad = [one for one in outcomes if one.kind not in (OutcomeKind.DONE, OutcomeKind.ALREADY)]
-        said = "; ".join(one.message or one.reason for one in bad[:3])
-        fact = facts.outcome(
-            operation=operation.uid,
-            intent=receipt.seq,
-            result="refused" if bad else result,
-            message=said,
-            at=self._services.clock.now(),
-        )
-        self._services.scribe.note(fact)
 
     def _schedule(self, kind: str, uid: str, after: timedelta) -> None:
         loop = asyncio.get_running_loop()

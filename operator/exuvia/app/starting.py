@@ -85,9 +85,15 @@ class Starter:
         """The grant: intent, then the compare-and-swap out of Pending."""
         line = self._advancer.lines[operation.KIND]
         settings = self._fleet.settings_for(operation.spec.instance.uid)
-        receipt = await self._advancer.winner.intent(operation, "Start")
+        winner = self._advancer.winner
+        receipt = await winner.intent(operation, "Start")
         patch = line.grant(operation, settings, self._services.clock.now())
-        won = await self._advancer.winner.swap(line, operation, patch, receipt)
+        try:
+            won = await winner.swap(line, operation, patch, receipt)
+        except errors.ClusterError:
+            winner.outcome(operation, receipt, "unknown")
+            raise
+        winner.outcome(operation, receipt, "lost" if won is None else "done")
         if won is None:
             return False
         self._services.scribe.note(telling.started(self._services, won))

@@ -7,14 +7,16 @@ is the intent, and the ledger is told later (operations.md, Ledger).
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from exuvia import errors
 from exuvia.app.operations import Operation
+from exuvia.app.scribe import Late
 from exuvia.app.services import Services
 from exuvia.app.stepping import Line
 from exuvia.model import facts
+from exuvia.model.actions import Outcome, OutcomeKind
 from exuvia.model.facts import Fact, Receipt
 from exuvia.model.specs.quarantine import Quarantine
 
@@ -27,8 +29,8 @@ class Winner:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def intent(self, operation: Operation, step: str) -> Receipt | None:
-        """Durable when it returns. None: the ledger is down, and this is a Quarantine, which may go on without it.
+    async def intent(self, operation: Operation, step: str) -> Receipt | Late:
+        """Durable when it returns. Late: the ledger is down, and this is a Quarantine, which may go on without it.
 
         Raises `errors.LedgerError` for a Rotation: then nothing may be written.
         """
@@ -38,15 +40,16 @@ class Winner:
         except errors.LedgerError:
             if not isinstance(operation, Quarantine):
                 raise
-            self._services.scribe.note(late(fact))
-            return None
+            told = Late(late(fact))
+            self._services.scribe.note(told)
+            return told
 
     async def swap(
-        self, line: Line, operation: Operation, status: Mapping[str, Any], receipt: Receipt | None = None
+        self, line: Line, operation: Operation, status: Mapping[str, Any], receipt: Receipt | Late | None = None
     ) -> Operation | None:
         """One compare-and-swap. None: it was lost or the operation is gone; look again."""
         said = {**status, "epoch": self._services.leadership.epoch}
-        if receipt is not None:
+        if isinstance(receipt, Receipt):
             said["ledger"] = {"seq": receipt.seq, "hash": receipt.hash}
         body = {
             "metadata": {"uid": operation.uid, "resourceVersion": operation.metadata.resource_version},
@@ -58,6 +61,24 @@ class Winner:
             return None
         self._services.view.overlay(line.resource, answer)
         return line.model.parse(answer)
+
+    def outcome(
+        self, operation: Operation, receipt: Receipt | Late | None, result: str, outcomes: Sequence[Outcome] = ()
+    ) -> None:
+        """What came of an intent, if there was one: every intent gets one outcome (safety.md, 13)."""
+        if receipt is None:
+            return
+        bad = [one for one in outcomes if one.kind not in (OutcomeKind.DONE, OutcomeKind.ALREADY)]
+        said, now = "; ".join(one.message or one.reason for one in bad[:3]), self._services.clock.now()
+
+        def fact(seq: int) -> Fact:
+            result_ = "refused" if bad else result
+            return facts.outcome(operation=operation.uid, intent=seq, result=result_, message=said, at=now)
+
+        if isinstance(receipt, Late):
+            self._services.scribe.settle(receipt, fact)
+        else:
+            self._services.scribe.note(fact(receipt.seq))
 
     async def without_finalizer(self, line: Line, operation: Operation, finalizer: str) -> None:
         """Let the object go. Gone already is fine; a conflict is tried again with the next look."""
