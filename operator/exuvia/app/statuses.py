@@ -150,7 +150,7 @@ class Statuses:
 
     def _guard_status(self) -> dict[str, Any]:
         plan = self.plan
-        paused = any(one.name == "Pause" and one.state == "Engaged" for one in plan.brakes)
+        paused = any(one.name == "pause" and one.state == "Engaged" for one in plan.brakes)
         return {
             "conditions": [Said(type="Ready", status=True, reason="Watching", message="the brakes are in force")],
             "brakes": [one.wire() for one in plan.brakes],
