@@ -217,6 +217,20 @@ def test_of_two_that_name_the_same_replacement_the_oldest_keeps_it() -> None:
     assert world.status.phase is P.SUCCEEDED
 
 
+def test_a_claimed_machine_that_vanishes_is_claimed_no_more() -> None:
+    world = _drained()
+    world.add_node("worker-9", "new-9", born=world.now)
+    world.advance()
+    assert world.status.replacement.uid == "new-9"
+    del world.nodes["new-9"]
+    world.advance()
+    assert world.status.replacement is None
+    world.add_node("worker-10", "new-10", born=world.now)
+    world.run()
+    assert world.status.replacement.uid == "new-10"
+    assert world.status.phase is P.SUCCEEDED
+
+
 def test_the_older_one_does_not_give_way_to_a_younger() -> None:
     world = _drained()
     world.add_node("worker-9", "new-9", born=world.now)

@@ -11,6 +11,7 @@ from exuvia.decide.rotation.patching import UNKNOWN, Patch, began, finished, ste
 from exuvia.decide.rotation.replacing import Pursuit
 from exuvia.model.actions import RemoveMachine
 from exuvia.model.blocking import Blocked
+from exuvia.model.instances import Instance
 from exuvia.model.reasons import BlockedReason, EndReason
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.rotation import ReplacementStatus, RotationPhase
@@ -182,17 +183,25 @@ def _refilled(view: RotationView, now: datetime) -> Step:
     """Whoever owns the pool brings a machine: claimed, then watched like any other."""
     rotation, replacement = view.rotation, view.rotation.status.replacement
     rival = claims.contested(view)
-    if replacement is not None and replacement.uid and rival is None:
+    claimed = replacement is not None and replacement.uid and replacing.node_of(view, replacement) is not None
+    if replacement is not None and claimed and rival is None:
         return _judged(view, replacing.watch(view, replacement, now), now)
     candidate = claims.born_since(view, _since(view))
     if candidate is not None:
-        claimed = ReplacementStatus(name=candidate.name, uid=candidate.uid, provider_id=candidate.provider_id)
-        moment = (replacement.requested_at if replacement else None) or now.replace(microsecond=0)
-        claimed = claimed.model_copy(update={"requested_at": moment})
-        return Step(name=asking.REQUEST, status=Patch(rotation, now).set(replacement=whole(claimed)).body)
-    if rival is not None:
+        return _claim(view, candidate, now)
+    if replacement is not None:
         return Step(name=asking.REQUEST, status=Patch(rotation, now).set(replacement=None).body)
     return _awaited(view, now)
+
+
+def _claim(view: RotationView, candidate: Instance, now: datetime) -> Step:
+    claim = ReplacementStatus(
+        name=candidate.name,
+        uid=candidate.uid,
+        provider_id=candidate.provider_id,
+        requested_at=now.replace(microsecond=0),
+    )
+    return Step(name=asking.REQUEST, status=Patch(view.rotation, now).set(replacement=whole(claim)).body)
 
 
 def _awaited(view: RotationView, now: datetime) -> Step:
