@@ -122,6 +122,28 @@ async def test_no_answer_in_time_is_unreachable(tmp_path: Path) -> None:
             await asyncio.wait_for(made.get(resources.NODES, "a"), 2)
 
 
+async def test_the_time_out_counts_from_the_call_also_while_waiting_for_a_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client, "CONCURRENT", 1)
+    arrived: list[str] = []
+
+    async def slow(request: web.Request) -> web.StreamResponse:
+        arrived.append(request.path)
+        await asyncio.sleep(0.6)
+        return web.json_response({})
+
+    async with connected(tmp_path, slow, timeout=1.0) as made:
+        started = asyncio.get_running_loop().time()
+        calls = [made.create(resources.NODES, {}) for _ in range(4)]
+        lease = made.get(resources.LEASES, "exuvia-leader", namespace="exuvia-system")
+        *said, answer = await asyncio.gather(*calls, lease, return_exceptions=True)
+        assert asyncio.get_running_loop().time() - started < 1.3
+    assert [type(one) for one in said] == [dict] + [errors.Unreachable] * 3
+    assert answer == {}, "leadership waits behind nobody"
+    assert len(arrived) == 3, "what waited too long was never sent"
+
+
 async def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
     async with await Client.connect(str(kubeconfig(tmp_path, "http://127.0.0.1:1"))) as made:
         with pytest.raises(errors.Unreachable, match=r"does not answer.*Check that the cluster runs"):

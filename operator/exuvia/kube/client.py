@@ -10,7 +10,7 @@ import asyncio
 import statistics
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Self
@@ -22,7 +22,7 @@ from kubernetes.aio.client.rest import RESTClientObject
 
 from exuvia import errors, ports
 from exuvia.kube import answers, connecting
-from exuvia.model.resources import Resource
+from exuvia.model.resources import LEASES, Resource
 
 MERGE_PATCH = "application/merge-patch+json"
 CONCURRENT = 64
@@ -246,15 +246,17 @@ class Client:
         content_type: str = "application/json",
         timeout: timedelta | None = None,
     ) -> bytes:
+        """The whole answer. The time-out counts from now on, waiting for a free slot and a second try included: by then
+        it is decided whether a write of ours is under way (safety.md, 9)."""
         seconds = (timeout or self._timeout).total_seconds()
         limits = aiohttp.ClientTimeout(total=seconds, sock_connect=min(seconds, 3))
-        async with (
-            self._slots,
-            self._request(
-                verb, resource, path, query=query, body=body, content_type=content_type, timeout=limits
-            ) as response,
-        ):
-            return await response.read()
+        slot = nullcontext() if resource == LEASES else self._slots  # leadership waits behind nobody
+        request = self._request(verb, resource, path, query=query, body=body, content_type=content_type, timeout=limits)
+        try:
+            async with asyncio.timeout(seconds), slot, request as response:
+                return await response.read()
+        except TimeoutError as trouble:
+            raise self._unreachable(verb, path, trouble) from trouble
 
     @asynccontextmanager
     async def _request(
