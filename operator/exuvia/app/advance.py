@@ -6,7 +6,6 @@ decides: `decide.rotation` and `decide.quarantine` do.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from datetime import timedelta
 from typing import Any
@@ -17,6 +16,7 @@ from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
 from exuvia.app.operations import Operation
+from exuvia.app.running import LONGEST, Runners
 from exuvia.app.services import Services
 from exuvia.app.stepping import Line, lines
 from exuvia.app.winning import Winner
@@ -29,9 +29,7 @@ log = logging.getLogger(__name__)
 ROUNDS = 40
 LOOKS = 6
 SOON = timedelta(seconds=1)
-SOON_SECONDS = 0.1
 TROUBLE = timedelta(seconds=5)
-LONGEST = timedelta(minutes=5)
 
 
 class Advancer:
@@ -44,58 +42,29 @@ class Advancer:
         self.winner = Winner(services)
         self.lines = lines(self.gatherer)
         self._collecting = Collecting(services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake)
-        self._running: dict[str, asyncio.Task[None]] = {}
-        self._again: set[str] = set()
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._soon: dict[str, asyncio.TimerHandle] = {}
+        self._runners = Runners(self._guarded)
 
     def wake(self, kind: str, uid: str) -> None:
         """Something changed that this operation may act on: look again, now. Read-only, nothing is advanced."""
-        if self._services.settings.read_only:
-            return
-        self._cancel_timer(uid)
-        if uid in self._running:
-            self._again.add(uid)
-            return
-        task = asyncio.create_task(self._run(kind, uid), name=f"advance {kind} {uid}")
-        self._running[uid] = task
-        task.add_done_callback(lambda _: self._running.pop(uid, None))
+        if not self._services.settings.read_only:
+            self._runners.wake(kind, uid)
 
     def wake_soon(self, kind: str, uid: str) -> None:
         """The same a moment later, so that many changes at once make one look."""
-        if uid not in self._soon:
-            loop = asyncio.get_running_loop()
-            self._soon[uid] = loop.call_later(SOON_SECONDS, self._wake_now, kind, uid)
-
-    def _wake_now(self, kind: str, uid: str) -> None:
-        self._soon.pop(uid, None)
-        self.wake(kind, uid)
+        if not self._services.settings.read_only:
+            self._runners.wake_soon(kind, uid)
 
     async def stop(self) -> None:
         """Let runners end; what they were about to do is found again by the next leader."""
-        for timer in (*self._timers.values(), *self._soon.values()):
-            timer.cancel()
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._runners.stop()
         await self._collecting.stop()
-
-    async def _run(self, kind: str, uid: str) -> None:
-        while True:
-            self._again.discard(uid)
-            after = await self._guarded(kind, uid)
-            if uid not in self._again:
-                break
-        if after is not None:
-            self._schedule(kind, uid, min(after, LONGEST))
 
     async def _guarded(self, kind: str, uid: str) -> timedelta | None:
         """Trouble with one operation never reaches another: it is said, and tried again."""
         try:
             return await self._advance(self.lines[kind], uid)
-        except errors.Fenced:
-            return None
+        except errors.Fenced as trouble:
+            return self._fenced(trouble)
         except errors.LedgerError:
             return TROUBLE
         except errors.ClusterError as trouble:
@@ -104,6 +73,13 @@ class Advancer:
         except Exception:
             log.exception("%s %s cannot be advanced", kind, uid)
             return TROUBLE
+
+    def _fenced(self, trouble: errors.Fenced) -> timedelta | None:
+        """Usually the end of our term. While we lead it is the ledger that another one wrote: said, and tried again."""
+        if not self._services.leadership.leads():
+            return None
+        log.warning("fenced while leading: %s", trouble)
+        return TROUBLE
 
     async def _advance(self, line: Line, uid: str) -> timedelta | None:
         """Step after step, until nothing is left to do now. Returns when to look again; None: only on a change."""
@@ -191,15 +167,6 @@ class Advancer:
             await self.winner.without_finalizer(line, operation, marks.FINALIZER)
             return SOON
         return None
-
-    def _schedule(self, kind: str, uid: str, after: timedelta) -> None:
-        loop = asyncio.get_running_loop()
-        self._timers[uid] = loop.call_later(max(0.05, after.total_seconds()), self.wake, kind, uid)
-
-    def _cancel_timer(self, uid: str) -> None:
-        timer = self._timers.pop(uid, None)
-        if timer is not None:
-            timer.cancel()
 
 
 def _says_anything(step: Step) -> bool:
