@@ -108,7 +108,7 @@ class Reflector(Generic[R]):
                 raise errors.ServerTrouble(f"list {self.resource.full_name}: the answer is no list", status=500)
             listed_at = listed_at or page.metadata.resourceVersion
             for raw in page.items or ():
-                uids.add(self._put(raw))
+                uids.add(self._put(raw).uid)
             token = page.metadata.continue_ or ""
             if not token:
                 break
@@ -146,25 +146,25 @@ class Reflector(Generic[R]):
         event = _EVENT.decode(line)
         match event.type:
             case "ADDED" | "MODIFIED":
-                self._put(event.object)
+                meta = self._put(event.object)
             case "DELETED":
                 meta = _IDENTIFIED.decode(event.object).metadata
                 self.store.drop(meta.uid, meta.resourceVersion)
                 self.unreadable.pop(meta.uid, None)
             case "BOOKMARK":
-                pass  # only says how far the watch is
+                meta = _IDENTIFIED.decode(event.object).metadata
             case "ERROR":
                 raise _error(self.resource, _ERROR.decode(event.object))
             case _:
                 return  # a kind of event that a newer server may send; its object is not ours to guess
-        self._version = _IDENTIFIED.decode(event.object).metadata.resourceVersion or self._version
+        self._version = meta.resourceVersion or self._version
         self._heard()
 
-    def _put(self, raw: msgspec.Raw) -> str:
+    def _put(self, raw: msgspec.Raw) -> shapes.Meta:
         """Into the store. What does not decode is named; the record it had stays, for unknown is not gone."""
         meta = _IDENTIFIED.decode(raw).metadata
         if self.store.outdated(meta.uid, meta.resourceVersion):
-            return meta.uid
+            return meta
         try:
             self.store.put(self._project(raw), meta.resourceVersion)
             self.unreadable.pop(meta.uid, None)
@@ -172,7 +172,7 @@ class Reflector(Generic[R]):
             if meta.uid not in self.unreadable:
                 log.warning("%s %s cannot be read: %s", self.resource.kind, meta.name, trouble)
             self.unreadable[meta.uid] = f"{meta.name} cannot be read: {trouble}"
-        return meta.uid
+        return meta
 
     def _heard(self) -> None:
         self.last_heard = self._clock.now()
