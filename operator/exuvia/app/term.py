@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any
 
 from exuvia import errors, ports
 from exuvia.act.evidence import Custodian
 from exuvia.act.hands import Hands
-from exuvia.app import operations
 from exuvia.app.advance import Advancer
 from exuvia.app.checking import Checking
 from exuvia.app.chronicle import Chronicle
@@ -32,6 +31,7 @@ from exuvia.app.retention import Retention
 from exuvia.app.scribe import Scribe
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
+from exuvia.app.stamping import stamp
 from exuvia.app.statuses import Statuses
 from exuvia.app.sweep import Sweep
 from exuvia.app.uninstalling import Uninstalling
@@ -45,6 +45,10 @@ from exuvia.report.events import Recorder
 from exuvia.report.metrics import Durations, Tallies
 
 log = logging.getLogger(__name__)
+
+STUMBLED_SECONDS = 1.0
+SYNC_SECONDS = 15.0
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 class Term:
@@ -89,65 +93,79 @@ class Term:
         self.statuses = Statuses(self.services, self.fleet)
         self._advancer = Advancer(self.services, self.fleet)
         self._history = History(self.services, self.fleet)
+        self._sweep = Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses)
+        self._epoch = leadership.epoch
         ledger.on_commit = self._committed
 
     async def run(self) -> None:
         """Until leadership ends, or the task is cancelled. Then everything is ended and what is queued is written."""
         self.services.ledger.start()
+        writers = [asyncio.create_task(self._kept(one)) for one in (self.services.scribe.run, self.services.events.run)]
         handlers: Handlers | None = None
         try:
             await self._synced()
-            await self._stamp()
+            if not self.services.settings.read_only:
+                await stamp(self.services)
             await self._history.first()
             self._forget_changes()
             handlers = Handlers(await credentials.of(self.services.client), self._seen)
             handlers.start()
             await self._together()
         finally:
-            await self._end(handlers)
+            await self._end(handlers, writers)
 
     async def _together(self) -> None:
-        loops: tuple[Coroutine[Any, Any, None], ...] = (
-            self.services.scribe.run(),
-            self.services.events.run(),
-            self.statuses.run(),
-            Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses).run(),
-            Guarding(self.services, self.fleet, self._history).run(),
-            Uninstalling(self.services, self.fleet).run(),
-            Retention(self.services, self.statuses).run(),
-            Checking(self.services).run(),
-            self._history.run(),
+        loops: tuple[Loop, ...] = (
+            self.statuses.run,
+            self._sweep.run,
+            Guarding(self.services, self.fleet, self._history).run,
+            Uninstalling(self.services, self.fleet).run,
+            Retention(self.services, self.statuses).run,
+            Checking(self.services).run,
+            self._history.run,
         )
-        tasks = [asyncio.create_task(one) for one in loops]
-        lost = asyncio.create_task(self._until_lost(), name="leadership")
+        tasks = [asyncio.create_task(self._kept(one)) for one in loops]
         try:
-            await lost
+            await self._until_lost()
             log.info("this replica does not lead any more")
         finally:
-            for task in (*tasks, lost):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, lost, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _kept(self, loop: Loop) -> None:
+        """Run it for ever: one that stumbles over what nobody thought of is said, and goes on."""
+        while True:
+            try:
+                await loop()
+            except errors.Fenced:
+                if self._over():
+                    return
+            except Exception:
+                log.exception("%s stumbled and goes on", getattr(loop, "__qualname__", loop))
+            await asyncio.sleep(STUMBLED_SECONDS)
 
     async def _until_lost(self) -> None:
-        while self.services.leadership.leads():  # noqa: ASYNC110  leading ends by time, nobody sets an event
+        while not self._over():  # noqa: ASYNC110  leading ends by time, nobody sets an event
             await asyncio.sleep(0.1)
 
-    async def _synced(self) -> None:
-        """Nothing is begun on half a picture."""
-        while not all(one.synced for one in self.services.view.reflectors):
-            self.services.leadership.check()
-            await asyncio.sleep(0.05)
+    def _over(self) -> bool:
+        """Leading ends by time; and one that was lost and won again at once is another term, with another epoch."""
+        leadership = self.services.leadership
+        return not leadership.leads() or leadership.epoch != self._epoch
 
-    async def _stamp(self) -> None:
-        """Our epoch on every open operation: from now on the server itself refuses an older leader's step."""
-        if self.services.settings.read_only:
-            return
-        winner = self._advancer.winner
-        for one in operations.under_way(self.services.view):
-            try:
-                await winner.swap(self._advancer.lines[one.KIND], one, {})
-            except errors.ClusterError as trouble:
-                log.warning("%s %s was not stamped: %s", one.KIND, one.name, trouble)
+    async def _synced(self) -> None:
+        """Nothing is begun on half a picture of machines and of what is in flight. What else cannot be read (pods, say)
+        is waited for a while only: brakes hold every disruption meanwhile, and the status must say so."""
+        started, view = self.services.clock.monotonic(), self.services.view
+        needed = (view.nodes, view.policies, view.guards, view.rotations, view.quarantines)
+        while not all(one.synced for one in view.reflectors):
+            self.services.leadership.check()
+            patient = self.services.clock.monotonic() - started < SYNC_SECONDS
+            if not patient and all(one.synced for one in needed):
+                log.warning("begun without all of the cluster: %s", ", ".join(view.view().missing))
+                return
+            await asyncio.sleep(0.05)
 
     def _forget_changes(self) -> None:
         """A former term took the changes of the view; for this one everything is new."""
@@ -164,25 +182,18 @@ class Term:
         for fact in facts:
             self.services.tallies.add("exuvia_ledger_records_total", str(fact.kind))
 
-    async def _end(self, handlers: Handlers | None) -> None:
+    async def _end(self, handlers: Handlers | None, writers: list[asyncio.Task[None]]) -> None:
         """Runners first, then what they left to write while the lease still holds."""
         await self._advancer.stop()
         if handlers is not None:
             await handlers.stop()
         if self.services.leadership.leads():
-            await self._write_out()
-        await self.services.evaluator.close()
-        await asyncio.to_thread(self.services.ledger.close)
-
-    async def _write_out(self) -> None:
-        writers = [
-            asyncio.create_task(self.services.scribe.run()),
-            asyncio.create_task(self.services.events.run()),
-        ]
-        await asyncio.gather(self.services.scribe.flush(), self.services.events.flush())
+            await asyncio.gather(self.services.scribe.flush(), self.services.events.flush())
         for one in writers:
             one.cancel()
         await asyncio.gather(*writers, return_exceptions=True)
+        await self.services.evaluator.close()
+        await asyncio.to_thread(self.services.ledger.close)
 
 
 def _own_place(settings: Settings) -> OwnPlace:
