@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from exuvia.app import telling
@@ -51,13 +52,15 @@ class Examiner:
         services, now = self._services, self._services.clock.now()
         compiled = tuple(services.policies.compiled.values())
         machines = [one for one in map(self._fleet.instance, uids) if one is not None]
-        answers = await self._expressions(compiled, machines)
+        answers = await self._expressions(compiled, machines, now)
         for machine in machines:
             judgement = judge.judge_all(compiled, machine, answers.get(machine.uid, {}), now)
             for change in services.judgements.put(judgement):
                 self._changed(machine, change)
 
-    async def _expressions(self, compiled: Iterable[CompiledPolicy], machines: Iterable[Instance]) -> Answers:
+    async def _expressions(
+        self, compiled: Iterable[CompiledPolicy], machines: Iterable[Instance], now: datetime
+    ) -> Answers:
         wanted = [one for one in compiled if one.expressions]
         if not wanted:
             return {}
@@ -66,7 +69,7 @@ class Examiner:
             for one in machines
             if (body := self._services.view.object_of(one.uid)) is not None
         ]
-        return await self._services.evaluator.evaluate(wanted, subjects, self._services.clock.now())
+        return await self._services.evaluator.evaluate(wanted, subjects, now)
 
     def _cause(self, last: Instance) -> tuple[DeathReason, str]:
         for one in self._services.view.all_rotations():

@@ -123,7 +123,7 @@ class Operator:
         return ""
 
     def _ready(self) -> str:
-        missing = self._view.view().missing
+        missing = [one.resource.full_name for one in self._view.reflectors if not one.synced]
         return f"not listed yet: {', '.join(missing)}" if missing else ""
 
     def _terms(self) -> Terms:

@@ -45,3 +45,8 @@ class Settings:
     pod_name: str = field(default_factory=lambda: os.environ.get("POD_NAME", ""))
     pod_namespace: str = field(default_factory=lambda: os.environ.get("POD_NAMESPACE", ""))
     node_name: str = field(default_factory=lambda: os.environ.get("NODE_NAME", ""))
+
+    @property
+    def patience(self) -> timedelta:
+        """How long one request may take: it lies inside the margin between the end of leading and that of the lease."""
+        return min(self.request_timeout, (self.lease_duration - self.renew_deadline) * 0.8)

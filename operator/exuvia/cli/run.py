@@ -72,5 +72,5 @@ async def _serve(settings: Any) -> None:
     from exuvia.app.operator import Operator
     from exuvia.kube.client import Client
 
-    async with await Client.connect(settings.kubeconfig, settings.context, timeout=settings.request_timeout) as client:
+    async with await Client.connect(settings.kubeconfig, settings.context, timeout=settings.patience) as client:
         await Operator(settings, client).run()
