@@ -29,11 +29,9 @@ class Chronicle:
         self.loaded = False
 
     def load(self, alive: Iterable[str], placed: Iterable[str], ready_once: Iterable[str]) -> None:
-        """What the ledger says at the start of a term."""
-        self._alive = {uid: self._alive.get(uid) for uid in alive} | {
-            uid: one for uid, one in self._alive.items() if one is not None
-        }
-        self._placed |= set(placed)
+        """What the ledger says; at the start of a term, and again when it may have lost something."""
+        self._alive = {uid: self._alive.get(uid) for uid in alive}
+        self._placed = set(placed)
         self.ready_once |= set(ready_once)
         self.loaded = True
 

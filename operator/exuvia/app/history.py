@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.app import operations
+from exuvia.app import operations, telling, winning
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
+from exuvia.app.scribe import Late
 from exuvia.app.services import Services
-from exuvia.model.facts import LedgerState
+from exuvia.model import facts
+from exuvia.model.facts import Fact, LedgerState
 from exuvia.model.planning import Start
 from exuvia.record import opening, queries, recall
 
@@ -38,23 +41,34 @@ class Past:
     counts: queries.Counts
     last_recorded: datetime | None
     guard_seen: bool
+    unfinished: list[tuple[int, str]]
+    started: set[str]
 
 
 class History:
-    """Loads the past once a term, as soon as the ledger can be read."""
+    """Loads the past as soon as the ledger can be read, and again when entries were lost."""
 
     def __init__(self, services: Services, fleet: Fleet) -> None:
         self._services = services
         self._fleet = fleet
         self.loaded = False
         self.guard_seen = False
+        self._wanted = True
+        services.scribe.overflowed = self.again
+
+    def again(self) -> None:
+        """Facts were lost: compare everything once more, and tell nothing of machines until then."""
+        self._wanted = True
+        self._services.chronicle.loaded = False
 
     async def run(self) -> None:
-        """Load, or wait until the ledger is mended; then check it again whenever it was away."""
-        while not self.loaded:
-            await self._try()
-            if not self.loaded:
-                await asyncio.sleep(1.0)
+        """Load, or wait until the ledger is mended; and again after it was not to be trusted."""
+        while True:
+            if self._wanted:
+                await self._try()
+            elif self._services.ledger.health().state is LedgerState.NOT_TRUSTED:
+                self.again()
+            await asyncio.sleep(1.0)
 
     async def first(self) -> None:
         """Give the ledger a moment to open: a term that begins with its past writes nothing twice."""
@@ -68,15 +82,25 @@ class History:
     async def _try(self) -> None:
         if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
             return
-        if not self._trusted():
+        if not self._trusted() or not await self._services.scribe.flush():
             return
+        services = self._services
         try:
-            past = await asyncio.to_thread(read, Path(self._services.settings.ledger), self._services.clock.now())
+            past = await asyncio.to_thread(
+                read, Path(services.settings.ledger), services.clock.now(), services.leadership.epoch
+            )
         except errors.LedgerError as trouble:
             log.warning("the ledger's history cannot be read: %s", trouble)
             return
+        self._wanted = False
         self._take(past)
-        self.loaded = True
+        self._look_anew()
+        self.loaded = self._services.past_known = True
+
+    def _look_anew(self) -> None:
+        """Machines and pods that were seen while the past was not known are told now."""
+        self._services.view.nodes.store.mark_all()
+        self._services.view.pods.store.mark_all()
 
     def _view_synced(self) -> bool:
         return all(one.synced for one in self._services.view.reflectors)
@@ -101,12 +125,35 @@ class History:
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen
         begin_counters(services, past.counts)
+        self._finish(past.unfinished)
+        self._tell_late(past.started)
         living = {one.uid for one in services.view.nodes.store}
         running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
         services.chronicle.settle(living, running, past.last_recorded)
 
+    def _finish(self, unfinished: list[tuple[int, str]]) -> None:
+        """A former leader ended in the middle of these: every intent gets its outcome."""
+        said = "the leader ended before it told; what it did is found in the cluster"
+        for seq, operation in unfinished:
+            self._services.scribe.note(self._outcome(operation, seq, "interrupted", said))
 
-def read(path: Path, now: datetime) -> Past:
+    def _tell_late(self, started: set[str]) -> None:
+        """Quarantines that started while the ledger was down, and whose leader ended before it was mended."""
+        for one in self._services.view.all_quarantines():
+            if one.status.started_at is None or one.uid in started:
+                continue
+            intent = winning.intent(one, "Start", one.status.epoch or 0, one.status.started_at)
+            late = Late(winning.late(intent))
+            start = replace(telling.started(self._services, one), at=one.status.started_at)
+            self._services.scribe.note(late, winning.late(start))
+            self._services.scribe.settle(late, partial(self._outcome, one.uid, result="done", said="entered late"))
+
+    def _outcome(self, operation: str, seq: int, result: str, said: str) -> Fact:
+        now = self._services.clock.now()
+        return facts.outcome(operation=operation, intent=seq, result=result, message=said, at=now)
+
+
+def read(path: Path, now: datetime, epoch: int) -> Past:
     """Everything in one read-only connection. Raises `errors.LedgerError`."""
     engine = opening.open_for_reading(path)
     try:
@@ -124,6 +171,8 @@ def read(path: Path, now: datetime) -> Past:
                 counts=queries.counts(connection, now),
                 last_recorded=queries.last_recorded(connection),
                 guard_seen=recall.brake_known(connection, "FleetGuard"),
+                unfinished=recall.unfinished(connection, epoch),
+                started=recall.started(connection),
             )
     except DBAPIError as trouble:
         raise opening.explained(path, trouble) from trouble

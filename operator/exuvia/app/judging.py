@@ -32,10 +32,8 @@ class Judgements:
         self._agenda: list[tuple[datetime, str]] = []
 
     def remember(self, verdicts: dict[tuple[str, str], str]) -> None:
-        """Verdicts that were recorded before we started: saying them again is no change."""
-        for key, word in verdicts.items():
-            if word in set(Verdict):
-                self._known.setdefault(key, Verdict(word))
+        """Verdicts that are recorded: saying them again is no change, and all others are."""
+        self._known = {key: Verdict(word) for key, word in verdicts.items() if word in set(Verdict)}
 
     def put(self, judgement: Judgement) -> list[Change]:
         """Replace what was known of a machine; returns the verdicts that changed."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from exuvia import errors
@@ -34,7 +35,7 @@ class Winner:
 
         Raises `errors.LedgerError` for a Rotation: then nothing may be written.
         """
-        fact = self._intent(operation, step)
+        fact = intent(operation, step, self._services.leadership.epoch, self._services.clock.now())
         try:
             return await self._services.ledger.append(fact)
         except errors.LedgerError:
@@ -101,18 +102,20 @@ class Winner:
             return
         self._services.view.overlay(line.resource, answer)
 
-    def _intent(self, operation: Operation, step: str) -> Fact:
-        policy = operation.spec.policy
-        return facts.intent(
-            operation=operation.uid,
-            kind=operation.KIND,
-            step=step,
-            instance=operation.spec.instance.uid,
-            policy=policy.uid if policy else "",
-            generation=policy.generation if policy else 0,
-            epoch=self._services.leadership.epoch,
-            at=self._services.clock.now(),
-        )
+
+def intent(operation: Operation, step: str, epoch: int, at: datetime) -> Fact:
+    """That a step of an operation will be done."""
+    policy = operation.spec.policy
+    return facts.intent(
+        operation=operation.uid,
+        kind=operation.KIND,
+        step=step,
+        instance=operation.spec.instance.uid,
+        policy=policy.uid if policy else "",
+        generation=policy.generation if policy else 0,
+        epoch=epoch,
+        at=at,
+    )
 
 
 def late(fact: Fact) -> Fact:

@@ -1,4 +1,5 @@
-"""What a new leader recalls beside `queries`: who bore an attribute and lives, and which brakes were ever told of."""
+"""What a new leader recalls beside `queries`: who bore an attribute and lives, which brakes were ever told of, and
+what a former leader did not bring to its end."""
 
 from __future__ import annotations
 
@@ -21,3 +22,21 @@ def brake_known(connection: Connection, name: str) -> bool:
     table = tables.entries
     rows = connection.scalars(select(table.c.body).where(table.c.kind == FactKind.BRAKE))
     return any(json.loads(body)["body"].get("brake") == name for body in rows)
+
+
+def unfinished(connection: Connection, epoch: int) -> list[tuple[int, str]]:
+    """(number, operation UID) of every intent of former leaders that has no outcome."""
+    table, entries = tables.intents, tables.entries
+    rows = connection.execute(
+        select(table.c.seq, table.c.operation)
+        .join(entries, entries.c.seq == table.c.seq)
+        .where(table.c.outcome.is_(None), entries.c.epoch < epoch)
+        .order_by(table.c.seq)
+    )
+    return [(int(row.seq), str(row.operation)) for row in rows]
+
+
+def started(connection: Connection) -> set[str]:
+    """UIDs of every operation whose start was recorded."""
+    table = tables.operations
+    return set(connection.scalars(select(table.c.uid).where(table.c.started.is_not(None))))
