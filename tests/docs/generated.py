@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from exuvia.report.metrics import CATALOGUE
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
+WIDTH = 120
 _SECTION = re.compile(r"(<!-- made from the code: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 Rows = Iterable[tuple[str, ...]]
@@ -41,10 +43,14 @@ def _cards(cards: Iterable[Card]) -> str:
 
 
 def _card(card: Card) -> str:
-    said = f"### {card.name}\n\n{card.description}\n"
+    said = f"### {card.name}\n\n{_wrapped(card.description)}\n"
     if card.parameters:
         said += "\n" + grid(("parameter", "meaning"), ((f"`{name}`", text) for name, text in card.parameters))
     return said + (f"\n```yaml\n{card.example}\n```\n" if card.example else "")
+
+
+def _wrapped(text: str) -> str:
+    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _metrics() -> str:
@@ -124,7 +130,7 @@ def _commands() -> str:
 def _command(path: str, command: click.Command) -> str:
     arguments = [one.make_metavar(click.Context(command)) for one in command.params if isinstance(one, click.Argument)]
     usage = " ".join([path, *(["COMMAND"] if isinstance(command, click.Group) else []), *arguments])
-    text = " ".join((command.help or "").split())
+    text = _wrapped(command.help or "")
     options = [one for one in command.params if isinstance(one, click.Option)]
     said = f"### {path}\n\n    {usage}\n\n{text}\n"
     if options:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from enum import StrEnum
+from importlib import metadata
 
 import click
 import pytest
@@ -243,3 +244,9 @@ def test_adrs_are_numbered_without_gaps_and_have_their_parts() -> None:
 
 def test_every_page_has_a_title() -> None:
     assert [one.name for one in pages.PAGES if not one.read_text(encoding="utf-8").startswith("# ")] == []
+
+
+def test_images_that_are_named_are_of_this_version() -> None:
+    for page in pages.PAGES:
+        named = re.findall(r"\bexuvia:(\d[\w.]*)", page.read_text(encoding="utf-8"))
+        assert {one.rstrip(".") for one in named} <= {metadata.version("exuvia")}, page.name
