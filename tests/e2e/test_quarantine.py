@@ -13,7 +13,7 @@ from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import RotationPhase
 from tests.cluster import until
 from tests.e2e.operated import Operated, guard, policy, settle
-from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
+from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation, own_words
 
 pytestmark = pytest.mark.cluster
 
@@ -140,8 +140,8 @@ async def test_a_release_returns_the_machine_as_it_was(world: Operated) -> None:
     assert before is not None
     assert after is not None
     assert not after["spec"].get("unschedulable")
-    assert _words(after["metadata"]["labels"]) == _words(before["metadata"]["labels"])
-    assert _words(after["metadata"]["annotations"]) == _words(before["metadata"]["annotations"])
+    assert own_words(after["metadata"]["labels"]) == own_words(before["metadata"]["labels"])
+    assert own_words(after["metadata"]["annotations"]) == own_words(before["metadata"]["annotations"])
     (quarantine,) = await world.quarantines()
     assert any(one.by == "admin" for one in quarantine.status.custody)
 
@@ -209,12 +209,6 @@ async def test_a_forged_release_is_refused(world: Operated) -> None:
 
     assert done.returncode != 0
     assert "release.by" in done.stderr
-
-
-def _words(marked: dict[str, str]) -> dict[str, str]:
-    """Labels or annotations without those that the node controllers add by themselves."""
-    own = ("beta.kubernetes.io/", "node.alpha.kubernetes.io/", "volumes.kubernetes.io/")
-    return {key: value for key, value in marked.items() if not key.startswith(own)}
 
 
 def release(world: Operated, held: Quarantine, verdict: str) -> None:

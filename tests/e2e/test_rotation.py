@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -38,19 +37,6 @@ async def one_rotation(world: Operated, phase: RotationPhase, seconds: float = 4
     return (await until(look, what=f"a rotation in {phase}", seconds=seconds))[0]
 
 
-def most_at_once(found: list[Rotation]) -> int:
-    """How many of some ended Rotations overlapped at most."""
-    edges = []
-    for one in found:
-        assert one.status.started_at and one.status.finished_at, one.name
-        edges += [(one.status.started_at, 1), (one.status.finished_at + timedelta(seconds=1), -1)]
-    running = most = 0
-    for _, change in sorted(edges):
-        running += change
-        most = max(most, running)
-    return most
-
-
 async def test_outdated_machines_go_within_the_budget(world: Operated) -> None:
     """Five machines under a budget of two: all replaced, never more than two at a time, others untouched."""
     await define(world)
@@ -68,7 +54,6 @@ async def test_outdated_machines_go_within_the_budget(world: Operated) -> None:
 
     found = await world.rotations()
     assert len(found) == len(old)
-    assert most_at_once(found) <= 3  # whole seconds: one that ends in the second in which the next starts
     assert max(_open_at_once(world, since)) <= 2
     untouched = {one["metadata"]["name"] for one in new}
     assert not untouched & {one["objectRef"].get("name") for one in world.audit(since=since)}
@@ -186,8 +171,8 @@ async def test_a_persons_own_cordon_stays_after_an_abort(world: Operated) -> Non
     assert after is not None
     assert after["spec"].get("unschedulable") is True
     assert _foreign_taints(after) == _foreign_taints(before) == {"team"}
-    assert after["metadata"]["labels"] == before["metadata"]["labels"]
-    assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
+    assert own_words(after["metadata"]["labels"]) == own_words(before["metadata"]["labels"])
+    assert own_words(after["metadata"]["annotations"]) == own_words(before["metadata"]["annotations"])
 
 
 async def test_a_pause_stops_disruptive_writes(world: Operated) -> None:
@@ -216,6 +201,12 @@ async def test_a_pause_stops_disruptive_writes(world: Operated) -> None:
         return sum(one.status.phase is RotationPhase.SUCCEEDED for one in await world.rotations()) == 4
 
     await until(replaced, what="four rotations", seconds=90)
+
+
+def own_words(marked: dict[str, str]) -> dict[str, str]:
+    """Labels or annotations without those that the node controllers add by themselves."""
+    theirs = ("beta.kubernetes.io/", "node.alpha.kubernetes.io/", "volumes.kubernetes.io/")
+    return {key: value for key, value in marked.items() if not key.startswith(theirs)}
 
 
 def _foreign_taints(node: dict[str, Any]) -> set[str]:
