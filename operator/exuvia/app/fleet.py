@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from exuvia.act.providers.resolve import resolve
@@ -10,7 +11,8 @@ from exuvia.app import operations
 from exuvia.app.services import Services
 from exuvia.evaluate import overlap
 from exuvia.evaluate.policies import selects
-from exuvia.model.findings import Wish
+from exuvia.model.blocking import View
+from exuvia.model.findings import Verdict, Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Start, Subject
 from exuvia.model.rotation_views import ProviderFacts
@@ -76,6 +78,23 @@ class Fleet:
             return None
         return overlap.wish(judgement, self._services.policies.compiled, enforced=enforced)
 
+    def doubt(self, machine: Instance, policy_uid: str) -> str:
+        """Why it is not known what policies want of a machine: not judged yet, by an edit of theirs either, or one of
+        them cannot judge it. "" when it is known. `policy_uid`: the one that wanted something once."""
+        policies, judgement = self._services.policies, self._services.judgements.by_uid.get(machine.uid)
+        unusable = next((one for one in policies.objects.values() if one.uid == policy_uid), None)
+        if unusable is not None and unusable.name in policies.problems:
+            return f"policy {unusable.name} cannot be used as it is now"
+        for name, compiled in policies.compiled.items():
+            if not overlap.acts(compiled.spec) or not compiled.selects(machine):
+                continue
+            found = judgement.assessments.get(name) if judgement else None
+            if found is None or (found.policy_uid, found.generation) != (compiled.uid, compiled.generation):
+                return f"policy {name} has not judged it yet"
+            if found.verdict is Verdict.UNKNOWN:
+                return f"policy {name} cannot judge it"
+        return ""
+
     def settings_for(self, uid: str) -> FrozenSettings:
         """What an operation on this machine would get if it started now (operations.md, status.settings)."""
         instance = self.instance(uid)
@@ -130,10 +149,10 @@ class Fleet:
         return Moment(
             guard=guard,
             guard_problem=problem,
-            view=services.view.view(),
+            view=self._view(),
             clock_skew=services.client.clock_skew,
             leases=self._fresh_leases(),
-            ledger=services.ledger.health(),
+            ledger=services.ledger_health(),
             starts=tuple(self._starts),
             rotations=tuple(services.view.all_rotations()),
             quarantines=tuple(services.view.all_quarantines()),
@@ -143,6 +162,11 @@ class Fleet:
             settings_for=self.settings_for,
             provider_for=self.provider_for,
         )
+
+    def _view(self) -> View:
+        """The picture, without what budgets that nobody can read would allow."""
+        seen, unknown = self._services.view.view(), self._services.policies.unknown
+        return replace(seen, missing=(*seen.missing, *unknown)) if unknown else seen
 
     def remember_starts(self, starts: Iterable[Start]) -> None:
         """What the ledger says of starts, and every start of ours."""

@@ -15,11 +15,13 @@ from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.model import resources
+from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
 from exuvia.model.quarantine_views import CapacityFacts, QuarantineView
+from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import ProviderFacts, RotationView
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotation
+from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotation, RotationPhase
 from exuvia.model.steps import Look
 from exuvia.observe import fresh
 from exuvia.observe.ours import from_body
@@ -82,7 +84,7 @@ class Gatherer:
             settings=settings,
             wanted=self._wanted(rotation),
             policy_deleted=rotation.spec.policy is not None and not services.policies.exists(rotation.spec.policy.uid),
-            hold=holds.hold,
+            hold=holds.hold or self._doubt(rotation),
             eviction_hold=holds.eviction_hold,
             removal_hold=holds.removal_hold,
             own=services.own,
@@ -155,6 +157,17 @@ class Gatherer:
             return True
         return self._fleet.wish(rotation.spec.instance.uid, enforced=True) is not None
 
+    def _doubt(self, rotation: Rotation) -> Blocked | None:
+        """Why it is not known whether it is wanted: then nothing is done for it, and it is not called off either.
+        From Drained on it does not matter any more."""
+        spec, machine = rotation.spec, self._fleet.instance(rotation.spec.instance.uid)
+        if spec.policy is None or spec.released_from or machine is None:
+            return None
+        if rotation.status.phase.rank >= RotationPhase.DRAINED.rank or self._wanted(rotation):
+            return None
+        doubt = self._fleet.doubt(machine, spec.policy.uid)
+        return Blocked(reason=BlockedReason.UNSYNCED, message=f"{machine.name}: {doubt}") if doubt else None
+
     def _enforces(self, quarantine: Quarantine) -> bool:
         policy = quarantine.spec.policy
         if policy is None:
@@ -190,7 +203,7 @@ class Gatherer:
             case Look.VOLUMES:
                 return lambda: self._volumes(rotation)
             case Look.MACHINE:
-                return lambda: self._machine(rotation, view.provider, rotation.status.replacement)
+                return lambda: self._replacement(rotation, view.provider)
             case Look.OTHERS:
                 return self._others
             case Look.NODE | Look.NETWORK_POLICIES | Look.EVIDENCE:
@@ -237,6 +250,13 @@ class Gatherer:
         settings = operation.status.settings or FrozenSettings()
         self._machines[operation.uid] = await provider.find(pool=settings.pool, key=replacement.request_id)
         return {"capacity": self._capacity(operation, replacement, facts)}
+
+    async def _replacement(self, rotation: Rotation, facts: ProviderFacts) -> dict[str, Any]:
+        """The provider's answer, and what runs on the machine that came: one that is given back must be empty."""
+        found = await self._machine(rotation, facts, rotation.status.replacement)
+        node = found["capacity"].node
+        pods = await fresh.read_pods(self._services.client, node.name) if node is not None else None
+        return {**found, "replacement_pods": pods}
 
     async def _others(self) -> dict[str, Any]:
         return {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from exuvia.evaluate.overlap import acts
 from exuvia.evaluate.policies import CompiledPolicy, compile_policy
@@ -26,6 +27,7 @@ class Policies:
         self.problems: dict[str, tuple[Problem, ...]] = {}
         self.facts: dict[str, PolicyFacts] = {}
         self.objects: dict[str, SecurityPolicy] = {}
+        self.unparsable: dict[str, Unparsable] = {}
         self._cache: dict[tuple[str, int], Found] = {}
 
     def refresh(self, objects: Iterable[SecurityPolicy | Unparsable]) -> bool:
@@ -33,13 +35,11 @@ class Policies:
         before = {name: (one.uid, one.metadata.generation) for name, one in self.objects.items()}
         found = [self._tamed(one) for one in objects]
         self.objects = {one.name: one for one in found if isinstance(one, SecurityPolicy)}
-        unparsable: dict[str, tuple[Problem, ...]] = {
-            one.name: (Problem(place="spec", message=one.problem),) for one in found if isinstance(one, Unparsable)
-        }
+        former, self.unparsable = self.unparsable, {one.name: one for one in found if isinstance(one, Unparsable)}
         after = {name: (one.uid, one.metadata.generation) for name, one in self.objects.items()}
-        if after == before and unparsable.keys() == {name for name in self.problems if name not in self.objects}:
+        if after == before and _problems(self.unparsable) == _problems(former):
             return False
-        self._sort(unparsable)
+        self._sort()
         return True
 
     @property
@@ -48,15 +48,25 @@ class Policies:
         return any(one.expressions for one in self.compiled.values())
 
     def exists(self, uid: str) -> bool:
-        """Whether a policy of that UID is there."""
-        return any(one.uid == uid for one in self.objects.values())
+        """Whether a policy of that UID is there, readable or not."""
+        return any(one.uid == uid for some in (self.objects, self.unparsable) for one in some.values())
 
-    def _sort(self, unparsable: dict[str, tuple[Problem, ...]]) -> None:
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Policies that cannot be read and never could: what their budgets allow is not known, so nothing is."""
+        return tuple(sorted(one.problem for name, one in self.unparsable.items() if name not in self.facts))
+
+    def _sort(self) -> None:
         said = {name: self._compile(one) for name, one in self.objects.items()}
         self._cache = {(one.uid, one.metadata.generation): said[name] for name, one in self.objects.items()}
         self.compiled = {name: one for name, one in said.items() if isinstance(one, CompiledPolicy)}
-        self.problems = unparsable | {name: one for name, one in said.items() if isinstance(one, tuple)}
-        self.facts = {name: self._facts(one) for name, one in self.objects.items()}
+        self.problems = _problems(self.unparsable) | {n: one for n, one in said.items() if isinstance(one, tuple)}
+        self.facts = self._kept() | {name: self._facts(one) for name, one in self.objects.items()}
+
+    def _kept(self) -> dict[str, PolicyFacts]:
+        """What was last known of policies that cannot be read any more: their budgets bind until they are deleted."""
+        known = ((name, self.facts.get(name), one.uid) for name, one in self.unparsable.items())
+        return {name: replace(facts, enforces=False) for name, facts, uid in known if facts and facts.uid == uid}
 
     def _tamed(self, one: SecurityPolicy | Unparsable) -> SecurityPolicy | Unparsable:
         if not self._read_only or isinstance(one, Unparsable):
@@ -75,3 +85,7 @@ class Policies:
             spec=policy.spec,
             enforces=policy.name in self.compiled and acts(policy.spec) and not policy.deleting,
         )
+
+
+def _problems(unparsable: Mapping[str, Unparsable]) -> dict[str, tuple[Problem, ...]]:
+    return {name: (Problem(place="spec", message=one.problem),) for name, one in unparsable.items()}

@@ -16,9 +16,10 @@ from exuvia.app.leader import Leadership
 from exuvia.app.policies import Policies
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
+from exuvia.decide.brakes.knowledge import LOCK_PATIENCE
 from exuvia.decide.planner import Planner
 from exuvia.kube.client import Client
-from exuvia.model.facts import LedgerState
+from exuvia.model.facts import LedgerHealth, LedgerState
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.observe.cluster_view import ClusterView
 from exuvia.record.ledger import Ledger
@@ -53,6 +54,19 @@ class Services:
     reactions: dict[str, float] = field(default_factory=dict)
     """Instance UID -> the monotonic moment at which the fact was seen that an operation now answers."""
 
+    past_known: bool = False
+    """Whether the ledger's past was read, and holds what open operations name. Before that nothing may start by it."""
+
+    def ledger_health(self) -> LedgerHealth:
+        """How the ledger is for whoever decides: as good as away until its past is known."""
+        health = self.ledger.health()
+        if health.state is LedgerState.FINE and not self.past_known:
+            return LedgerHealth(state=LedgerState.DOWN, message="its past is being read", since=health.since)
+        return health
+
     def ledger_down(self) -> bool:
-        """Whether no intent can be written to the ledger now."""
-        return self.ledger.health().state in (LedgerState.DOWN, LedgerState.NOT_TRUSTED)
+        """Whether no intent can be written to the ledger now. One that is locked is waited for, 10 s at most."""
+        health = self.ledger_health()
+        if health.state is LedgerState.LOCKED:
+            return health.since is not None and self.clock.now() - health.since >= LOCK_PATIENCE
+        return health.state is not LedgerState.FINE

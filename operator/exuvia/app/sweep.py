@@ -31,6 +31,7 @@ log = logging.getLogger(__name__)
 GAP_SECONDS = 0.005
 CHUNK = 100
 LONGEST = timedelta(seconds=30)
+LEASES_RETRY = 5.0
 
 
 class Sweep:
@@ -54,7 +55,14 @@ class Sweep:
         self._ripening: list[tuple[datetime, str]] = []
         self._full_at = 0.0
         self._plan = Plan()
-        self._brakes: frozenset[str] = frozenset()
+        self._brakes = _engaged_before(fleet)
+        self._stale: set[str] = set()
+        self._edited = False
+        self._leases_failed: tuple[float, str] | None = None
+
+    def begin(self) -> None:
+        """Know the policies before any operation is advanced: none may pass for deleted by being unknown."""
+        self._stale |= self._policies()
 
     async def run(self) -> None:
         """Pass after pass, when something changed or its time has come."""
@@ -80,8 +88,9 @@ class Sweep:
     async def _wait(self) -> None:
         now = self._services.clock.now()
         dues = [one for one in (self._plan.next, self._services.judgements.next_due(), self._ripe_at()) if one]
-        until = min((one - now for one in dues), default=LONGEST)
-        seconds = min(max(until, timedelta(0)), LONGEST).total_seconds()
+        longest = timedelta(seconds=LEASES_RETRY) if self._leases_failed else LONGEST
+        until = min((longest, *(one - now for one in dues)))
+        seconds = max(until, timedelta(0)).total_seconds()
         try:
             await asyncio.wait_for(self._services.view.wake.wait(), max(0.02, seconds))
         except TimeoutError:
@@ -91,15 +100,16 @@ class Sweep:
         services, now = self._services, self._services.clock.now()
         if not (services.view.nodes.synced and services.view.policies.synced):
             return
-        wanted = self._policies(now)
-        wanted |= self._nodes(now)
-        wanted |= services.judgements.due(now) | self._ripe(now)
+        self._stale |= self._policies() | self._nodes(now) | services.judgements.due(now) | self._ripe(now)
+        wanted = frozenset(self._stale)
         await self._judge(wanted)
         self._waking.of_changes()
         self._tell_planner(wanted)
+        self._stale -= wanted  # what a pass that stumbles leaves is judged by the next
+        self._wake_after_an_edit()
         await self._plan_and_start()
 
-    def _policies(self, now: datetime) -> set[str]:
+    def _policies(self) -> set[str]:
         """After an edit every machine is judged again; all of them now and then, so that nothing stays missed."""
         services = self._services
         touched = bool(services.view.policies.store.take_dirty()) | bool(services.view.policies.store.take_gone())
@@ -112,9 +122,14 @@ class Sweep:
             services.view.keep_objects(services.policies.needs_objects)
             services.planner.set_policies(services.policies.facts.values())
             self._statuses.policies_changed()
-            self._waking.everything()
-        del now
+            self._edited = True
         return {one.uid for one in services.view.nodes.store} if edited or full else set()
+
+    def _wake_after_an_edit(self) -> None:
+        """Not before every machine was judged anew: till then nobody knows what is wanted."""
+        if self._edited:
+            self._edited = False
+            self._waking.everything()
 
     def _nodes(self, now: datetime) -> set[str]:
         """Machines that changed; births and deaths are told on the way."""
@@ -185,8 +200,19 @@ class Sweep:
         return self._services.planner.plan(moment, self._services.clock.now()), moment
 
     async def _list_leases(self) -> None:
+        """Unlisted, no Rotation starts; Quarantines do not wait for it. It is tried again a little later."""
         services = self._services
-        counted = await leases.expired_share(services.client, services.clock.now() - services.client.clock_skew)
+        now = services.clock.monotonic()
+        if self._leases_failed is not None and now - self._leases_failed[0] < LEASES_RETRY:
+            return
+        try:
+            counted = await leases.expired_share(services.client, services.clock.now() - services.client.clock_skew)
+        except errors.ClusterError as trouble:
+            if self._leases_failed is None or self._leases_failed[1] != str(trouble):
+                log.warning("node leases cannot be listed, so no rotation starts: %s", trouble)
+            self._leases_failed = (now, str(trouble))
+            return
+        self._leases_failed = None
         self._fleet.note_leases(counted)
 
     def _say_brakes(self, plan: Plan) -> None:
@@ -196,3 +222,10 @@ class Sweep:
             self._statuses.brakes_changed(plan, self._brakes, engaged)
             self._brakes = engaged
             self._waking.everything()
+
+
+def _engaged_before(fleet: Fleet) -> frozenset[str]:
+    """The brakes that held when FleetGuard's status was written last: only what differs from that is news."""
+    guard, _ = fleet.guard()
+    brakes = guard.status.brakes if guard is not None else ()
+    return frozenset(one.name for one in brakes if one.state == "Engaged")

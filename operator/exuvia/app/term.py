@@ -108,6 +108,7 @@ class Term:
                 await stamp(self.services)
             await self._history.first()
             self._forget_changes()
+            self._sweep.begin()
             handlers = Handlers(await credentials.of(self.services.client), self._seen)
             handlers.start()
             await self._together()

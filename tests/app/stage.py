@@ -1,0 +1,63 @@
+"""The parts that the loops of `app` share, without a cluster: a view that is filled by hand, and real thinking."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from exuvia.app.fleet import Fleet
+from exuvia.app.judging import Judgements
+from exuvia.app.policies import Policies
+from exuvia.app.settings import Settings
+from exuvia.decide.planner import Planner
+from exuvia.evaluate import judge
+from exuvia.model.instances import Instance
+from exuvia.model.quarantine_views import OwnPlace
+from exuvia.observe.cluster_view import ClusterView
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+class HandClock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> datetime:
+        return NOW + timedelta(seconds=self.seconds)
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+
+def services(**parts: Any) -> Any:
+    """What a test does not name is real where it needs no cluster."""
+    clock = HandClock()
+    given = {
+        "settings": Settings(),
+        "clock": clock,
+        "view": ClusterView(None, clock),  # type: ignore[arg-type]
+        "policies": Policies(),
+        "judgements": Judgements(),
+        "planner": Planner(),
+        "chronicle": SimpleNamespace(ready_once=set(), loaded=True),
+        "own": OwnPlace(),
+        "providers": {},
+    }
+    return SimpleNamespace(**(given | parts))
+
+
+def fleet(of: Any, *machines: Instance) -> Fleet:
+    """The fleet of those services, with these machines in it."""
+    for one in machines:
+        of.view.nodes.store.put(one, "1")
+    return Fleet(of)
+
+
+def judged(of: Any, *machines: Instance) -> None:
+    """Let all policies judge these machines."""
+    compiled = tuple(of.policies.compiled.values())
+    for one in machines:
+        of.judgements.put(judge.judge_all(compiled, one, {}, of.clock.now()))
