@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -16,12 +17,14 @@ from exuvia.act.evidence import COLLECTORS
 from exuvia.act.providers import PROVIDERS
 from exuvia.app import naming
 from exuvia.app.manifests import admission, alerts
+from exuvia.cli import explain
 from exuvia.cli.main import COMMANDS
 from exuvia.decide import freezing
 from exuvia.decide.brakes import status as brake_status
 from exuvia.decide.brakes import table as brakes
 from exuvia.decide.brakes.picture import paint
 from exuvia.decide.census import Census
+from exuvia.decide.drain import Lot
 from exuvia.evaluate.rules import RULES
 from exuvia.localcluster import fleet
 from exuvia.localcluster.cloud import groups
@@ -250,3 +253,13 @@ def test_images_that_are_named_are_of_this_version() -> None:
     for page in pages.PAGES:
         named = re.findall(r"\bexuvia:(\d[\w.]*)", page.read_text(encoding="utf-8"))
         assert {one.rstrip(".") for one in named} <= {metadata.version("exuvia")}, page.name
+
+
+def test_the_sample_of_explain_has_its_headings() -> None:
+    sample = pages.section(DOCS / "cli.md", "Reading `exuvia explain`")
+    source = inspect.getsource(explain)
+    for line in sample.splitlines():
+        if re.fullmatch(r"[A-Z]+(?: [A-Z]+)*(?:  +[A-Z]+(?: [A-Z]+)*)*", line):
+            for heading in re.split(r"  +", line):
+                assert heading.replace(" ROTATION", " {kind.upper()}") in source, heading
+    assert [one for one in Lot if one not in sample] == []
