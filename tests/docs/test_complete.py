@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -13,7 +14,9 @@ import click
 import pytest
 from pydantic import BaseModel
 
-from exuvia.act.evidence import COLLECTORS
+from exuvia.act.evidence import COLLECTORS, api_objects
+from exuvia.act.evidence import manifest as manifests
+from exuvia.act.evidence.manifest import Manifest
 from exuvia.act.providers import PROVIDERS
 from exuvia.app import naming
 from exuvia.app.manifests import admission, alerts
@@ -30,11 +33,13 @@ from exuvia.localcluster import fleet
 from exuvia.localcluster.cloud import groups
 from exuvia.model import cron, facts, marks
 from exuvia.model.blocking import View
+from exuvia.model.evidence import EvidenceOrder, ItemResult
 from exuvia.model.facts import LedgerHealth, LedgerState
+from exuvia.model.instances import Reference
 from exuvia.model.planning import Moment
 from exuvia.model.reasons import BlockedReason, EndReason, EventReason
 from exuvia.model.rotation_views import ProviderFacts
-from exuvia.model.specs import fleet_guard, security_policy
+from exuvia.model.specs import fleet_guard, quarantine, security_policy
 from exuvia.model.specs.quarantine import QuarantinePhase
 from exuvia.model.specs.rotation import FrozenSettings, RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicySpec
@@ -263,3 +268,20 @@ def test_the_sample_of_explain_has_its_headings() -> None:
             for heading in re.split(r"  +", line):
                 assert heading.replace(" ROTATION", " {kind.upper()}") in source, heading
     assert [one for one in Lot if one not in sample] == []
+
+
+def test_the_manifest_of_evidence_is_told_key_by_key() -> None:
+    order = EvidenceOrder(quarantine="q", uid="U", instance=Reference(name="a", uid="A"), collectors=())
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    made = Manifest(header=manifests.header_of(order, {}), started=now, finished=now)
+    rows = [row[0] for row in pages.table(pages.section(DOCS / "quarantine.md", "Evidence"))]
+    told = {key.strip("` ") for row in rows for key in row.split(",")} - {"since"}
+    assert told == set(json.loads(manifests.encode(made)))
+    assert _unsaid("quarantine.md", [*api_objects.PARTS, *ItemResult]) == []
+
+
+@pytest.mark.parametrize("part", [quarantine.CapacityStatus, quarantine.IsolationStatus])
+def test_every_state_of_a_quarantine_is_named(part: type[BaseModel]) -> None:
+    words = re.findall(r"[A-Z]\w+", str(part.model_json_schema()["properties"]["state"]["pattern"]))
+    assert len(words) >= 3
+    assert _unsaid("quarantine.md", words) == []
