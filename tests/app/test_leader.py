@@ -440,3 +440,25 @@ def test_terms_that_cannot_be_kept_are_refused(duration: int, deadline: int, ret
             renew_deadline=timedelta(seconds=deadline),
             retry=timedelta(seconds=retry),
         )
+
+
+@pytest.mark.parametrize("others", [0, 1])
+def test_who_resigns_lets_others_lead_and_comes_back_only_where_nobody_does(others: int) -> None:
+    async def story() -> None:
+        server = LeaseServer()
+        replicas = [Replica(server, f"r{n}") for n in range(1 + others)]
+        tasks = [replicas[0].start()]
+        await asyncio.sleep(5)
+        tasks += [one.start() for one in replicas[1:]]
+        await asyncio.sleep(5)
+        first = replicas[0].leadership
+        assert first.leads()
+        first.resign()
+        await asyncio.sleep(10)
+        assert not first.leads()
+        assert all(one.leadership.leads() for one in replicas[1:])
+        await asyncio.sleep(40)
+        assert first.leads() is (others == 0)
+        await stopped(tasks, server)
+
+    virtual.run(story())

@@ -7,10 +7,12 @@ decides: `decide.rotation` and `decide.quarantine` do.
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from exuvia import errors
+from exuvia.act.hands import TOGETHER
 from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
@@ -20,8 +22,10 @@ from exuvia.app.running import LONGEST, Runners
 from exuvia.app.services import Services
 from exuvia.app.stepping import Line, lines
 from exuvia.app.winning import Winner
+from exuvia.decide.rotation import HAND_OVER
 from exuvia.model import marks
-from exuvia.model.actions import Outcome
+from exuvia.model.actions import Action, DeletePod, EvictPod, Outcome, RemoveMachine
+from exuvia.model.blocking import Blocked
 from exuvia.model.steps import Look, Step
 
 log = logging.getLogger(__name__)
@@ -86,6 +90,7 @@ class Advancer:
         for _ in range(ROUNDS):
             operation = self._current(line, uid)
             if operation is None:
+                self._forget(uid)
                 return None
             if not operation.open:
                 return await self._ended(line, operation)
@@ -134,13 +139,35 @@ class Advancer:
         telling.progress(self._services, operation, won)
         if step.snapshot:
             await self._collecting.snapshot(view)
-        outcomes = await self._services.hands.execute_all(step.actions) if step.actions else ()
-        self.winner.outcome(won, receipt, "done", outcomes)
+        outcomes, whole = await self._act(line, won, view, step)
+        self.winner.outcome(won, receipt, "done" if whole else "held", outcomes)
+        self._hand_over(won, step)
         if step.collect:
             self._collecting.begin(won.uid)
         if step.finished:
             await self._finish(line, won)
-        return await self._note(line, won, step, outcomes)
+        return await self._note(line, won, step, outcomes) and whole
+
+    async def _act(self, line: Line, won: Operation, view: Any, step: Step) -> tuple[tuple[Outcome, ...], bool]:
+        """A few writes at a time, and before each few one more look: a pause counts within seconds, however long the
+        ledger or the API server takes (safety.md, 15). What was decided although something holds is not held here."""
+        done: list[Outcome] = []
+        asked = step.disruptive and holding(line, view, step, self._services.clock.now()) is None
+        for few in _few(step.actions):
+            if asked:
+                now = await line.gather(won, frozenset())
+                found = holding(line, now, step, self._services.clock.now())
+                if found is not None:
+                    log.info("%s %s is held in the middle of %s: %s", won.KIND, won.name, step.name, found.message)
+                    return tuple(done), False
+            done += await self._services.hands.execute_all(few)
+        return tuple(done), True
+
+    def _hand_over(self, won: Operation, step: Step) -> None:
+        """Its own machine is being replaced: another replica goes on with it."""
+        if won.KIND == "Rotation" and step.name == HAND_OVER:
+            log.info("%s: leadership is handed over before exuvia leaves its own machine", won.name)
+            self._services.leadership.resign()
 
     async def _note(self, line: Line, won: Operation, step: Step, outcomes: tuple[Outcome, ...]) -> bool:
         if not outcomes:
@@ -156,10 +183,13 @@ class Advancer:
 
     async def _finish(self, line: Line, ended: Operation) -> None:
         telling.ended(self._services, ended)
-        self.gatherer.forget(ended.uid)
-        self._services.custodian.forget(ended.uid)
+        self._forget(ended.uid)
         current = self._current(line, ended.uid) or ended
         await self.winner.without_finalizer(line, current, marks.FINALIZER)
+
+    def _forget(self, uid: str) -> None:
+        self.gatherer.forget(uid)
+        self._services.custodian.forget(uid)
 
     async def _ended(self, line: Line, operation: Operation) -> timedelta | None:
         """A crash between the last step and taking the finalizer off."""
@@ -171,3 +201,16 @@ class Advancer:
 
 def _says_anything(step: Step) -> bool:
     return bool(step.status or step.actions or step.collect or step.finished)
+
+
+def holding(line: Line, view: Any, step: Step, now: datetime) -> Blocked | None:
+    """What holds the writes of a step at this moment."""
+    found = line.held(view, now)
+    if found is None and any(isinstance(one, EvictPod | DeletePod | RemoveMachine) for one in step.actions):
+        found = view.eviction_hold
+    return found
+
+
+def _few(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:
+    for start in range(0, len(actions), TOGETHER):
+        yield actions[start : start + TOGETHER]

@@ -88,7 +88,7 @@ class Gatherer:
             eviction_hold=holds.eviction_hold,
             removal_hold=holds.removal_hold,
             own=services.own,
-            standby=moment.standby,
+            standby=self._standby(rotation),
             ledger_down=services.ledger_down(),
         )
 
@@ -156,6 +156,14 @@ class Gatherer:
         if rotation.spec.policy is None or rotation.spec.released_from:
             return True
         return self._fleet.wish(rotation.spec.instance.uid, enforced=True) is not None
+
+    def _standby(self, rotation: Rotation) -> bool:
+        """Whether another replica runs on another machine; asked only where exuvia's own machine is to go."""
+        own, view = self._services.own, self._services.view
+        if not own.node_name or rotation.spec.instance.name != own.node_name:
+            return False
+        others = (one for one in view.pods.store if own.is_own(one) and one.uid != own.pod_uid)
+        return any(one.node != own.node_name and one.phase == "Running" and not one.deleting_since for one in others)
 
     def _doubt(self, rotation: Rotation) -> Blocked | None:
         """Why it is not known whether it is wanted: then nothing is done for it, and it is not called off either.

@@ -65,6 +65,7 @@ class Leadership:
         self._clock = clock
         self._until = 0.0
         self.epoch = 0
+        self.resigning = False
         self.changed = asyncio.Event()
 
     def leads(self) -> bool:
@@ -82,6 +83,10 @@ class Leadership:
         self._until, self.epoch = until, epoch
         if first:
             self.changed.set()
+
+    def resign(self) -> None:
+        """Ask for the lease to be given to somebody else soon."""
+        self.resigning = True
 
     def end(self) -> None:
         """Stop leading now."""
@@ -104,6 +109,7 @@ class Elector:
         self._seen: _Seen | None = None
         self._version = ""
         self._released = False
+        self._resting = 0.0
         self._trouble = ""
 
     async def run(self) -> None:
@@ -114,20 +120,33 @@ class Elector:
                 self._trouble = ""
             except errors.ExuviaError as trouble:
                 self._say(trouble)
+            except Exception:
+                log.exception("the elector stumbled and goes on")
             await asyncio.sleep(self._terms.retry.total_seconds() * random.uniform(0.9, 1.1))
 
     async def release(self) -> None:
         """Give the lease back so that another replica can take it at once. A failure only costs it some seconds."""
         led, self._released = self._leadership.leads(), True
         self._leadership.end()
-        if not led:
-            return
+        if led:
+            await self._return_lease()
+
+    async def _return_lease(self) -> None:
         try:
             await self._give_back(self._version)
         except errors.Conflict:
             await self._give_back_renewed()
         except errors.ClusterError as trouble:
             log.warning("the lease was not given back: %s", trouble)
+
+    async def _resign(self) -> None:
+        """Give the lease back, and let others take it first: for twice its duration we do not try."""
+        led = self._leadership.leads()
+        self._leadership.resigning = False
+        self._leadership.end()
+        self._resting = self._clock.monotonic() + 2 * self._terms.duration.total_seconds()
+        if led:
+            await self._return_lease()
 
     async def _give_back_renewed(self) -> None:
         """The lease changed since we last heard of it: by a renewal of ours whose answer was under way, or a person."""
@@ -143,7 +162,9 @@ class Elector:
         await self._patch({"metadata": {"resourceVersion": version}, "spec": spec})
 
     async def _once(self) -> None:
-        if self._released:
+        if self._leadership.resigning:
+            await self._resign()
+        if self._released or self._clock.monotonic() < self._resting:
             return
         lease = await self._read()
         if lease is None:

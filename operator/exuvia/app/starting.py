@@ -15,9 +15,12 @@ from exuvia.app.advance import Advancer
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
+from exuvia.decide.brakes.pause import paused
+from exuvia.model.blocking import Blocked
 from exuvia.model.planning import Grant, Opening, Plan, Start
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import Rotation
 from exuvia.report.events import Event
 
 log = logging.getLogger(__name__)
@@ -46,16 +49,29 @@ class Starter:
 
     async def say_waiting(self, plan: Plan) -> None:
         """What waits in Pending says for what; written when that changes."""
-        for one in operations.under_way(self._services.view):
+        for one in operations.under_way(self._services.view) if plan.waiting else ():
             blocked = plan.waiting.get(one.uid)
             if blocked is None:
                 continue
-            line = self._advancer.lines[one.KIND]
-            body = line.waiting(one, blocked, self._services.clock.now())
-            if body and await self._advancer.winner.swap(line, one, body) is not None:
-                self._say(one, EventReason.ROTATION_BLOCKED, f"{one.name} waits: {blocked.message}")
+            try:
+                await self._say_one_waits(one, blocked)
+            except errors.ClusterError as trouble:
+                log.warning("%s %s waits, which could not be said: %s", one.KIND, one.name, trouble)
+
+    async def _say_one_waits(self, one: Operation, blocked: Blocked) -> None:
+        """An Event only for another reason than before: messages hold numbers, and are written on every change."""
+        line, former = self._advancer.lines[one.KIND], one.status.blocked
+        body = line.waiting(one, blocked, self._services.clock.now())
+        if not body or await self._advancer.winner.swap(line, one, body) is None:
+            return
+        if isinstance(one, Rotation) and (former is None or former.reason != blocked.reason):
+            text = f"Rotation {one.name} waits ({blocked.reason}); its status says for what"
+            self._say(one, EventReason.ROTATION_BLOCKED, text, warning=True)
 
     async def _guarded(self, what: Opening | Grant) -> bool:
+        guard, _ = self._fleet.guard()
+        if paused(guard, self._services.clock.now()) is not None:
+            return False  # it came while others of the plan were started
         try:
             operation = await self._operation(what)
             return operation is not None and await self._start(operation)
@@ -97,6 +113,7 @@ class Starter:
         if won is None:
             return False
         self._services.scribe.note(telling.started(self._services, won))
+        telling.progress(self._services, operation, won)
         start = Start(operation=won.uid, kind=won.KIND, at=self._services.clock.now())
         self._fleet.remember_starts([start])
         self._say_started(won)
@@ -113,11 +130,13 @@ class Starter:
         self._say(operation, EventReason.ROTATION_PLANNED, text)
 
     def _say_started(self, operation: Operation) -> None:
-        if not isinstance(operation, Quarantine):
-            text = f"rotation of {operation.spec.instance.name} started ({operation.name})"
+        """In the words of its own first step, so that both make one Event."""
+        if isinstance(operation, Rotation):
+            cause = f"policy {operation.spec.policy.name}" if operation.spec.policy else "on request"
+            text = f"{operation.spec.instance.name} is being replaced by Rotation {operation.name} ({cause})"
             self._say(operation, EventReason.ROTATION_STARTED, text)
 
-    def _say(self, operation: Operation, reason: EventReason, text: str) -> None:
+    def _say(self, operation: Operation, reason: EventReason, text: str, *, warning: bool = False) -> None:
         instance = operation.spec.instance
         self._services.events.say(
             Event(
@@ -125,5 +144,6 @@ class Starter:
                 related=telling.ours(operation.KIND, operation.name, operation.uid),
                 reason=reason,
                 note=text,
+                warning=warning,
             )
         )

@@ -11,11 +11,12 @@ from exuvia.app.gathering import Gatherer
 from exuvia.decide import quarantine as quarantines
 from exuvia.decide import rotation as rotations
 from exuvia.decide.quarantine.patching import Patch as QuarantinePatch
+from exuvia.decide.rotation.asking import hold as rotation_hold
 from exuvia.decide.rotation.patching import Patch as RotationPatch
 from exuvia.model import resources
 from exuvia.model.actions import Outcome
 from exuvia.model.blocking import Blocked
-from exuvia.model.quarantine_views import Noted
+from exuvia.model.quarantine_views import Noted, QuarantineView
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import FrozenSettings, Rotation
 from exuvia.model.steps import Look, Step
@@ -29,6 +30,7 @@ class Line:
     model: type[Rotation] | type[Quarantine]
     gather: Callable[[Any, frozenset[Look]], Awaitable[Any]]
     step: Callable[[Any, datetime], Step]
+    held: Callable[[Any, datetime], Blocked | None]
     note: Callable[[Any, Step, tuple[Outcome, ...], datetime], Noted]
     grant: Callable[[Any, FrozenSettings, datetime], dict[str, Any]]
     waiting: Callable[[Any, Blocked, datetime], dict[str, Any]]
@@ -42,6 +44,7 @@ def lines(gatherer: Gatherer) -> dict[str, Line]:
             model=Rotation,
             gather=gatherer.rotation,
             step=rotations.step,
+            held=rotation_hold,
             note=rotations.note,
             grant=rotations.grant,
             waiting=_rotation_waits,
@@ -51,11 +54,16 @@ def lines(gatherer: Gatherer) -> dict[str, Line]:
             model=Quarantine,
             gather=gatherer.quarantine,
             step=quarantines.step,
+            held=_quarantine_hold,
             note=quarantines.note,
             grant=quarantines.grant,
             waiting=_quarantine_waits,
         ),
     }
+
+
+def _quarantine_hold(view: QuarantineView, _: datetime) -> Blocked | None:
+    return view.hold
 
 
 def _rotation_waits(rotation: Rotation, blocked: Blocked, now: datetime) -> dict[str, Any]:
