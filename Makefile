@@ -34,14 +34,18 @@ demo: $(READY) ## the whole story on a control plane of its own (KEEP=1 keeps it
 
 .PHONY: test
 test: binaries ## everyday tests, on a real API server (under 10 minutes)
-	@$(PYTEST) -m "not slow"
+	@$(PYTEST) -m "not slow and not proof"
 
 .PHONY: test-unit
 test-unit: $(READY) ## only what needs no control plane
-	@$(PYTEST) -m "not slow and not cluster"
+	@$(PYTEST) -m "not slow and not proof and not cluster"
+
+.PHONY: proofs
+proofs: binaries ## crashes, frozen leaders, the demo: the short form of the longer proofs
+	@$(PYTEST) -m "proof and not slow"
 
 .PHONY: test-long
-test-long: binaries ## the longer proofs too
+test-long: binaries ## everything, the longest proofs too
 	@$(PYTEST)
 
 .PHONY: lint

@@ -20,7 +20,7 @@ from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import RotationPhase
 from tests.e2e.operated import Operated, Replica, guard, policy
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.cluster, pytest.mark.proof, pytest.mark.timeout(600)]
 
 QUICK_LEASE = ("--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "1s")
 OLD = {"name": "kubelet", "type": "Versions", "versions": {"kubelet": ">=1.36.0"}}

@@ -14,7 +14,7 @@ from tests.e2e.operated import Operated, Replica, audit_lines, guard, policy, se
 from tests.e2e.test_crash import QUICK_LEASE
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 
 async def test_a_frozen_leader_does_at_most_the_write_in_flight(world: Operated) -> None:

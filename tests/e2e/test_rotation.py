@@ -225,10 +225,13 @@ def _now() -> Any:
 
 
 async def test_a_rotation_by_hand_says_what_it_waits_for(world: Operated) -> None:
-    """A manual Rotation under a pause stays Pending and names the pause; then it starts without a policy."""
+    """A manual Rotation under a pause stays Pending and names the pause; then it starts, whatever the policies' mode."""
     await define(world)
-    nodes = await world.cluster.nodes(3)
+    nodes = await world.cluster.nodes(3, image=OLD_IMAGE)
     name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
+    world.apply(
+        policy("hand", world.cluster.pool, OLD, mode="Audit", rotation=FIRST)
+    )  # lends its settings, acts on none
     world.apply(guard(pauseRequests=[{"by": "alice", "reason": "incident 42"}]))
     await world.start()
     body = {
@@ -245,5 +248,5 @@ async def test_a_rotation_by_hand_says_what_it_waits_for(world: Operated) -> Non
 
     await until(waits, what="the rotation to say what it waits for")
     world.apply(guard())
-    await one_rotation(world, RotationPhase.SUCCEEDED, seconds=150)
+    await one_rotation(world, RotationPhase.SUCCEEDED, seconds=60)
     assert await world.node(name) is None
