@@ -225,7 +225,7 @@ def _now() -> Any:
 
 
 async def test_a_rotation_by_hand_says_what_it_waits_for(world: Operated) -> None:
-    """A manual Rotation under a pause stays Pending and names the pause; then it starts, whatever the policies' mode."""
+    """A manual Rotation under a pause stays Pending and names the pause; lifted, it starts in Audit too."""
     await define(world)
     nodes = await world.cluster.nodes(3, image=OLD_IMAGE)
     name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
