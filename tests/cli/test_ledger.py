@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -156,6 +158,18 @@ def test_verify_names_the_first_entry_that_was_changed(file: Path) -> None:
     connection.close()
     found = answer("ledger", "verify", "--ledger", file, code=1)
     assert (found["sound"], found["firstBad"], found["entries"]) == (False, 5, 4)
+
+
+def test_export_is_a_chain_that_anybody_can_check(file: Path) -> None:
+    """With hashlib and json alone: canonical JSON is what the standard library writes with sorted keys, for these."""
+    former, lines = bytes(32), call("ledger", "export", "--ledger", str(file)).stdout.splitlines()
+
+    for number, line in enumerate(lines, 1):
+        exported = json.loads(line)
+        canonical = json.dumps(exported["entry"], sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        former = hashlib.sha256(former + canonical.encode()).digest()
+        assert (exported["seq"], exported["hash"]) == (number, former.hex())
+    assert len(lines) == len(HISTORY)
 
 
 def test_accept_adds_one_entry_with_a_name(file: Path) -> None:

@@ -1,5 +1,5 @@
-"""`exuvia ledger query | who | verify | accept`: questions to the history. None of them needs a cluster, but `accept`
-asks it who you are.
+"""`exuvia ledger query | who | verify | export | accept`: questions to the history. None of them needs a cluster, but
+`accept` asks it who you are.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import cluster, moments, printing, remembering
-from exuvia.record import accepting, chain, opening, queries
+from exuvia.record import accepting, chain, exporting, opening, queries
 from exuvia.record.queries import Bearer, Placement
 from exuvia.report.text import Rows
 
@@ -111,6 +111,15 @@ def verify(file: str, head: str, output: str) -> None:
     with reading(file) as connection:
         found = chain.verify(queries.links(connection), head=anchor)
     _show_verified(found, file, output)
+
+
+@ledger.command()
+@ledger_option
+def export(file: str) -> None:
+    """Write every entry with its hash, one JSON line each, so that anybody can check the chain."""
+    with reading(file) as connection:
+        for line in exporting.lines(connection):
+            click.echo(line)
 
 
 @ledger.command()
