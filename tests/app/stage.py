@@ -40,7 +40,7 @@ def services(**parts: Any) -> Any:
         "clock": clock,
         "view": ClusterView(None, clock),  # type: ignore[arg-type]
         "policies": Policies(),
-        "judgements": Judgements(),
+        "judgements": Judgements(clock.monotonic),
         "planner": Planner(),
         "chronicle": SimpleNamespace(ready_once=set(), loaded=True),
         "own": OwnPlace(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from exuvia.app.fleet import Fleet
@@ -47,45 +48,62 @@ def rules(services: Services, policy: str) -> tuple[RuleCounts, ...]:
     return tuple(found)
 
 
-def operations(services: Services, policy_uid: str) -> list[Operation]:
-    """Operations of a policy, open and ended."""
-    return [
-        one for one in everything(services.view) if one.spec.policy is not None and one.spec.policy.uid == policy_uid
-    ]
+@dataclass(slots=True, kw_only=True)
+class Standing:
+    """What concerns one policy: its operations, why what waits does, and what it would do if it enforced."""
+
+    operations: list[Operation] = field(default_factory=list)  # open and ended
+    waits: list[BlockedStatus | Blocked] = field(default_factory=list)  # planned ones, and open operations
+    would: Counter[Action] = field(default_factory=Counter)
 
 
-def actions(services: Services, fleet: Fleet, plan: Plan, policy: str) -> ActionCounts:
+def standings(services: Services, fleet: Fleet, plan: Plan) -> dict[str, Standing]:
+    """Of every policy, by its name, in one walk over operations and what waits."""
+    names = {one.uid: name for name, one in services.policies.facts.items()}
+    found = {name: Standing() for name in names.values()}
+    for one in everything(services.view):
+        name = names.get(one.spec.policy.uid) if one.spec.policy is not None else None
+        if name is not None:
+            _add(found[name], one, plan)
+    for uid, blocked in plan.blocked.items():
+        wish = fleet.wish(uid, enforced=True)
+        if wish is not None and wish.policy in found:
+            found[wish.policy].waits.append(blocked)
+    if _in_audit(services):
+        for wish in (fleet.wish(uid, enforced=False) for uid in list(services.judgements.by_uid)):
+            if wish is not None and wish.policy in found:
+                found[wish.policy].would[wish.action] += 1
+    return found
+
+
+def _add(standing: Standing, one: Operation, plan: Plan) -> None:
+    standing.operations.append(one)
+    if not one.open:
+        return
+    blocked = plan.waiting.get(one.uid) or one.status.blocked
+    if blocked is not None:
+        standing.waits.append(blocked)
+
+
+def _in_audit(services: Services) -> bool:
+    """Whether a policy that does not act has violations, so that it is worth to look what it would do."""
+    verdicts = services.judgements.verdicts
+    idle = (name for name, one in services.policies.facts.items() if not one.enforces)
+    return any(verdicts.get(name, Counter())[Verdict.VIOLATING] for name in idle)
+
+
+def actions(standing: Standing) -> ActionCounts:
     """What is under way, waits, or would be done."""
-    facts = services.policies.facts.get(policy)
-    mine = operations(services, facts.uid) if facts else []
-    blocked = waits(services, fleet, plan, policy, mine)
-    would = _would(services, fleet, policy) if facts and not facts.enforces else Counter()
+    mine = standing.operations
     return ActionCounts(
         rotating=sum(isinstance(one, Rotation) and _under_way(one) for one in mine),
         quarantined=sum(isinstance(one, Quarantine) and _under_way(one) for one in mine),
         pending=sum(one.open and not _under_way(one) for one in mine),
-        blocked=len(blocked),
+        blocked=len(standing.waits),
         failed=sum(isinstance(one, Rotation) and one.status.phase is RotationPhase.FAILED for one in mine),
-        would_rotate=would[Action.ROTATE],
-        would_quarantine=would[Action.QUARANTINE],
+        would_rotate=standing.would[Action.ROTATE],
+        would_quarantine=standing.would[Action.QUARANTINE],
     )
-
-
-def waits(
-    services: Services, fleet: Fleet, plan: Plan, policy: str, mine: Iterable[Operation]
-) -> list[BlockedStatus | Blocked]:
-    """Why each of what waits does: planned ones that may not start, and open operations that may not go on."""
-    found: list[BlockedStatus | Blocked] = []
-    for uid, blocked in plan.blocked.items():
-        wish = fleet.wish(uid, enforced=True)
-        if wish is not None and wish.policy == policy:
-            found.append(blocked)
-    for one in mine:
-        if one.open and one.uid in plan.waiting:
-            found.append(plan.waiting[one.uid])
-        elif one.open and one.status.blocked is not None:
-            found.append(one.status.blocked)
-    return found
 
 
 def grouped(said: Iterable[BlockedStatus | Blocked], now: datetime) -> tuple[BlockedStatus, ...]:
@@ -108,11 +126,3 @@ def _under_way(one: Operation) -> bool:
     if not one.open:
         return False
     return one.status.phase not in (RotationPhase.PENDING, QuarantinePhase.PENDING)
-
-
-def _would(services: Services, fleet: Fleet, policy: str) -> Counter[Action]:
-    counts = services.judgements.verdicts.get(policy, Counter())
-    if not counts[Verdict.VIOLATING]:
-        return Counter()
-    wishes = (fleet.wish(uid, enforced=False) for uid in services.judgements.by_uid)
-    return Counter(one.action for one in wishes if one is not None and one.policy == policy)

@@ -10,7 +10,7 @@ from exuvia.app import telling
 from exuvia.app.chronicle import reason_of
 from exuvia.app.expressions import Answers, Subject
 from exuvia.app.fleet import Fleet
-from exuvia.app.judging import Change
+from exuvia.app.judging import Change, worst
 from exuvia.app.services import Services
 from exuvia.evaluate import judge
 from exuvia.evaluate.policies import CompiledPolicy
@@ -20,7 +20,6 @@ from exuvia.model.findings import Assessment, Finding, Result, Verdict
 from exuvia.model.instances import Instance
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.rotation import RotationPhase
-from exuvia.model.specs.security_policy import Severity
 from exuvia.report.events import Event
 
 
@@ -30,6 +29,11 @@ class Examiner:
     def __init__(self, services: Services, fleet: Fleet) -> None:
         self._services = services
         self._fleet = fleet
+        self._seen: dict[str, float] = {}
+
+    def changed(self, uid: str, seen: float) -> None:
+        """A machine changed at that monotonic moment: what is found of it now is answered from then on."""
+        self._seen[uid] = seen
 
     def seen(self, instance: Instance) -> None:
         """A machine as it is now."""
@@ -42,6 +46,7 @@ class Examiner:
         reason, by = self._cause(last)
         services.judgements.drop(last.uid)
         services.reactions.pop(last.uid, None)
+        self._seen.pop(last.uid, None)
         if services.chronicle.gone(last, reason, by):
             services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
             lived = (services.clock.now() - last.born).total_seconds()
@@ -55,8 +60,10 @@ class Examiner:
         answers = await self._expressions(compiled, machines, now)
         for machine in machines:
             judgement = judge.judge_all(compiled, machine, answers.get(machine.uid, {}), now)
+            seen = self._seen.pop(machine.uid, None)
             for change in services.judgements.put(judgement):
                 self._changed(machine, change)
+                self._note_reaction(machine.uid, change, seen)
 
     async def _expressions(
         self, compiled: Iterable[CompiledPolicy], machines: Iterable[Instance], now: datetime
@@ -70,6 +77,11 @@ class Examiner:
             if (body := self._services.view.object_of(one.uid)) is not None
         ]
         return await self._services.evaluator.evaluate(wanted, subjects, now)
+
+    def _note_reaction(self, uid: str, change: Change, seen: float | None) -> None:
+        """From the fact that made it violate, or from now where time alone did, to our answer."""
+        if change.now is not None and change.now.verdict is Verdict.VIOLATING:
+            self._services.reactions[uid] = self._services.clock.monotonic() if seen is None else seen
 
     def _cause(self, last: Instance) -> tuple[DeathReason, str]:
         for one in self._services.view.all_rotations():
@@ -116,7 +128,7 @@ def _fact(uid: str, change: Change, policy_uid: str, at: Any) -> facts.Fact:
         policy=change.policy,
         policy_uid=policy_uid,
         result=str(assessment.verdict) if assessment else "",
-        severity=str(_worst(assessment)) if assessment else "",
+        severity=str(worst(assessment)) if assessment else "",
         rules=",".join(one.rule for one in _bad(assessment))[:512] if assessment else "",
         at=at,
     )
@@ -124,10 +136,6 @@ def _fact(uid: str, change: Change, policy_uid: str, at: Any) -> facts.Fact:
 
 def _bad(assessment: Assessment) -> list[Finding]:
     return [one for one in assessment.findings if one.result in (Result.FAIL, Result.ERROR)]
-
-
-def _worst(assessment: Assessment) -> Severity:
-    return max((one.severity for one in assessment.failing), key=lambda one: one.rank, default=Severity.LOW)
 
 
 def _said(machine: Instance, change: Change) -> tuple[EventReason, str] | None:

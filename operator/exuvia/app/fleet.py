@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -10,9 +10,9 @@ from exuvia.act.providers.resolve import resolve
 from exuvia.app import operations
 from exuvia.app.services import Services
 from exuvia.evaluate import overlap
-from exuvia.evaluate.policies import selects
+from exuvia.evaluate.policies import CompiledPolicy, selects
 from exuvia.model.blocking import View
-from exuvia.model.findings import Verdict, Wish
+from exuvia.model.findings import Judgement, Verdict, Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Start, Subject
 from exuvia.model.rotation_views import ProviderFacts
@@ -33,6 +33,7 @@ class Fleet:
         self._services = services
         self._pools: dict[str, set[str]] = {}
         self._machines: dict[str, str] = {}
+        self._wishes: dict[tuple[str, bool], tuple[Judgement, Mapping[str, CompiledPolicy], Wish | None]] = {}
         self._starts: list[Start] = []
         self._leases: tuple[float, tuple[int, int]] | None = None
         services.view.nodes.store.changed = self._index
@@ -73,10 +74,16 @@ class Fleet:
 
     def wish(self, uid: str, *, enforced: bool) -> Wish | None:
         """What the policies together want of a machine; with `enforced` False: what those in Audit would."""
-        judgement = self._services.judgements.by_uid.get(uid)
+        judgement, compiled = self._services.judgements.by_uid.get(uid), self._services.policies.compiled
+        key = (uid, enforced)
         if judgement is None:
+            self._wishes.pop(key, None)
             return None
-        return overlap.wish(judgement, self._services.policies.compiled, enforced=enforced)
+        known = self._wishes.get(key)
+        if known is None or known[0] is not judgement or known[1] is not compiled:
+            known = (judgement, compiled, overlap.wish(judgement, compiled, enforced=enforced))
+            self._wishes[key] = known
+        return known[2]
 
     def doubt(self, machine: Instance, policy_uid: str) -> str:
         """Why it is not known what policies want of a machine: not judged yet, by an edit of theirs either, or one of
@@ -204,8 +211,13 @@ class Fleet:
         return any(one.spec.instance.uid == uid for one in operations.under_way(self._services.view))
 
     def _index(self, former: Instance | None, now: Instance | None) -> None:
+        if former is not None and now is None:
+            self._wishes.pop((former.uid, True), None)
+            self._wishes.pop((former.uid, False), None)
         if former is not None and (now is None or former.pool != now.pool):
             self._pools.get(former.pool, set()).discard(former.uid)
+            if not self._pools.get(former.pool, True):
+                del self._pools[former.pool]
         if former is not None and former.provider_id and self._machines.get(former.provider_id) == former.uid:
             del self._machines[former.provider_id]
         if now is not None:

@@ -206,5 +206,6 @@ def begin_counters(services: Services, counts: queries.Counts) -> None:
         tallies.begin("exuvia_instance_deaths_total", died, count)
     for ended, count in counts.rotations.items():
         tallies.begin("exuvia_rotations_total", ended, count)
+    services.judgements.violations.begin()
     for violating, seconds in counts.noncompliant_seconds.items():
         tallies.begin("exuvia_noncompliant_instance_seconds_total", violating, seconds)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
+from exuvia.app.violations import Violations
 from exuvia.model.findings import Assessment, Judgement, Result, Verdict
+from exuvia.model.specs.security_policy import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +26,8 @@ class Change:
 class Judgements:
     """All judgements by UID. What time alone will change is on an agenda."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self.violations = Violations(monotonic)
         self.by_uid: dict[str, Judgement] = {}
         self.verdicts: dict[str, Counter[Verdict]] = {}
         self.results: dict[tuple[str, str], Counter[str]] = {}
@@ -42,8 +45,9 @@ class Judgements:
             self._count(former, -1)
         self.by_uid[judgement.uid] = judgement
         self._count(judgement, 1)
-        if judgement.until is not None:
+        if judgement.until is not None and (former is None or former.until != judgement.until):
             heapq.heappush(self._agenda, (judgement.until, judgement.uid))
+            self._prune()
         return list(self._changes(judgement, former))
 
     def drop(self, uid: str) -> None:
@@ -79,8 +83,16 @@ class Judgements:
                     return f"{name}/{one.rule}: {one.message}"
         return ""
 
+    def _prune(self) -> None:
+        """Forget entries that an earlier moment overtook, once they are the most."""
+        if len(self._agenda) > 64 + 2 * len(self.by_uid):
+            self._agenda = [(one.until, uid) for uid, one in self.by_uid.items() if one.until is not None]
+            heapq.heapify(self._agenda)
+
     def _count(self, judgement: Judgement, by: int) -> None:
         for name, assessment in judgement.assessments.items():
+            if assessment.verdict is Verdict.VIOLATING:
+                self.violations.count((name, str(worst(assessment))), by)
             self.verdicts.setdefault(name, Counter())[assessment.verdict] += by
             for one in assessment.findings:
                 self.results.setdefault((name, one.rule), Counter())[one.result] += by
@@ -97,3 +109,8 @@ class Judgements:
                 known = self._known.pop((uid, name), None)
                 if known is not None:
                     yield Change(uid=uid, policy=name, former=known, now=None)
+
+
+def worst(assessment: Assessment) -> Severity:
+    """The highest severity of what fails."""
+    return max((one.severity for one in assessment.failing), key=lambda one: one.rank, default=Severity.LOW)

@@ -157,7 +157,7 @@ class Operator:
         term = self._term
         if term is not None:
             yield Sample(name="exuvia_ledger_lag_seconds", value=term.services.ledger.lag())
-            yield from samples.of_leader(term.services, term.fleet, term.statuses)
+            yield from samples.of_leader(term.services, term.statuses)
 
     async def _measure_lag(self) -> None:
         """How late the loop wakes us: what delays this delays a lease renewal as well."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import platform
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib import metadata
 
 from exuvia.app import counting, operations
-from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.app.statuses import Statuses
@@ -18,19 +18,21 @@ from exuvia.model.instances import Instance
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.report.metrics import Sample
 
+NONCOMPLIANT = "exuvia_noncompliant_instance_seconds_total"
+
 
 def build_info() -> Sample:
     """The version of exuvia and of Python."""
     return Sample(name="exuvia_build_info", value=1, labels=(metadata.version("exuvia"), platform.python_version()))
 
 
-def of_leader(services: Services, fleet: Fleet, statuses: Statuses) -> Iterator[Sample]:
+def of_leader(services: Services, statuses: Statuses) -> Iterator[Sample]:
     """Everything that only the leader may say."""
     yield from _policies(services)
     yield from _instances(services)
     yield from _operations(services)
-    yield from _brakes(services, fleet, statuses)
-    yield from services.tallies.samples()
+    yield from _brakes(services, statuses)
+    yield from _history(services)
 
 
 def _policies(services: Services) -> Iterator[Sample]:
@@ -81,14 +83,23 @@ def _operations(services: Services) -> Iterator[Sample]:
         yield Sample(name=name, value=count, labels=(policy, phase))
 
 
-def _brakes(services: Services, fleet: Fleet, statuses: Statuses) -> Iterator[Sample]:
+def _history(services: Services) -> Iterator[Sample]:
+    """Counters. Machines that violate now do so for some seconds longer than the ledger can know."""
+    lasting = services.judgements.violations.totals()
+    for one in services.tallies.samples():
+        more = lasting.pop((one.labels[0], one.labels[1]), 0.0) if one.name == NONCOMPLIANT else 0.0
+        yield replace(one, value=one.value + more)
+    for labels, seconds in lasting.items():
+        yield Sample(name=NONCOMPLIANT, value=seconds, labels=labels)
+
+
+def _brakes(services: Services, statuses: Statuses) -> Iterator[Sample]:
     plan = statuses.plan
     for brake in plan.brakes:
         yield Sample(name="exuvia_brake_engaged", value=float(brake.state == "Engaged"), labels=(brake.name,))
     for (policy, budget), allowed in plan.allowed.items():
         yield Sample(name="exuvia_disruption_allowed", value=max(0, allowed), labels=(policy, budget))
     now = services.clock.now()
-    for name, facts in services.policies.facts.items():
-        mine = counting.operations(services, facts.uid)
-        for one in counting.grouped(counting.waits(services, fleet, plan, name, mine), now):
+    for name, standing in statuses.standings.items():
+        for one in counting.grouped(standing.waits, now):
             yield Sample(name="exuvia_blocked", value=one.count or 0, labels=(name, one.reason))

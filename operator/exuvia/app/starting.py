@@ -21,6 +21,7 @@ from exuvia.model.planning import Grant, Opening, Plan, Start
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
+from exuvia.model.specs.security_policy import Action
 from exuvia.report.events import Event
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,8 @@ class Starter:
             return False
         self._services.scribe.note(telling.started(self._services, won))
         telling.progress(self._services, operation, won)
+        if isinstance(won, Rotation):
+            telling.reacted(self._services, won.spec.instance.uid, Action.ROTATE)
         start = Start(operation=won.uid, kind=won.KIND, at=self._services.clock.now())
         self._fleet.remember_starts([start])
         self._say_started(won)

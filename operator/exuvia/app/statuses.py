@@ -18,6 +18,7 @@ from exuvia.model.problems import Problem
 from exuvia.model.reasons import EventReason
 from exuvia.model.specs.common import BlockedStatus, Resource
 from exuvia.model.specs.security_policy import InstanceCounts, SecurityPolicy
+from exuvia.observe.ours import Unparsable
 from exuvia.report.conditions import Said, merged
 from exuvia.report.events import Event, ObjectReference
 
@@ -36,6 +37,7 @@ class Statuses:
         self._dirty = asyncio.Event()
         self._invalid: set[tuple[str, int]] = set()
         self.plan = Plan()
+        self.standings: dict[str, counting.Standing] = {}
         self._planned = False
 
     def planned(self, plan: Plan, moment: Moment) -> None:
@@ -47,12 +49,13 @@ class Statuses:
 
     def policies_changed(self) -> None:
         """Policies were edited: problems are evented once a generation."""
-        for name, problems in self._services.policies.problems.items():
-            found = self._services.policies.objects.get(name)
+        policies = self._services.policies
+        for name, problems in policies.problems.items():
+            found = policies.objects.get(name)
             key = (name, found.metadata.generation if found else 0)
             if key not in self._invalid:
                 self._invalid.add(key)
-                self._say_invalid(name, found.uid if found else "", problems)
+                self._say_invalid(name, found.uid if found else policies.unparsable[name].uid, problems)
         self._dirty.set()
 
     def brakes_changed(self, plan: Plan, before: Iterable[str], engaged: Iterable[str]) -> None:
@@ -82,8 +85,11 @@ class Statuses:
 
     async def write(self) -> None:
         """Write every status that is not as it should be."""
+        self.standings = counting.standings(self._services, self._fleet, self.plan)
         for policy in self._services.view.policies.store:
-            if isinstance(policy, SecurityPolicy):
+            if not isinstance(policy, SecurityPolicy):
+                await self._say_unreadable(policy)
+            elif self._judged(policy):
                 await self._guarded(resources.SECURITY_POLICIES, policy, self._policy_status(policy))
         guard, _ = self._fleet.guard()
         if guard is not None:
@@ -119,6 +125,30 @@ class Statuses:
         answer = await self._services.cluster.merge_patch(resource, target.name, body, subresource="status")
         self._services.view.overlay(resource, answer)
 
+    def _judged(self, policy: SecurityPolicy) -> bool:
+        """Whether it is the very generation that was judged: of a later one nothing is said yet."""
+        known = self._services.policies.objects.get(policy.name)
+        return known is not None and (known.uid, known.metadata.generation) == (policy.uid, policy.metadata.generation)
+
+    async def _say_unreadable(self, policy: Unparsable) -> None:
+        """A policy that does not parse says so itself; its status is written whole, for nothing of it can be read."""
+        said = self._services.policies.problems.get(policy.name)
+        status = policy.body.get("status")
+        existing = status.get("conditions") or () if isinstance(status, dict) else ()
+        if not said or any(one.get("message") == _invalid(said)[0].message for one in existing):
+            return
+        written = policy.body.get("metadata")
+        generation = int(written.get("generation") or 0) if isinstance(written, dict) else 0
+        conditions = merged((), _invalid(said), generation=generation, now=self._services.clock.now())
+        meta = {"uid": policy.uid, "resourceVersion": policy.resource_version}
+        body = {"metadata": meta, "status": {"conditions": conditions}}
+        resource = resources.SECURITY_POLICIES
+        try:
+            answer = await self._services.cluster.merge_patch(resource, policy.name, body, subresource="status")
+            self._services.view.overlay(resource, answer)
+        except errors.ClusterError as trouble:
+            log.warning("status of policy %s: %s", policy.name, trouble)
+
     def _policy_status(self, policy: SecurityPolicy) -> dict[str, Any]:
         problems = self._services.policies.problems.get(policy.name)
         if problems:
@@ -129,16 +159,14 @@ class Statuses:
                 "blocked": None,
                 "rules": None,
             }
-        facts_ = self._services.policies.facts.get(policy.name)
-        mine = counting.operations(self._services, facts_.uid) if facts_ else []
-        waiting = counting.waits(self._services, self._fleet, self.plan, policy.name, mine)
+        standing = self.standings.get(policy.name) or counting.Standing()
         counts = counting.instances(self._services, policy.name)
         now = self._services.clock.now()
-        blocked = _kept_since(policy.status.blocked, counting.grouped(waiting, now), now)
+        blocked = _kept_since(policy.status.blocked, counting.grouped(standing.waits, now), now)
         return {
             "conditions": _valid(counts, suspended=policy.spec.suspend),
             "instances": counts.wire(),
-            "actions": counting.actions(self._services, self._fleet, self.plan, policy.name).wire(),
+            "actions": counting.actions(standing).wire(),
             "blocked": [one.wire() for one in blocked] or None,
             "rules": [one.wire() for one in counting.rules(self._services, policy.name)],
             "disruptionsAllowed": self._allowed(policy.name),

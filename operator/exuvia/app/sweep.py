@@ -133,7 +133,7 @@ class Sweep:
 
     def _nodes(self, now: datetime) -> set[str]:
         """Machines that changed; births and deaths are told on the way."""
-        services, store = self._services, self._services.view.nodes.store
+        store = self._services.view.nodes.store
         dirty = store.take_dirty()
         for last in store.take_gone().values():
             self._examiner.died(last)
@@ -142,7 +142,7 @@ class Sweep:
         for uid, seen in dirty.items():
             instance = store.get(uid)
             if instance is not None:
-                services.reactions[uid] = seen
+                self._examiner.changed(uid, seen)
                 self._born(instance, now)
                 self._waking.of_machine(uid, instance.pool)
             found.add(uid)
@@ -185,6 +185,8 @@ class Sweep:
             await self._list_leases()
             plan, moment = self._planned()
         self._plan = plan
+        for uid in plan.blocked:
+            self._services.reactions.pop(uid, None)  # it waits for a brake, not for us
         self._say_brakes(plan)
         if not self._services.settings.read_only:
             await self._start(plan)

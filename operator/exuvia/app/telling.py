@@ -7,11 +7,12 @@ from collections.abc import Iterable
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.model import facts, resources
-from exuvia.model.actions import DeletePod, EvictPod, MarkInstance, Outcome, OutcomeKind
+from exuvia.model.actions import MarkInstance, MarkSet, Outcome, OutcomeKind
 from exuvia.model.evidence import Collected
 from exuvia.model.facts import Fact
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
+from exuvia.model.specs.security_policy import Action
 from exuvia.model.steps import Note
 from exuvia.report.events import Event, ObjectReference
 
@@ -69,18 +70,20 @@ def progress(services: Services, before: Operation, after: Operation) -> None:
 
 
 def outcomes(services: Services, said: Iterable[Outcome]) -> None:
-    """Evictions by code, and how fast a fact was answered."""
+    """How fast a machine was isolated."""
     for one in said:
         match one.action:
-            case EvictPod() | DeletePod():
-                services.tallies.add("exuvia_eviction_requests_total", str(one.code or 201))
-            case MarkInstance(instance=instance, marks=marks) if one.kind is OutcomeKind.DONE:
-                seen = services.reactions.pop(instance.uid, None)
-                if seen is not None:
-                    seconds = services.clock.monotonic() - seen
-                    services.durations.observe("exuvia_reaction_seconds", seconds, str(marks))
+            case MarkInstance(instance=instance, marks=MarkSet.QUARANTINED) if one.kind is OutcomeKind.DONE:
+                reacted(services, instance.uid, Action.QUARANTINE)
             case _:
                 pass
+
+
+def reacted(services: Services, uid: str, action: Action) -> None:
+    """A fact was answered: the Rotation started, or the machine is isolated."""
+    seen = services.reactions.pop(uid, None)
+    if seen is not None:
+        services.durations.observe("exuvia_reaction_seconds", services.clock.monotonic() - seen, str(action))
 
 
 def collected(services: Services, quarantine: Quarantine, said: Collected) -> None:

@@ -85,7 +85,7 @@ class Term:
             custodian=Custodian(client, clock, settings.evidence_dir, ledger_head=ledger.head),
             evaluator=Evaluator(clock),
             policies=Policies(read_only=settings.read_only),
-            judgements=Judgements(),
+            judgements=Judgements(clock.monotonic),
             planner=Planner(),
             own=_own_place(settings),
         )
@@ -96,6 +96,8 @@ class Term:
         self._sweep = Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses)
         self._epoch = leadership.epoch
         ledger.on_commit = self._committed
+        self.services.hands.on_eviction = self._evicted
+        self.services.tallies.begin("exuvia_ledger_verify_failures_total", (), 0)
 
     async def run(self) -> None:
         """Until leadership ends, or the task is cancelled. Then everything is ended and what is queued is written."""
@@ -182,6 +184,9 @@ class Term:
     def _committed(self, facts: Any) -> None:
         for fact in facts:
             self.services.tallies.add("exuvia_ledger_records_total", str(fact.kind))
+
+    def _evicted(self, code: int) -> None:
+        self.services.tallies.add("exuvia_eviction_requests_total", str(code))
 
     async def _end(self, handlers: Handlers | None, writers: list[asyncio.Task[None]]) -> None:
         """Runners first, then what they left to write while the lease still holds."""
