@@ -3,7 +3,7 @@ ledger. Level-based: what was missed while nobody looked is found by the next co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -35,12 +35,17 @@ class Chronicle:
         self.ready_once |= set(ready_once)
         self.loaded = True
 
-    def settle(self, living: set[str], running: set[str], last_recorded: datetime | None) -> None:
-        """Deaths and ends that happened while nobody looked: somewhere between the last entry and now."""
+    def settle(
+        self, living: set[str], running: set[str], last_recorded: datetime | None, removed: Mapping[str, str]
+    ) -> None:
+        """Deaths and ends that happened while nobody looked: somewhere between the last entry and now. `removed`: UID
+        of a machine that exuvia removed -> the Rotation that did."""
         now = self._now()
         for uid in [one for one in self._alive if one not in living]:
             del self._alive[uid]
-            self._note(facts.death(uid=uid, reason=DeathReason.UNKNOWN, at=now, not_before=last_recorded))
+            by = removed.get(uid, "")
+            reason = DeathReason.EXUVIA if by else DeathReason.UNKNOWN
+            self._note(facts.death(uid=uid, reason=reason, at=now, by=by, not_before=last_recorded))
         for uid in self._placed - running:
             self._note(_ended(uid, now))
         self._placed &= running

@@ -21,6 +21,7 @@ from exuvia.app.services import Services
 from exuvia.model import facts
 from exuvia.model.facts import Fact, LedgerState
 from exuvia.model.planning import Start
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.record import opening, queries, recall
 
 log = logging.getLogger(__name__)
@@ -43,6 +44,7 @@ class Past:
     guard_seen: bool
     unfinished: list[tuple[int, str]]
     started: set[str]
+    ended: set[str]
 
 
 class History:
@@ -127,9 +129,10 @@ class History:
         begin_counters(services, past.counts)
         self._finish(past.unfinished)
         self._tell_late(past.started)
+        self._tell_untold(past)
         living = {one.uid for one in services.view.nodes.store}
         running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
-        services.chronicle.settle(living, running, past.last_recorded)
+        services.chronicle.settle(living, running, past.last_recorded, self._removed())
 
     def _finish(self, unfinished: list[tuple[int, str]]) -> None:
         """A former leader ended in the middle of these: every intent gets its outcome."""
@@ -147,6 +150,21 @@ class History:
             start = replace(telling.started(self._services, one), at=one.status.started_at)
             self._services.scribe.note(late, winning.late(start))
             self._services.scribe.settle(late, partial(self._outcome, one.uid, result="done", said="entered late"))
+
+    def _tell_untold(self, past: Past) -> None:
+        """Starts of Rotations and ends that a former leader won and did not live to tell."""
+        for one in operations.everything(self._services.view):
+            begun, over = one.status.started_at, one.status.finished_at
+            if isinstance(one, Rotation) and begun is not None and one.uid not in past.started:
+                self._services.scribe.note(winning.late(replace(telling.started(self._services, one), at=begun)))
+            if not one.open and over is not None and one.uid not in past.ended:
+                telling.ended(self._services, one, at=over)
+
+    def _removed(self) -> dict[str, str]:
+        """UID of a machine -> the Rotation that removed it, or was about to."""
+        phases = (RotationPhase.TERMINATING, RotationPhase.SUCCEEDED)
+        rotations = self._services.view.all_rotations()
+        return {one.spec.instance.uid: one.uid for one in rotations if one.status.phase in phases}
 
     def _outcome(self, operation: str, seq: int, result: str, said: str) -> Fact:
         now = self._services.clock.now()
@@ -173,6 +191,7 @@ def read(path: Path, now: datetime, epoch: int) -> Past:
                 guard_seen=recall.brake_known(connection, "FleetGuard"),
                 unfinished=recall.unfinished(connection, epoch),
                 started=recall.started(connection),
+                ended=recall.ended(connection),
             )
     except DBAPIError as trouble:
         raise opening.explained(path, trouble) from trouble

@@ -14,6 +14,8 @@ from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.app.statuses import Statuses
 from exuvia.model import resources
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import Rotation
 
 log = logging.getLogger(__name__)
 
@@ -54,8 +56,33 @@ class Retention:
     def _old(self) -> Iterable[Operation]:
         horizon = self._services.clock.now() - KEPT
         halted = {one.pool for one in self._statuses.plan.halted}
+        needed = self._needed()
         for one in operations.everything(self._services.view):
             pool = one.status.settings.pool if one.status.settings else ""
             ended = one.status.finished_at
-            if not one.open and ended is not None and ended < horizon and pool not in halted and not one.deleting:
+            if one.open or one.deleting or ended is None or ended >= horizon:
+                continue
+            if pool not in halted and one.name not in needed and not self._left_over(one):
                 yield one
+
+    def _needed(self) -> set[str]:
+        """Names that open operations go by: what an heir inherited stands in its former, a release in its Rotation."""
+        found: set[str | None] = set()
+        for one in operations.under_way(self._services.view):
+            if isinstance(one, Quarantine):
+                found |= {one.spec.inherited_from, one.status.release_rotation}
+            else:
+                found.add(one.spec.released_from)
+        return {name for name in found if name}
+
+    def _left_over(self, one: Operation) -> bool:
+        """Whether it is the only one to know that a machine was left over, for the pool's next Rotation to take."""
+        replacement = one.status.replacement if isinstance(one, Rotation) else None
+        if replacement is None or not replacement.surplus:
+            return False
+        nodes = self._services.view.nodes.store
+        return bool(replacement.uid) and nodes.get(replacement.uid) is not None and not self._taken(replacement.uid)
+
+    def _taken(self, uid: str) -> bool:
+        named = (one.status.replacement for one in self._services.view.all_rotations())
+        return any(one is not None and one.uid == uid and not one.surplus for one in named)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
@@ -47,12 +49,12 @@ def started(services: Services, operation: Operation) -> Fact:
     return _fact(services, operation, "started", "")
 
 
-def ended(services: Services, operation: Operation) -> None:
-    """An operation is over: a fact, and the counters that say history."""
-    status = operation.status
-    services.scribe.note(_fact(services, operation, "ended", f"{status.phase}/{status.reason}"))
-    begun = status.started_at or operation.metadata.creation_timestamp
-    seconds = (services.clock.now() - begun).total_seconds()
+def ended(services: Services, operation: Operation, at: datetime | None = None) -> None:
+    """An operation is over (since `at`, or now): a fact, and the counters that say history."""
+    status, over = operation.status, at or services.clock.now()
+    fact = _fact(services, operation, "ended", f"{status.phase}/{status.reason}")
+    services.scribe.note(replace(fact, at=over))
+    seconds = (over - (status.started_at or operation.metadata.creation_timestamp)).total_seconds()
     if isinstance(operation, Rotation):
         services.tallies.add("exuvia_rotations_total", policy_of(operation), str(status.phase))
         services.durations.observe("exuvia_rotation_duration_seconds", seconds, "total")

@@ -40,3 +40,9 @@ def started(connection: Connection) -> set[str]:
     """UIDs of every operation whose start was recorded."""
     table = tables.operations
     return set(connection.scalars(select(table.c.uid).where(table.c.started.is_not(None))))
+
+
+def ended(connection: Connection) -> set[str]:
+    """UIDs of every operation whose end was recorded."""
+    table = tables.operations
+    return set(connection.scalars(select(table.c.uid).where(table.c.ended.is_not(None))))

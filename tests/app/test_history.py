@@ -1,0 +1,127 @@
+"""What a leader that ended suddenly left untold is told by the next one: once, and with the moment at which it was."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from sqlalchemy import select
+
+from exuvia.app.chronicle import Chronicle
+from exuvia.app.history import History
+from exuvia.app.scribe import Scribe
+from exuvia.app.settings import Settings
+from exuvia.model import facts
+from exuvia.model.specs.rotation import Rotation
+from exuvia.record import opening, tables
+from exuvia.record.ledger import Ledger
+from exuvia.report.metrics import Durations, Tallies
+from tests.app import stage
+from tests.app.stage import NOW
+from tests.evaluate.world import node
+
+LEFT = NOW - timedelta(minutes=5)
+
+
+def rotation(name: str, phase: str, machine: str, **status: Any) -> Rotation:
+    meta = {"name": name, "uid": f"uid-{name}", "creationTimestamp": "2026-11-25T11:00:00Z"}
+    spec = {
+        "instance": {"kind": "Node", "name": machine, "uid": f"uid-{machine}"},
+        "policy": {"name": "workers", "uid": "P", "generation": 1},
+    }
+    given = {"phase": phase, "startedAt": "2026-11-25T11:10:00Z", **status}
+    return Rotation.parse({"metadata": meta, "spec": spec, "status": given})
+
+
+async def takeover(path: Path, *rotations: Rotation, told: list[facts.Fact]) -> Any:
+    """A new leader on that ledger, which sees these Rotations and the machine `alive`; returns its services."""
+    ledger = Ledger(path, epoch=lambda: 3)
+    ledger.start()
+    scribe = Scribe(ledger)
+    clock = stage.HandClock()
+    services = stage.services(
+        clock=clock,
+        settings=Settings(ledger=str(path)),
+        ledger=ledger,
+        scribe=scribe,
+        chronicle=Chronicle(scribe.note, clock.now),
+        leadership=SimpleNamespace(epoch=3),
+        tallies=Tallies(),
+        durations=Durations(CollectorRegistry()),
+        past_known=False,
+    )
+    fleet = stage.fleet(services, node("alive"))
+    for one in rotations:
+        services.view.rotations.store.put(one, "1")
+    for one in services.view.reflectors:
+        one.synced = True
+    writer = asyncio.create_task(scribe.run())
+    await until_fine(ledger)
+    if told:
+        await ledger.append(*told)
+    await History(services, fleet).first()
+    assert await scribe.flush()
+    writer.cancel()
+    await asyncio.to_thread(ledger.close)
+    return services
+
+
+async def until_fine(ledger: Ledger) -> None:
+    while ledger.health().state is not facts.LedgerState.FINE:
+        await asyncio.sleep(0.01)
+
+
+def rows(path: Path, table: Any) -> dict[str, Any]:
+    with opening.open_for_reading(path).connect() as connection:
+        return {row.uid: row for row in connection.execute(select(table))}
+
+
+def born(name: str) -> facts.Fact:
+    instance = {"uid": f"uid-{name}", "kind": "Node", "name": name, "pool": "p", "zone": "z"}
+    return facts.birth(instance=instance, at=NOW - timedelta(hours=1))
+
+
+async def test_starts_and_ends_that_were_won_but_not_told_are_told_with_their_own_moments(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ended = rotation("r-1", "Succeeded", "gone", reason="Replaced", finishedAt="2026-11-25T11:55:00Z")
+    under_way = rotation("r-2", "Draining", "alive")
+    services = await takeover(path, ended, under_way, told=[])
+    found = rows(path, tables.operations)
+    assert found["uid-r-1"].result == "Succeeded/Replaced"
+    assert found["uid-r-1"].ended == facts.microseconds(LEFT)
+    assert found["uid-r-2"].started is not None and found["uid-r-2"].ended is None
+    assert services.past_known
+    assert ("exuvia_rotations_total", ("workers", "Succeeded"), 1.0) in counters(services)
+
+
+async def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ended = rotation("r-1", "Succeeded", "gone", reason="Replaced", finishedAt="2026-11-25T11:55:00Z")
+    await takeover(path, ended, told=[])
+    before = len(rows_of_entries(path))
+    services = await takeover(path, ended, told=[])
+    assert [kind for kind in rows_of_entries(path)[before:] if kind == "operation"] == []
+    assert ("exuvia_rotations_total", ("workers", "Succeeded"), 1.0) in counters(services)
+
+
+async def test_a_machine_that_exuvia_removed_while_nobody_led_died_by_exuvia(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    told = [born("gone"), born("lost"), born("alive")]
+    await takeover(path, rotation("r-1", "Terminating", "gone"), told=told)
+    found = rows(path, tables.instances)
+    assert (found["uid-gone"].reason, found["uid-gone"].died_by) == (facts.DeathReason.EXUVIA, "uid-r-1")
+    assert found["uid-lost"].reason == facts.DeathReason.UNKNOWN
+    assert found["uid-alive"].died is None
+
+
+def rows_of_entries(path: Path) -> list[str]:
+    with opening.open_for_reading(path).connect() as connection:
+        return [str(row.kind) for row in connection.execute(select(tables.entries).order_by(tables.entries.c.seq))]
+
+
+def counters(services: Any) -> list[tuple[str, tuple[str, ...], float]]:
+    return [(one.name, one.labels, one.value) for one in services.tallies.samples()]
