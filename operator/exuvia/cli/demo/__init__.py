@@ -88,8 +88,8 @@ Look around:
   kubectl get nodes -L exuvia.dev/state,topology.kubernetes.io/zone
   kubectl describe securitypolicies.exuvia.dev workers
   kubectl get exq -o wide
-  kubectl get events --field-selector reportingController=exuvia.dev/operator
+  kubectl get events.events.k8s.io --field-selector reportingController=exuvia.dev/operator
   exuvia status
-  exuvia ledger who --name worker-1 --at -1m --ledger {folder}/ledger.db
+  exuvia ledger query --instance worker-1 --ledger {folder}/ledger.db
 Metrics: {metrics}/metrics
 Stop it: exuvia dev down --folder {folder}"""
