@@ -11,7 +11,7 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import kopf
@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 BACKOFF_FIRST = 1.0
 BACKOFF_MOST = 60.0
 CHUNK = 500
+CREDENTIALS_SECONDS = 10.0
 UNUSED_FINALIZER = "exuvia.dev/kopf"  # kopf takes its finalizer off whatever needs none: ours must not be it
 
 Seen = Callable[[str, str], None]
@@ -40,7 +41,8 @@ class _Delays:
 class Handlers:
     """Runs kopf until `stop`."""
 
-    def __init__(self, credentials: Credentials, seen: Seen) -> None:
+    def __init__(self, credentials: Callable[[], Awaitable[Credentials]], seen: Seen) -> None:
+        """`credentials` gives them as they are now, in the main loop: a token does not last for ever."""
         self._credentials = credentials
         self._seen = seen
         self._main = asyncio.get_running_loop()
@@ -81,11 +83,19 @@ class Handlers:
 
         @kopf.on.login(registry=registry)
         def login(**_: Any) -> kopf.ConnectionInfo:
-            return _connection(self._credentials)
+            return _connection(self._now())
 
         for one in resources.OURS:
             self._serve_kind(registry, one)
         return registry
+
+    def _now(self) -> Credentials:
+        """Asked for from the thread of kopf."""
+
+        async def ask() -> Credentials:
+            return await self._credentials()
+
+        return asyncio.run_coroutine_threadsafe(ask(), self._main).result(CREDENTIALS_SECONDS)
 
     def _serve_kind(self, registry: kopf.OperatorRegistry, resource: resources.Resource) -> None:
         @kopf.on.event(marks.GROUP, resource.version, resource.plural, registry=registry, id=f"seen-{resource.plural}")

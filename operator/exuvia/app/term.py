@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Term:
             await self._history.first()
             self._forget_changes()
             self._sweep.begin()
-            handlers = Handlers(await credentials.of(self.services.client), self._seen)
+            handlers = Handlers(partial(credentials.of, self.services.client), self._seen)
             handlers.start()
             await self._together()
         finally:
