@@ -156,7 +156,8 @@ class ClusterView:
         return record
 
     def _keep(self, uid: str, body: dict[str, Any]) -> None:
-        """An object that changed in more than heartbeats makes its node dirty, though the slim facts are the same."""
+        """An object that is new to us, or changed in more than heartbeats, makes its node dirty, though the slim facts
+        are the same: expressions could not be asked before, or may say something else now."""
         assert self._objects is not None
         body.get("metadata", {}).pop("managedFields", None)
         body.get("status", {}).pop("images", None)
@@ -167,7 +168,7 @@ class ClusterView:
             self._objects = {
                 one: kept for one, kept in self._objects.items() if self.nodes.store.get(one) or one == uid
             }
-        if former is not None and _essence(msgspec.json.decode(zlib.decompress(former))) != _essence(body):
+        if former is None or _essence(msgspec.json.decode(zlib.decompress(former))) != _essence(body):
             self.nodes.store.touch(uid)
 
     def _index_pod(self, former: pods.Pod | None, pod: pods.Pod | None) -> None:
