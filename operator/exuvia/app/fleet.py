@@ -24,6 +24,7 @@ from exuvia.observe.ours import Unparsable
 SETTLED_AGE = timedelta(minutes=10)
 STARTS_KEPT = timedelta(hours=2)
 LEASES_FRESH = 20.0
+LEASES_RETRY = 5.0
 
 
 class Fleet:
@@ -36,6 +37,7 @@ class Fleet:
         self._wishes: dict[tuple[str, bool], tuple[Judgement, Mapping[str, CompiledPolicy], Wish | None]] = {}
         self._starts: list[Start] = []
         self._leases: tuple[float, tuple[int, int]] | None = None
+        self._unlisted: tuple[float, str] | None = None
         services.view.nodes.store.changed = self._index
         for one in services.view.nodes.store:
             self._index(None, one)
@@ -159,6 +161,7 @@ class Fleet:
             view=self._view(),
             clock_skew=services.client.clock_skew,
             leases=self._fresh_leases(),
+            leases_problem=self._leases_problem(),
             ledger=services.ledger_health(),
             starts=tuple(self._starts),
             rotations=tuple(services.view.all_rotations()),
@@ -184,7 +187,16 @@ class Fleet:
 
     def note_leases(self, counted: tuple[int, int]) -> None:
         """(expired, all), listed just now."""
-        self._leases = (self._services.clock.monotonic(), counted)
+        self._leases, self._unlisted = (self._services.clock.monotonic(), counted), None
+
+    def note_no_leases(self, problem: str) -> None:
+        """They could not be listed just now; not asked again for a moment."""
+        self._unlisted = (self._services.clock.monotonic(), problem)
+
+    def _leases_problem(self) -> str:
+        if self._unlisted is None or self._services.clock.monotonic() - self._unlisted[0] > LEASES_RETRY:
+            return ""
+        return self._unlisted[1]
 
     def _fresh_leases(self) -> tuple[int, int] | None:
         if self._leases is None or self._services.clock.monotonic() - self._leases[0] > LEASES_FRESH:

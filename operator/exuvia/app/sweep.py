@@ -16,7 +16,7 @@ from exuvia import errors
 from exuvia.app import uninstalling
 from exuvia.app.advance import Advancer
 from exuvia.app.examining import Examiner
-from exuvia.app.fleet import SETTLED_AGE, Fleet
+from exuvia.app.fleet import LEASES_RETRY, SETTLED_AGE, Fleet
 from exuvia.app.history import History
 from exuvia.app.services import Services
 from exuvia.app.starting import Starter
@@ -31,7 +31,6 @@ log = logging.getLogger(__name__)
 GAP_SECONDS = 0.005
 CHUNK = 100
 LONGEST = timedelta(seconds=30)
-LEASES_RETRY = 5.0
 
 
 class Sweep:
@@ -58,7 +57,7 @@ class Sweep:
         self._brakes = _engaged_before(fleet)
         self._stale: set[str] = set()
         self._edited = False
-        self._leases_failed: tuple[float, str] | None = None
+        self._plan_lacks_leases = False
 
     def begin(self) -> None:
         """Know the policies before any operation is advanced: none may pass for deleted by being unknown."""
@@ -88,7 +87,7 @@ class Sweep:
     async def _wait(self) -> None:
         now = self._services.clock.now()
         dues = [one for one in (self._plan.next, self._services.judgements.next_due(), self._ripe_at()) if one]
-        longest = timedelta(seconds=LEASES_RETRY) if self._leases_failed else LONGEST
+        longest = timedelta(seconds=LEASES_RETRY) if self._plan_lacks_leases else LONGEST
         until = min((longest, *(one - now for one in dues)))
         seconds = max(until, timedelta(0)).total_seconds()
         try:
@@ -184,7 +183,7 @@ class Sweep:
         if plan.needs_leases:
             await self._list_leases()
             plan, moment = self._planned()
-        self._plan = plan
+        self._plan, self._plan_lacks_leases = plan, bool(moment.leases_problem)
         for uid in plan.blocked:
             self._services.reactions.pop(uid, None)  # it waits for a brake, not for us
         self._say_brakes(plan)
@@ -202,20 +201,14 @@ class Sweep:
         return self._services.planner.plan(moment, self._services.clock.now()), moment
 
     async def _list_leases(self) -> None:
-        """Unlisted, no Rotation starts; Quarantines do not wait for it. It is tried again a little later."""
+        """Unlisted, no Rotation starts and each says so; Quarantines do not wait for it."""
         services = self._services
-        now = services.clock.monotonic()
-        if self._leases_failed is not None and now - self._leases_failed[0] < LEASES_RETRY:
-            return
         try:
             counted = await leases.expired_share(services.client, services.clock.now() - services.client.clock_skew)
         except errors.ClusterError as trouble:
-            if self._leases_failed is None or self._leases_failed[1] != str(trouble):
-                log.warning("node leases cannot be listed, so no rotation starts: %s", trouble)
-            self._leases_failed = (now, str(trouble))
-            return
-        self._leases_failed = None
-        self._fleet.note_leases(counted)
+            self._fleet.note_no_leases(trouble.message)
+        else:
+            self._fleet.note_leases(counted)
 
     def _say_brakes(self, plan: Plan) -> None:
         """A brake that engaged or let go concerns every open operation."""

@@ -144,6 +144,9 @@ class _Draft:
     def start(self, candidate: Candidate, picture: Picture) -> None:
         """It starts, unless the leases must be looked at first; either way it counts for what follows."""
         held_by_leases = candidate.kind == ROTATION and not picture.carries_out_release(candidate)
+        if held_by_leases and picture.moment.leases is None and picture.moment.leases_problem:
+            self.hold(candidate, knowledge.unlisted_leases(picture.moment.leases_problem))
+            return
         if held_by_leases and picture.moment.leases is None:
             self.needs_leases = True
         elif candidate.operation is not None:

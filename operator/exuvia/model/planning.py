@@ -64,6 +64,7 @@ class Moment:
     view: View
     clock_skew: timedelta = timedelta(0)  # ours minus the API server's
     leases: tuple[int, int] | None = None  # (expired, all) of the node leases, listed a moment ago; None: not listed
+    leases_problem: str = ""  # why they could not be listed just now, ""
     ledger: LedgerHealth
     starts: tuple[Start, ...] = ()  # of the last hour and longer, from the ledger
     rotations: tuple[Rotation, ...] = ()  # all there are, open and ended

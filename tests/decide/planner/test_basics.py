@@ -208,3 +208,13 @@ def test_without_leases_a_rotation_waits_for_them_and_a_quarantine_does_not() ->
     assert [one.kind for one in made.openings] == ["Quarantine"]
     world.subjects = quiet(machines)
     assert not world.plan().needs_leases
+
+
+def test_leases_that_cannot_be_listed_hold_each_rotation_by_name_and_no_quarantine() -> None:
+    machines = fleet(4)
+    world = World([*violating(machines[:1]), *violating(machines[1:2], Action.QUARANTINE), *quiet(machines[2:])])
+    world.leases, world.leases_problem = None, "403"
+    made = world.plan()
+    assert not made.needs_leases
+    assert [one.kind for one in made.openings] == ["Quarantine"]
+    assert "403" in made.blocked[machines[0].uid].message

@@ -242,6 +242,7 @@ class World:
     view: View | None = None
     skew: timedelta = timedelta(0)
     leases: tuple[int, int] | None = (0, 100)
+    leases_problem: str = ""
     ledger: LedgerHealth = FINE
     own: OwnPlace = field(default_factory=OwnPlace)
     pods: dict[str, tuple[Pod, ...]] = field(default_factory=dict)
@@ -257,6 +258,7 @@ class World:
             view=self.view or View(oldest=self.now),
             clock_skew=self.skew,
             leases=self.leases,
+            leases_problem=self.leases_problem,
             ledger=self.ledger,
             starts=tuple(self.starts),
             rotations=tuple(self.rotations),

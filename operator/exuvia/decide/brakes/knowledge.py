@@ -31,6 +31,12 @@ def untrusted_view(view: View, now: datetime) -> Blocked | None:
     return None
 
 
+def unlisted_leases(problem: str) -> Blocked:
+    """Node leases could not be listed: nobody knows whether it is we who see badly."""
+    message = f"node leases could not be listed ({problem}); no Rotation starts without them"
+    return Blocked(reason=BlockedReason.UNSYNCED, message=message)
+
+
 def skewed_clock(skew: timedelta) -> Blocked | None:
     """Whether our clock and the API server's differ by 60 s or more."""
     if abs(skew) < LARGEST_SKEW:
