@@ -84,4 +84,7 @@ class Waking:
 
 
 def _awaits(one: Operation) -> bool:
-    return not isinstance(one, Rotation) or one.status.phase in _AWAITING
+    """Whether a machine of the pool may be the one that it waits for."""
+    if isinstance(one, Rotation):
+        return one.status.phase in _AWAITING
+    return one.status.capacity is None or one.status.capacity.state in ("Requested", "Missing")
