@@ -185,6 +185,8 @@ class Advancer:
         telling.ended(self._services, ended)
         self._forget(ended.uid)
         current = self._current(line, ended.uid) or ended
+        if current.deleting:
+            self._services.recollection.remember([ended], self._services.clock.now())
         await self.winner.without_finalizer(line, current, marks.FINALIZER)
 
     def _forget(self, uid: str) -> None:

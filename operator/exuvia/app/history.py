@@ -13,14 +13,16 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.app import operations, telling, winning
+from exuvia.app import operations, recollection, telling, winning
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
 from exuvia.app.scribe import Late
 from exuvia.app.services import Services
+from exuvia.decide.backoff import CALLED_OFF
 from exuvia.model import facts
 from exuvia.model.facts import Fact, LedgerState
 from exuvia.model.planning import Start
+from exuvia.model.reasons import EndReason
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.record import opening, queries, recall
 
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=8)
 KINDS = ("Rotation", "Quarantine")
+CALLED_OFF_RESULT = f"{RotationPhase.ABORTED}/{EndReason.CALLED_OFF}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +47,7 @@ class Past:
     guard_seen: bool
     unfinished: list[tuple[int, str]]
     started: set[str]
+    called_off: list[recall.CalledOff]
     ended: set[str]
 
 
@@ -127,6 +131,7 @@ class History:
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen
         begin_counters(services, past.counts)
+        services.recollection.remember(map(recollection.rotation, past.called_off), services.clock.now())
         self._finish(past.unfinished)
         self._tell_late(past.started)
         self._tell_untold(past)
@@ -191,6 +196,7 @@ def read(path: Path, now: datetime, epoch: int) -> Past:
                 guard_seen=recall.brake_known(connection, "FleetGuard"),
                 unfinished=recall.unfinished(connection, epoch),
                 started=recall.started(connection),
+                called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
                 ended=recall.ended(connection),
             )
     except DBAPIError as trouble:

@@ -14,6 +14,7 @@ from exuvia.app.fencing import FencedCluster
 from exuvia.app.judging import Judgements
 from exuvia.app.leader import Leadership
 from exuvia.app.policies import Policies
+from exuvia.app.recollection import Recollection
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
 from exuvia.decide.brakes.knowledge import LOCK_PATIENCE
@@ -51,6 +52,7 @@ class Services:
     judgements: Judgements
     planner: Planner
     own: OwnPlace
+    recollection: Recollection = field(default_factory=Recollection)
     reactions: dict[str, float] = field(default_factory=dict)
     """Instance UID -> the monotonic moment at which the fact was seen that an operation now answers."""
 

@@ -4,11 +4,26 @@ what a former leader did not bring to its end."""
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from exuvia.model.facts import FactKind
+from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables
+from exuvia.record.queries import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalledOff:
+    """A Rotation that a person called off; `instance` is a UID."""
+
+    uid: str
+    name: str
+    instance: str
+    policy: str
+    rule: str
+    ended: datetime
 
 
 def bearers(connection: Connection, attribute: str) -> set[str]:
@@ -46,3 +61,22 @@ def ended(connection: Connection) -> set[str]:
     """UIDs of every operation whose end was recorded."""
     table = tables.operations
     return set(connection.scalars(select(table.c.uid).where(table.c.ended.is_not(None))))
+
+
+def called_off(connection: Connection, result: str, since: datetime) -> list[CalledOff]:
+    """Rotations that ended so since then."""
+    table = tables.operations
+    rows = connection.execute(
+        select(table).where(table.c.kind == "Rotation", table.c.result == result, table.c.ended >= microseconds(since))
+    )
+    return [
+        CalledOff(
+            uid=row.uid,
+            name=row.name,
+            instance=row.instance,
+            policy=row.policy,
+            rule=row.rule,
+            ended=moment(row.ended),
+        )
+        for row in rows
+    ]
