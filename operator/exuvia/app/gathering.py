@@ -11,6 +11,7 @@ from typing import Any
 
 from exuvia import errors, ports
 from exuvia.act import network
+from exuvia.app.controllers import Controllers
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
@@ -33,6 +34,7 @@ class Gatherer:
     def __init__(self, services: Services, fleet: Fleet) -> None:
         self._services = services
         self._fleet = fleet
+        self._controllers = Controllers(services)
         self._machines: dict[str, ports.Machine] = {}
         self.collecting: set[str] = set()
 
@@ -118,7 +120,7 @@ class Gatherer:
             eviction_hold=holds.eviction_hold,
             own=services.own,
             policy_enforces=self._enforces(quarantine),
-            controllers=(),
+            controllers=self._controllers.of(instance),
             ledger_down=services.ledger_down(),
         )
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from exuvia.app.advance import Advancer
 from exuvia.app.operations import Operation, under_way
 from exuvia.app.services import Services
+from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.rotation import Rotation, RotationPhase
+from exuvia.observe.ours import Unparsable
 
 _AWAITING = (RotationPhase.REPLACING, RotationPhase.TERMINATING)
 
@@ -17,6 +19,7 @@ class Waking:
         self._services = services
         self._advancer = advancer
         self._operated: set[str] = set()
+        self._guards: frozenset[tuple[str, str]] = frozenset()
 
     def everything(self) -> None:
         """Every open operation: a brake or a policy changed."""
@@ -44,10 +47,14 @@ class Waking:
             for last in store.take_gone().values():
                 if isinstance(last, Operation):
                     self._operated.add(last.spec.instance.uid)
-        if view.guards.store.take_dirty() or view.guards.store.take_gone():
+        view.guards.store.take_dirty()
+        view.guards.store.take_gone()
+        brakes = frozenset(map(_written, view.guards.store))
+        if brakes != self._guards:
+            self._guards = brakes
             self.everything()
         self._pods()
-        if view.budgets.store.take_dirty() or view.budgets.store.take_gone():
+        if bool(view.budgets.store.take_dirty()) | bool(view.budgets.store.take_gone()):
             self._drains()
 
     def take_operated(self) -> set[str]:
@@ -88,3 +95,10 @@ def _awaits(one: Operation) -> bool:
     if isinstance(one, Rotation):
         return one.status.phase in _AWAITING
     return one.status.capacity is None or one.status.capacity.state in ("Requested", "Missing")
+
+
+def _written(guard: FleetGuard | Unparsable) -> tuple[str, str]:
+    """What a person wrote: our own status of it wakes nobody."""
+    if isinstance(guard, Unparsable):
+        return guard.uid, guard.problem
+    return guard.uid, str(guard.metadata.generation)
