@@ -9,6 +9,7 @@ from typing import Any
 from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Judgements
 from exuvia.app.policies import Policies
+from exuvia.app.recollection import Recollection
 from exuvia.app.settings import Settings
 from exuvia.decide.planner import Planner
 from exuvia.evaluate import judge
@@ -44,6 +45,7 @@ def services(**parts: Any) -> Any:
         "planner": Planner(),
         "chronicle": SimpleNamespace(ready_once=set(), loaded=True),
         "own": OwnPlace(),
+        "recollection": Recollection(),
         "providers": {},
     }
     return SimpleNamespace(**(given | parts))
