@@ -125,3 +125,19 @@ def rows_of_entries(path: Path) -> list[str]:
 
 def counters(services: Any) -> list[tuple[str, tuple[str, ...], float]]:
     return [(one.name, one.labels, one.value) for one in services.tallies.samples()]
+
+
+async def test_identities_that_changed_while_nobody_looked_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    machine = {"uid": "uid-alive", "kind": "Node", "name": "alive", "pool": "p", "zone": "z"}
+    told = {**machine, "bootID": "b1", "machineID": "m1", "addresses": ["10.0.0.7"]}
+    services = await takeover(path, told=[facts.birth(instance=told, at=NOW - timedelta(hours=1))])
+    services.scribe = None
+    noted: list[facts.Fact] = []
+    services.chronicle._note = lambda *some: noted.extend(some)
+    services.chronicle.seen(node("alive", boot_id="b2", machine_id="m1", addresses=("10.0.0.8",)))
+    said = {(one.body["attribute"], one.body["former"], one.body["value"]) for one in noted}
+    assert said == {("bootID", "b1", "b2"), ("address", "10.0.0.7", ""), ("address", "", "10.0.0.8")}
+    noted.clear()
+    services.chronicle.seen(node("alive", boot_id="b2", machine_id="m1", addresses=("10.0.0.8",)))
+    assert noted == []

@@ -15,6 +15,10 @@ from exuvia.model.pods import Pod
 SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
 SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
 READY_ONCE = "readyOnce"
+VALUE_LENGTH = 512  # of a value, as the ledger keeps it
+
+Borne = Mapping[str, Mapping[str, set[str]]]
+"""UID -> attribute -> the values that a machine bears, as last recorded."""
 
 
 class Chronicle:
@@ -24,15 +28,17 @@ class Chronicle:
         self._note = note
         self._now = now
         self._alive: dict[str, Instance | None] = {}
+        self._borne: dict[str, Mapping[str, set[str]]] = {}
         self._placed: set[str] = set()
         self.ready_once: set[str] = set()
         self.loaded = False
 
-    def load(self, alive: Iterable[str], placed: Iterable[str], ready_once: Iterable[str]) -> None:
+    def load(self, alive: Iterable[str], placed: Iterable[str], ready_once: Iterable[str], borne: Borne) -> None:
         """What the ledger says; at the start of a term, and again when it may have lost something."""
         self._alive = {uid: self._alive.get(uid) for uid in alive}
         self._placed = set(placed)
         self.ready_once |= set(ready_once)
+        self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}
         self.loaded = True
 
     def settle(
@@ -60,6 +66,8 @@ class Chronicle:
             self._note(facts.birth(instance=_body(instance), at=instance.born))
         elif former is not None:
             self._note(*_identities(former, instance, self._now()))
+        elif instance.uid in self._borne:
+            self._note(*_drifted(self._borne.pop(instance.uid), instance, self._now()))
         self._alive[instance.uid] = instance
         if instance.ready and instance.uid not in self.ready_once:
             self.ready_once.add(instance.uid)
@@ -118,18 +126,32 @@ def _body(one: Instance) -> dict[str, Any]:
 
 
 def _identities(former: Instance, now: Instance, at: datetime) -> Iterable[Fact]:
-    pairs = (
-        ("providerID", former.provider_id, now.provider_id),
-        ("machineID", former.machine_id, now.machine_id),
-        ("bootID", former.boot_id, now.boot_id),
-    )
-    for attribute, old, new in pairs:
-        if old != new:
-            yield facts.identity(uid=now.uid, attribute=attribute, value=new, former=old, at=at)
-    for old in set(former.addresses) - set(now.addresses):
-        yield facts.identity(uid=now.uid, attribute="address", value="", former=old, at=at)
-    for new in set(now.addresses) - set(former.addresses):
-        yield facts.identity(uid=now.uid, attribute="address", value=new, former="", at=at)
+    before, after = _attributes(former), _attributes(now)
+    for attribute, old in before.items():
+        if old != after[attribute]:
+            yield facts.identity(uid=now.uid, attribute=attribute, value=after[attribute], former=old, at=at)
+    yield from _moved(now.uid, set(former.addresses), set(now.addresses), at)
+
+
+def _drifted(borne: Mapping[str, set[str]], now: Instance, at: datetime) -> Iterable[Fact]:
+    """The same against the ledger: what changed while nobody looked."""
+    for attribute, new in _attributes(now).items():
+        for old in sorted(borne.get(attribute) or {""}):
+            if old != new[:VALUE_LENGTH]:
+                yield facts.identity(uid=now.uid, attribute=attribute, value=new, former=old, at=at)
+    addresses = {one[:VALUE_LENGTH] for one in now.addresses}
+    yield from _moved(now.uid, borne.get("address") or set(), addresses, at)
+
+
+def _attributes(one: Instance) -> dict[str, str]:
+    return {"providerID": one.provider_id, "machineID": one.machine_id, "bootID": one.boot_id}
+
+
+def _moved(uid: str, former: set[str], now: set[str], at: datetime) -> Iterable[Fact]:
+    for old in sorted(former - now):
+        yield facts.identity(uid=uid, attribute="address", value="", former=old, at=at)
+    for new in sorted(now - former):
+        yield facts.identity(uid=uid, attribute="address", value=new, former="", at=at)
 
 
 def _pod_body(pod: Pod) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Past:
     started: set[str]
     called_off: list[recall.CalledOff]
     ended: set[str]
+    borne: dict[str, dict[str, set[str]]]
 
 
 class History:
@@ -126,7 +127,7 @@ class History:
 
     def _take(self, past: Past) -> None:
         services = self._services
-        services.chronicle.load(past.alive, past.placed, past.ready_once)
+        services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne)
         services.judgements.remember(past.verdicts)
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen
@@ -198,6 +199,7 @@ def read(path: Path, now: datetime, epoch: int) -> Past:
                 started=recall.started(connection),
                 called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
                 ended=recall.ended(connection),
+                borne=recall.borne(connection),
             )
     except DBAPIError as trouble:
         raise opening.explained(path, trouble) from trouble

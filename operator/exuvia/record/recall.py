@@ -80,3 +80,12 @@ def called_off(connection: Connection, result: str, since: datetime) -> list[Cal
         )
         for row in rows
     ]
+
+
+def borne(connection: Connection) -> dict[str, dict[str, set[str]]]:
+    """UID -> attribute -> values that living instances bear, as last recorded."""
+    table, found = tables.identities, dict[str, dict[str, set[str]]]()
+    columns = select(table.c.uid, table.c.attribute, table.c.value)
+    for row in connection.execute(columns.where(table.c.ended.is_(None))):
+        found.setdefault(row.uid, {}).setdefault(row.attribute, set()).add(row.value)
+    return found
