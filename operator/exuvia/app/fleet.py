@@ -34,6 +34,7 @@ class Fleet:
         self._services = services
         self._pools: dict[str, set[str]] = {}
         self._machines: dict[str, str] = {}
+        self._alike: dict[tuple[str, str], set[str]] = {}
         self._wishes: dict[tuple[str, bool], tuple[Judgement, Mapping[str, CompiledPolicy], Wish | None]] = {}
         self._starts: list[Start] = []
         self._leases: tuple[float, tuple[int, int]] | None = None
@@ -55,6 +56,12 @@ class Fleet:
         """The living machine with that providerID."""
         uid = self._machines.get(provider_id) if provider_id else None
         return self.instance(uid) if uid else None
+
+    def alike(self, *, name: str, provider_id: str, machine_id: str) -> list[Instance]:
+        """Living machines that share a name, providerID or machineID that is not empty; by name and UID."""
+        keys = _likenesses(name, provider_id, machine_id)
+        found = (self.instance(uid) for uid in set[str]().union(*(self._alike.get(key, ()) for key in keys)))
+        return sorted((one for one in found if one is not None), key=lambda one: (one.name, one.uid))
 
     def ready_once(self, instance: Instance, now: datetime) -> bool:
         """The ledger says so, or it is Ready now, or older than 10 minutes (api.md, Amounts)."""
@@ -223,6 +230,7 @@ class Fleet:
         return any(one.spec.instance.uid == uid for one in operations.under_way(self._services.view))
 
     def _index(self, former: Instance | None, now: Instance | None) -> None:
+        self._index_likenesses(former, now)
         if former is not None and now is None:
             self._wishes.pop((former.uid, True), None)
             self._wishes.pop((former.uid, False), None)
@@ -236,3 +244,18 @@ class Fleet:
             self._pools.setdefault(now.pool, set()).add(now.uid)
             if now.provider_id:
                 self._machines[now.provider_id] = now.uid
+
+    def _index_likenesses(self, former: Instance | None, now: Instance | None) -> None:
+        if former is not None:
+            for key in _likenesses(former.name, former.provider_id, former.machine_id):
+                self._alike.get(key, set()).discard(former.uid)
+                if not self._alike.get(key, True):
+                    del self._alike[key]
+        if now is not None:
+            for key in _likenesses(now.name, now.provider_id, now.machine_id):
+                self._alike.setdefault(key, set()).add(now.uid)
+
+
+def _likenesses(name: str, provider_id: str, machine_id: str) -> list[tuple[str, str]]:
+    pairs = (("name", name), ("provider", provider_id), ("machine", machine_id))
+    return [pair for pair in pairs if pair[1]]

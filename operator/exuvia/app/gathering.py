@@ -15,6 +15,7 @@ from exuvia.app.controllers import Controllers
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
+from exuvia.app.sharing import LazyMapping, LazySequence, SharedRead
 from exuvia.model import resources
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
@@ -36,6 +37,7 @@ class Gatherer:
         self._fleet = fleet
         self._controllers = Controllers(services)
         self._machines: dict[str, ports.Machine] = {}
+        self._others: SharedRead[dict[str, Any]] = SharedRead(self._read_others)
         self.collecting: set[str] = set()
 
     def forget(self, uid: str) -> None:
@@ -70,7 +72,7 @@ class Gatherer:
         holds = services.planner.holds_for(rotation.uid, moment, now)
         settings = rotation.status.settings or self._fleet.settings_for(uid)
         provider = self._provider(rotation.status.settings, uid)
-        candidates = tuple(one for one in self._fleet.in_pool(settings.pool) if one.uid != uid)
+        candidates = LazySequence(lambda: tuple(one for one in self._fleet.in_pool(settings.pool) if one.uid != uid))
         return RotationView(
             rotation=rotation,
             instance=self._fleet.instance(uid),
@@ -80,7 +82,7 @@ class Gatherer:
             provider=provider,
             capacity=self._capacity(rotation, rotation.status.replacement, provider),
             candidates=candidates,
-            failing={one.uid: said for one in candidates if (said := services.judgements.failing(one.uid))},
+            failing=LazyMapping(lambda: [one.uid for one in candidates], services.judgements.failing),
             rotations=tuple(one for one in moment.rotations if one.uid != rotation.uid),
             quarantines=moment.quarantines,
             settings=settings,
@@ -194,16 +196,8 @@ class Gatherer:
         spec, frozen = quarantine.spec.instance, quarantine.status.settings
         machine_id = (frozen.machine_id if frozen else "") or (instance.machine_id if instance else "")
         provider_id = spec.provider_id or (instance.provider_id if instance else "")
-        return tuple(
-            one
-            for one in self._services.view.nodes.store
-            if one.uid != spec.uid
-            and (
-                one.name == spec.name
-                or (provider_id and one.provider_id == provider_id)
-                or (machine_id and one.machine_id == machine_id)
-            )
-        )
+        found = self._fleet.alike(name=spec.name, provider_id=provider_id, machine_id=machine_id)
+        return tuple(one for one in found if one.uid != spec.uid)
 
     def _rotation_reader(self, view: RotationView, look: Look) -> Callable[[], Awaitable[dict[str, Any]]]:
         rotation = view.rotation
@@ -215,7 +209,7 @@ class Gatherer:
             case Look.MACHINE:
                 return lambda: self._replacement(rotation, view.provider)
             case Look.OTHERS:
-                return self._others
+                return self._others.ask
             case Look.NODE | Look.NETWORK_POLICIES | Look.EVIDENCE:
                 return lambda: self._node(rotation)
 
@@ -268,7 +262,7 @@ class Gatherer:
         pods = await fresh.read_pods(self._services.client, node.name) if node is not None else None
         return {**found, "replacement_pods": pods}
 
-    async def _others(self) -> dict[str, Any]:
+    async def _read_others(self) -> dict[str, Any]:
         return {
             "rotations": await self._all(resources.ROTATIONS, Rotation),
             "quarantines": await self._all(resources.QUARANTINES, Quarantine),
@@ -276,7 +270,7 @@ class Gatherer:
 
     def _others_of(self, quarantine: Quarantine) -> Callable[[], Awaitable[dict[str, Any]]]:
         async def read() -> dict[str, Any]:
-            found = await self._others()
+            found = await self._others.ask()
             uid = quarantine.spec.instance.uid
             return {
                 "rotations": tuple(one for one in found["rotations"] if one.spec.instance.uid == uid),

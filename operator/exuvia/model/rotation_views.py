@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exuvia.model.blocking import Blocked
@@ -44,7 +44,7 @@ class RotationView:
     provider: ProviderFacts = ProviderFacts()
     capacity: CapacityFacts | None = None  # of the replacement: what provider and cluster say; None: not looked at
     replacement_pods: tuple[Pod, ...] | None = None  # all pods bound to the replacement's name; with MACHINE
-    candidates: tuple[Instance, ...] = ()  # other live machines of the pool
+    candidates: Sequence[Instance] = ()  # other live machines of the pool
     failing: Mapping[str, str] = field(default_factory=dict)  # UID of a candidate -> policy and rule it fails or errs
     rotations: tuple[Rotation, ...] = ()  # all other Rotations, open and ended
     quarantines: tuple[Quarantine, ...] = ()  # all Quarantines, open and ended
