@@ -29,6 +29,10 @@ _LEADING: tuple[Permission, ...] = (
         own_namespace=True,
     ),
 )
+_PLACING: tuple[Permission, ...] = (  # whether the ledger's volume ties exuvia to its machine
+    Permission(duty=Duty.OBSERVE, resource="persistentvolumeclaims", verbs=("get",), own_namespace=True),
+    Permission(duty=Duty.OBSERVE, resource="persistentvolumes", verbs=("get",)),
+)
 _JUDGING: tuple[Permission, ...] = (
     _ours(Duty.OBSERVE, "securitypolicies/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards/status", "patch"),
@@ -46,4 +50,4 @@ _FREEZING: tuple[Permission, ...] = (
     _ours(Duty.QUARANTINE, "rotations/status", "patch"),
 )
 
-PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_JUDGING, *_ROTATING, *_FREEZING)
+PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_PLACING, *_JUDGING, *_ROTATING, *_FREEZING)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Any
 from exuvia import errors, ports
 from exuvia.act.evidence import Custodian
 from exuvia.act.hands import Hands
+from exuvia.app import place
 from exuvia.app.advance import Advancer
 from exuvia.app.checking import Checking
 from exuvia.app.chronicle import Chronicle
@@ -112,11 +114,16 @@ class Term:
             await self._history.first()
             self._forget_changes()
             self._sweep.begin()
+            await self._find_own_place()
             handlers = Handlers(partial(credentials.of, self.services.client), self._seen)
             handlers.start()
             await self._together()
         finally:
             await self._end(handlers, writers)
+
+    async def _find_own_place(self) -> None:
+        services = self.services
+        services.own = replace(services.own, pinned=await place.pinned(services.client, services.settings))
 
     async def _together(self) -> None:
         loops: tuple[Loop, ...] = (

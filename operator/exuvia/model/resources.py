@@ -51,6 +51,8 @@ POD_DISRUPTION_BUDGETS = Resource(
 )
 DAEMON_SETS = Resource(group="apps", plural="daemonsets", kind="DaemonSet", namespaced=True)
 NETWORK_POLICIES = Resource(group="networking.k8s.io", plural="networkpolicies", kind="NetworkPolicy", namespaced=True)
+PERSISTENT_VOLUME_CLAIMS = Resource(plural="persistentvolumeclaims", kind="PersistentVolumeClaim", namespaced=True)
+PERSISTENT_VOLUMES = Resource(plural="persistentvolumes", kind="PersistentVolume")
 VOLUME_ATTACHMENTS = Resource(group="storage.k8s.io", plural="volumeattachments", kind="VolumeAttachment")
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     group="apiextensions.k8s.io", plural="customresourcedefinitions", kind="CustomResourceDefinition"
