@@ -114,3 +114,9 @@ def test_long_texts_are_cut() -> None:
     assert len(body["custody"][0]["what"]) <= 1024
     assert len(body["custody"][0]["by"]) <= 512
     assert len(body["steps"][0]["message"]) <= 4096
+
+
+def test_a_long_message_of_what_blocks_is_written_once() -> None:
+    blocked = Blocked(reason=BlockedReason.PDB, message="x" * 5000)
+    after = _after(quarantine(), Patch(quarantine(), NOW).blocked(blocked))
+    assert Patch(after, LATER).blocked(blocked).body == {}

@@ -117,12 +117,13 @@ class Patch:
             if former is not None:
                 self._fields["blocked"] = None
             return self.condition("Blocked", False, "NotBlocked") if self._was_blocked() else self
-        same = former is not None and former.reason == blocked.reason and former.message == blocked.message
+        message = blocked.message[:MESSAGE_LIMIT]
+        same = former is not None and former.reason == blocked.reason and former.message == message
         since = former.since if former and former.reason == blocked.reason and former.since else self._now
         if not same or (self._stale() and former is not None and former.next != blocked.next):
             self._fields["blocked"] = {
                 "reason": str(blocked.reason),
-                "message": blocked.message[:MESSAGE_LIMIT],
+                "message": message,
                 "since": stamp(since),
                 "next": stamp(blocked.next) if blocked.next else None,
             }
