@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from sqlalchemy import select
 
 from exuvia import errors, ports
 from exuvia.app.manifests import tree
@@ -24,6 +25,7 @@ from exuvia.model import marks, resources
 from exuvia.model.resources import Resource
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
+from exuvia.record import opening, tables
 from tests.cluster import Cluster, until
 
 SERVICE_ACCOUNT_USER = marks.SERVICE_ACCOUNT_USER
@@ -157,6 +159,11 @@ class Operated:
         """All Quarantines."""
         return [Quarantine.parse(one) for one in await self.cluster.list(resources.QUARANTINES)]
 
+    async def brake(self, name: str) -> str:
+        """The state of a brake as the FleetGuard says it; "" when it says nothing of it."""
+        said = (await self.cluster.get(resources.FLEET_GUARDS, "default")).get("status") or {}
+        return next((one["state"] for one in said.get("brakes") or () if one["name"] == name), "")
+
     async def node(self, name: str) -> ports.Body | None:
         """A Node, or None."""
         return await self.cluster.client.get(resources.NODES, name)
@@ -247,6 +254,64 @@ async def _remove(cluster: Cluster, resource: Resource, body: ports.Body) -> Non
         return await cluster.client.get(resource, meta["name"]) is None
 
     await until(gone, what=f"{resource.kind} {meta['name']} to be removed")
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What came of a command line."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> Any:
+        """What it printed, as data."""
+        return json.loads(self.stdout)
+
+
+def exuvia(world: Operated, *arguments: str, timeout: float = 60) -> Called:
+    """`exuvia` as the admin calls it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "exuvia.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env={**os.environ, "KUBECONFIG": str(world.plane.kubeconfig), "NO_COLOR": "1"},
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    return Called(done.returncode, done.stdout, done.stderr)
+
+
+def entries(ledger: Path) -> list[dict[str, Any]]:
+    """All entries of a ledger, in order, each with its number as `seq`; none while it cannot be read."""
+    try:
+        engine = opening.open_for_reading(ledger)
+    except errors.LedgerError:
+        return []
+    table = tables.entries
+    try:
+        with engine.connect() as connection:
+            rows = connection.execute(select(table.c.seq, table.c.body).order_by(table.c.seq))
+            return [{"seq": row.seq, **json.loads(row.body)} for row in rows]
+    finally:
+        engine.dispose()
+
+
+async def held_for(world: Operated, name: str, reason: str, seconds: float = 40) -> str:
+    """The message with which a policy says that something waits for this reason, once it does."""
+    said: list[dict[str, Any]] = []
+
+    async def look() -> str:
+        status = (await world.cluster.get(resources.SECURITY_POLICIES, name)).get("status") or {}
+        said[:] = status.get("blocked") or ()
+        return next((one["message"] for one in said if one["reason"] == reason), "")
+
+    try:
+        return await until(look, what=f"policy {name} to say {reason}", seconds=seconds)
+    except AssertionError as trouble:
+        operations = [(one.name, one.status.phase, one.status.blocked) for one in await world.rotations()]
+        raise AssertionError(f"{trouble}; it says {said}; rotations: {operations}") from None
 
 
 async def settle(seconds: float) -> None:

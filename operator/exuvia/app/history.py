@@ -70,11 +70,16 @@ class History:
 
     async def run(self) -> None:
         """Load, or wait until the ledger is mended; and again after it was not to be trusted."""
+        former = LedgerState.FINE
         while True:
+            state = self._services.ledger.health().state
             if self._wanted:
                 await self._try()
-            elif self._services.ledger.health().state is LedgerState.NOT_TRUSTED:
+            elif state is LedgerState.NOT_TRUSTED:
                 self.again()
+            if state is not former:
+                former = state
+                self._services.view.wake.set()  # what waits for it is planned anew
             await asyncio.sleep(1.0)
 
     async def first(self) -> None:
