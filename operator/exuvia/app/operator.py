@@ -45,6 +45,7 @@ class Operator:
         self._registry.register(StateCollector(self._samples, self._leadership.leads))
         self._elector = Elector(client, self._terms(), self._clock, self._leadership, self._epoch_floor)
         self._term: Term | None = None
+        self._electing: asyncio.Task[None] | None = None
         self._lags: list[float] = []
         self._stop = asyncio.Event()
 
@@ -56,7 +57,7 @@ class Operator:
             loop.add_signal_handler(one, self._stop.set)
         site = await self._serve()
         self._view.start()
-        elector = asyncio.create_task(self._elector.run(), name="elector")
+        elector = self._electing = asyncio.create_task(self._elector.run(), name="elector")
         lags = asyncio.create_task(self._measure_lag(), name="loop lag")
         try:
             await self._terms_until_stopped()
@@ -120,7 +121,8 @@ class Operator:
             ) from trouble
 
     def _healthy(self) -> str:
-        return ""
+        """A replica that can never lead again is of no use: let it be started anew."""
+        return "the elector ended" if self._electing is not None and self._electing.done() else ""
 
     def _ready(self) -> str:
         missing = [one.resource.full_name for one in self._view.reflectors if not one.synced]

@@ -1,0 +1,48 @@
+"""A chain that somebody changed is noticed by the operator itself, counted, and not trusted from then on."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from datetime import UTC, datetime
+from pathlib import Path
+
+from exuvia.app.checking import Checking
+from exuvia.app.settings import Settings
+from exuvia.model import facts
+from exuvia.model.facts import LedgerState
+from exuvia.record.ledger import Ledger
+from exuvia.report.metrics import Tallies
+from tests.app import stage
+
+NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+
+
+async def until(ledger: Ledger, state: LedgerState) -> None:
+    for _ in range(1000):
+        if ledger.health().state is state:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(ledger.health())
+
+
+def break_chain(path: Path) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("UPDATE entries SET body = replace(body, 'one', 'two') WHERE seq = 1")
+
+
+async def test_a_changed_entry_is_found_and_the_ledger_is_not_trusted_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path, epoch=lambda: 1)
+    ledger.start()
+    await until(ledger, LedgerState.FINE)
+    await ledger.append(facts.brake(name="one", engaged=True, reason="", at=NOW))
+    services = stage.services(settings=Settings(ledger=str(path)), ledger=ledger, tallies=Tallies())
+    checking = Checking(services)
+    await checking._check()
+    assert ledger.health().state is LedgerState.FINE
+    break_chain(path)
+    await checking._check()
+    assert ledger.health().state is LedgerState.NOT_TRUSTED
+    assert [one.value for one in services.tallies.samples()] == [1.0]
+    await asyncio.to_thread(ledger.close)
