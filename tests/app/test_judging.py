@@ -67,3 +67,22 @@ def test_the_agenda_does_not_grow_however_often_machines_are_judged() -> None:
             services.judgements.put(judge.judge_all(compiled, one, {}, NOW))
     assert len(services.judgements._agenda) <= 64 + 2 * 10
     assert services.judgements.due(NOW + timedelta(hours=800)) == {one.uid for one in machines}
+
+
+def test_a_verdict_that_stood_when_nobody_looked_ends_where_its_policy_is_gone() -> None:
+    services, machine = stage.services(), node()
+    services.policies.refresh([policy(OLD)])
+    services.judgements.remember({(machine.uid, "workers"): "violating", (machine.uid, "deleted"): "violating"})
+    compiled = tuple(services.policies.compiled.values())
+    judgement = judge.judge_all(compiled, machine, {}, NOW)
+    changes = services.judgements.put(judgement)
+    assert [(one.policy, one.now) for one in changes] == [("deleted", None)]
+    assert services.judgements.put(judgement) == []
+
+
+def test_a_dead_machine_is_forgotten_whole() -> None:
+    services, machine = stage.services(), node()
+    services.policies.refresh([policy(OLD)])
+    stage.judged(services, machine)
+    services.judgements.drop(machine.uid)
+    assert not services.judgements.by_uid and not services.judgements._known

@@ -31,12 +31,16 @@ class Judgements:
         self.by_uid: dict[str, Judgement] = {}
         self.verdicts: dict[str, Counter[Verdict]] = {}
         self.results: dict[tuple[str, str], Counter[str]] = {}
-        self._known: dict[tuple[str, str], Verdict] = {}
+        self._known: dict[str, dict[str, Verdict]] = {}  # UID -> policy -> what was told last
         self._agenda: list[tuple[datetime, str]] = []
 
     def remember(self, verdicts: dict[tuple[str, str], str]) -> None:
-        """Verdicts that are recorded: saying them again is no change, and all others are."""
-        self._known = {key: Verdict(word) for key, word in verdicts.items() if word in set(Verdict)}
+        """Verdicts that are recorded: saying them again is no change, and all others are. One of a policy that is gone
+        meanwhile ends with the next judgement of its machine."""
+        self._known = {}
+        for (uid, policy), word in verdicts.items():
+            if word in set(Verdict):
+                self._known.setdefault(uid, {})[policy] = Verdict(word)
 
     def put(self, judgement: Judgement) -> list[Change]:
         """Replace what was known of a machine; returns the verdicts that changed."""
@@ -48,15 +52,14 @@ class Judgements:
         if judgement.until is not None and (former is None or former.until != judgement.until):
             heapq.heappush(self._agenda, (judgement.until, judgement.uid))
             self._prune()
-        return list(self._changes(judgement, former))
+        return list(self._changes(judgement))
 
     def drop(self, uid: str) -> None:
         """The machine is gone."""
         former = self.by_uid.pop(uid, None)
+        self._known.pop(uid, None)
         if former is not None:
             self._count(former, -1)
-            for policy in former.assessments:
-                self._known.pop((uid, policy), None)
 
     def due(self, now: datetime) -> set[str]:
         """UIDs whose judgement time alone may have changed by now."""
@@ -97,18 +100,15 @@ class Judgements:
             for one in assessment.findings:
                 self.results.setdefault((name, one.rule), Counter())[one.result] += by
 
-    def _changes(self, judgement: Judgement, former: Judgement | None) -> Iterator[Change]:
-        uid = judgement.uid
+    def _changes(self, judgement: Judgement) -> Iterator[Change]:
+        known = self._known.setdefault(judgement.uid, {})
         for name, assessment in judgement.assessments.items():
-            known = self._known.get((uid, name))
-            if known is not assessment.verdict:
-                self._known[(uid, name)] = assessment.verdict
-                yield Change(uid=uid, policy=name, former=known, now=assessment)
-        for name in former.assessments if former else ():
-            if name not in judgement.assessments:
-                known = self._known.pop((uid, name), None)
-                if known is not None:
-                    yield Change(uid=uid, policy=name, former=known, now=None)
+            former = known.get(name)
+            if former is not assessment.verdict:
+                known[name] = assessment.verdict
+                yield Change(uid=judgement.uid, policy=name, former=former, now=assessment)
+        for name in [one for one in known if one not in judgement.assessments]:
+            yield Change(uid=judgement.uid, policy=name, former=known.pop(name), now=None)
 
 
 def worst(assessment: Assessment) -> Severity:
