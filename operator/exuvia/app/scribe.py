@@ -58,11 +58,11 @@ class Scribe:
     async def run(self) -> None:
         """Write what is queued, for ever. Ends with `errors.Fenced` when we do not lead any more."""
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             while self._waiting:
                 await self._write()
             self._idle.set()
+            await self._wake.wait()
+            self._wake.clear()
 
     def settle(self, late: Late, outcome: Callable[[int], Fact]) -> None:
         """What came of a late intent; it is entered right after it."""
