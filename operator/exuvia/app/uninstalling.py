@@ -11,6 +11,7 @@ from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation, everything
 from exuvia.app.services import Services
 from exuvia.model import marks, resources
+from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation
 from exuvia.report.conditions import Said, merged
 
@@ -48,6 +49,11 @@ class Uninstalling:
             names = ", ".join(sorted(one.name for one in rotations)[:5])
             await self._say(False, "AbortingRotations", f"waiting for {names}")
             return
+        releasing = self._releasing()
+        if releasing:
+            names = ", ".join(sorted(one.name for one in releasing)[:5])
+            await self._say(False, "ReleasingQuarantines", f"waiting for {names}")
+            return
         for held in self._holding():
             await self._let_go(held)
         await self._say(True, "NothingLeft", "no finalizer and no mark of a Rotation is left")
@@ -62,6 +68,14 @@ class Uninstalling:
             self._services.view.overlay(resources.ROTATIONS, answer)
         except (errors.Conflict, errors.NotFound):
             return
+
+    def _releasing(self) -> list[Quarantine]:
+        """Those whose machines go back to work: all that are open, where that was asked for."""
+        guard, _ = self._fleet.guard()
+        every = (
+            guard is not None and guard.spec.uninstall is not None and bool(guard.spec.uninstall.release_quarantines)
+        )
+        return [one for one in self._services.view.open_quarantines() if every or _returns(one)]
 
     def _holding(self) -> list[Operation]:
         return [one for one in everything(self._services.view) if marks.FINALIZER in one.metadata.finalizers]
@@ -94,6 +108,10 @@ class Uninstalling:
             resources.FLEET_GUARDS, guard.name, body, subresource="status"
         )
         self._services.view.overlay(resources.FLEET_GUARDS, answer)
+
+
+def _returns(one: Quarantine) -> bool:
+    return one.spec.release is not None and one.spec.release.verdict is ReleaseVerdict.RETURN
 
 
 def asked(fleet: Fleet) -> bool:
