@@ -17,6 +17,7 @@ from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
+from exuvia.app.lanes import Lanes, is_urgent
 from exuvia.app.operations import Operation
 from exuvia.app.running import LONGEST, Runners
 from exuvia.app.services import Services
@@ -34,6 +35,7 @@ ROUNDS = 40
 LOOKS = 6
 SOON = timedelta(seconds=1)
 TROUBLE = timedelta(seconds=5)
+ONCE_MORE = timedelta(0)
 
 
 class Advancer:
@@ -47,6 +49,7 @@ class Advancer:
         self.lines = lines(self.gatherer)
         self._collecting = Collecting(services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake)
         self._runners = Runners(self._guarded)
+        self._lanes = Lanes()
 
     def wake(self, kind: str, uid: str) -> None:
         """Something changed that this operation may act on: look again, now. Read-only, nothing is advanced."""
@@ -94,15 +97,24 @@ class Advancer:
                 return None
             if not operation.open:
                 return await self._ended(line, operation)
-            if self._lacks_finalizer(operation):
-                await self.winner.with_finalizer(line, operation, marks.FINALIZER)
-                continue
-            view, step = await self._ask(line, operation)
-            if not _says_anything(step):
-                return step.recheck_after or LONGEST
-            if not await self._carry_out(line, operation, view, step):
-                return SOON
+            async with self._lanes.turn(urgent=is_urgent(operation)):
+                after = await self._round(line, uid)
+            if after is not ONCE_MORE:
+                return after
         return SOON
+
+    async def _round(self, line: Line, uid: str) -> timedelta:
+        """One look and one step. When to look again; `ONCE_MORE`: at once."""
+        operation = self._current(line, uid)
+        if operation is None or not operation.open:
+            return ONCE_MORE
+        if self._lacks_finalizer(operation):
+            await self.winner.with_finalizer(line, operation, marks.FINALIZER)
+            return ONCE_MORE
+        view, step = await self._ask(line, operation)
+        if not _says_anything(step):
+            return step.recheck_after or LONGEST
+        return ONCE_MORE if await self._carry_out(line, operation, view, step) else SOON
 
     def _lacks_finalizer(self, operation: Operation) -> bool:
         """Put on at first sight, but not while exuvia is being uninstalled."""

@@ -19,6 +19,7 @@ from exuvia.model.specs.quarantine import Quarantine
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 8
+TOGETHER = 16
 
 
 class Collecting:
@@ -38,6 +39,7 @@ class Collecting:
         self._line = line
         self._wake = wake
         self._tasks: set[asyncio.Task[None]] = set()
+        self._gate = asyncio.Semaphore(TOGETHER)
 
     async def snapshot(self, view: QuarantineView) -> None:
         """The machine's API objects into memory, in 5 s at most."""
@@ -60,7 +62,8 @@ class Collecting:
 
     async def _run(self, uid: str) -> None:
         try:
-            await self._collect(uid)
+            async with self._gate:
+                await self._collect(uid)
         except errors.Fenced:
             return
         except errors.ExuviaError as trouble:
