@@ -5,9 +5,10 @@ A read that fails is named in `failed`; it never passes for an empty answer.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from exuvia import errors, ports
 from exuvia.act import network
@@ -27,6 +28,10 @@ from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotat
 from exuvia.model.steps import Look
 from exuvia.observe import fresh
 from exuvia.observe.ours import from_body
+from exuvia.observe.store import Store
+
+Reader = Callable[[], Awaitable[dict[str, Any]]]
+V = TypeVar("V", RotationView, QuarantineView)
 
 
 class Gatherer:
@@ -47,23 +52,28 @@ class Gatherer:
     async def rotation(self, rotation: Rotation, looks: frozenset[Look]) -> RotationView:
         """The picture of one Rotation, with these things read anew."""
         view = self._rotation(rotation)
-        for look in sorted(looks):
-            view = await self._read(view, look, self._rotation_reader(view, look))
-        return view
+        return await self._read(view, {look: self._rotation_reader(view, look) for look in sorted(looks)})
 
     async def quarantine(self, quarantine: Quarantine, looks: frozenset[Look]) -> QuarantineView:
         """The picture of one Quarantine, with these things read anew."""
         view = self._quarantine(quarantine)
-        for look in sorted(looks):
-            view = await self._read(view, look, self._quarantine_reader(view, look))
+        return await self._read(view, {look: self._quarantine_reader(view, look) for look in sorted(looks)})
+
+    async def _read(self, view: V, readers: Mapping[Look, Reader]) -> V:
+        """All of them side by side; one that fails is named and keeps nothing from the others."""
+        answers = await asyncio.gather(*(self._one(reader) for reader in readers.values()))
+        for look, found in zip(readers, answers, strict=True):
+            if isinstance(found, errors.ExuviaError):
+                view = replace(view, failed={**view.failed, look: found.message})
+            else:
+                view = replace(view, fresh=view.fresh | {look}, **found)
         return view
 
-    async def _read(self, view: Any, look: Look, reader: Callable[[], Awaitable[dict[str, Any]]]) -> Any:
+    async def _one(self, reader: Reader) -> dict[str, Any] | errors.ExuviaError:
         try:
-            found = await reader()
+            return await reader()
         except errors.ExuviaError as trouble:
-            return replace(view, failed={**view.failed, look: trouble.message})
-        return replace(view, fresh=view.fresh | {look}, **found)
+            return trouble
 
     def _rotation(self, rotation: Rotation) -> RotationView:
         services, uid = self._services, rotation.spec.instance.uid
@@ -88,7 +98,7 @@ class Gatherer:
             settings=settings,
             wanted=self._wanted(rotation),
             policy_deleted=rotation.spec.policy is not None and not services.policies.exists(rotation.spec.policy.uid),
-            hold=holds.hold or self._doubt(rotation),
+            hold=self._doubt(rotation) or holds.hold,  # a pause must not hide that nothing is known
             eviction_hold=holds.eviction_hold,
             removal_hold=holds.removal_hold,
             own=services.own,
@@ -199,7 +209,7 @@ class Gatherer:
         found = self._fleet.alike(name=spec.name, provider_id=provider_id, machine_id=machine_id)
         return tuple(one for one in found if one.uid != spec.uid)
 
-    def _rotation_reader(self, view: RotationView, look: Look) -> Callable[[], Awaitable[dict[str, Any]]]:
+    def _rotation_reader(self, view: RotationView, look: Look) -> Reader:
         rotation = view.rotation
         match look:
             case Look.PODS:
@@ -213,7 +223,7 @@ class Gatherer:
             case Look.NODE | Look.NETWORK_POLICIES | Look.EVIDENCE:
                 return lambda: self._node(rotation)
 
-    def _quarantine_reader(self, view: QuarantineView, look: Look) -> Callable[[], Awaitable[dict[str, Any]]]:
+    def _quarantine_reader(self, view: QuarantineView, look: Look) -> Reader:
         quarantine = view.quarantine
         match look:
             case Look.PODS | Look.VOLUMES:
@@ -263,12 +273,14 @@ class Gatherer:
         return {**found, "replacement_pods": pods}
 
     async def _read_others(self) -> dict[str, Any]:
-        return {
-            "rotations": await self._all(resources.ROTATIONS, Rotation),
-            "quarantines": await self._all(resources.QUARANTINES, Quarantine),
-        }
+        view = self._services.view
+        rotations, quarantines = await asyncio.gather(
+            self._all(resources.ROTATIONS, view.rotations.store, Rotation),
+            self._all(resources.QUARANTINES, view.quarantines.store, Quarantine),
+        )
+        return {"rotations": rotations, "quarantines": quarantines}
 
-    def _others_of(self, quarantine: Quarantine) -> Callable[[], Awaitable[dict[str, Any]]]:
+    def _others_of(self, quarantine: Quarantine) -> Reader:
         async def read() -> dict[str, Any]:
             found = await self._others.ask()
             uid = quarantine.spec.instance.uid
@@ -279,10 +291,11 @@ class Gatherer:
 
         return read
 
-    async def _all(self, resource: resources.Resource, kind: Any) -> tuple[Any, ...]:
+    async def _all(self, resource: resources.Resource, store: Store[Any], kind: Any) -> tuple[Any, ...]:
+        """What is served now. What the view holds at that very version is not parsed once more."""
         found: list[Any] = []
         async for page in self._services.client.pages(resource):
-            found += [one for body in page if isinstance(one := from_body(kind, body), kind)]
+            found += [one for body in page if isinstance(one := _parsed(store, kind, body), kind)]
         return tuple(found)
 
     async def _policies(self, view: QuarantineView) -> dict[str, Any]:
@@ -293,3 +306,9 @@ class Gatherer:
         digest = quarantine.status.evidence.digest if quarantine.status.evidence else ""
         found = await self._services.custodian.on_disk(quarantine.name, quarantine.uid, digest)
         return {"evidence": found}
+
+
+def _parsed(store: Store[Any], kind: Any, body: ports.Body) -> Any:
+    known = store.get(body["metadata"]["uid"])
+    same = isinstance(known, kind) and known.metadata.resource_version == body["metadata"]["resourceVersion"]
+    return known if same else from_body(kind, body)
