@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,13 @@ from exuvia import errors
 NAMES = ("reaction", "footprint", "rotate")
 
 
-async def run(names: set[str], sizes: Sizes) -> dict[str, Any]:
-    """What is named, in worlds of its own; reaction and footprint share theirs."""
+async def run(names: set[str], sizes: Sizes, keep: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """What is named, in worlds of its own; reaction and footprint share theirs. `keep` is told after each part."""
     results: dict[str, Any] = {"machine": _machine(), **{name: {} for name in NAMES if name in names}}
     if "rotate" in names:
         async with world() as made:
             results["rotate"] = await rotate.measure(made, sizes)
+        keep(results)
     if names & {"reaction", "footprint"}:
         for count, pods in sizes.fleets:
             async with world(pods_per_node=pods) as made:
@@ -35,6 +37,7 @@ async def run(names: set[str], sizes: Sizes) -> dict[str, Any]:
                 for name, bench in (("footprint", footprint), ("reaction", reaction)):
                     if name in names:
                         results[name][str(count)] = await bench.measure(made, sizes)
+                        keep(results)
     return results
 
 
@@ -58,14 +61,17 @@ def main() -> int:
     unknown = sorted(set(given.names) - set(NAMES))
     if unknown:
         parser.error(f"there is no benchmark {', '.join(unknown)}; there are {', '.join(NAMES)}")
+
+    def keep(results: dict[str, Any]) -> None:
+        if given.json:
+            given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+
     try:
-        results = asyncio.run(run(set(given.names or NAMES), QUICK if given.quick else FULL))
+        results = asyncio.run(run(set(given.names or NAMES), QUICK if given.quick else FULL, keep))
     except errors.ExuviaError as trouble:
         print(trouble, file=sys.stderr)
         return 2
     report.show(results)
-    if given.json:
-        given.json.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     return 0
 
 
