@@ -40,7 +40,8 @@ class Operator:
         self._clock = SystemClock()
         self._leadership = Leadership(self._clock)
         self._view = ClusterView(client, self._clock)
-        disable_created_metrics()  # they say when this process began, which no query asks, and double the histograms
+        # Creation times say when this process began, which no query asks, and double the histograms.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         self._durations = Durations(self._registry)
         self._registry.register(StateCollector(self._samples, self._leadership.leads))

@@ -69,7 +69,7 @@ class Moment:
     starts: tuple[Start, ...] = ()  # of the last hour and longer, from the ledger
     rotations: tuple[Rotation, ...] = ()  # all there are, open and ended
     quarantines: tuple[Quarantine, ...] = ()
-    own: OwnPlace = OwnPlace()
+    own: OwnPlace = field(default_factory=OwnPlace)
     standby: bool = False
     pods_on: Callable[[str], tuple[Pod, ...]]  # node name -> its pods, as last seen
     settings_for: Callable[[str], FrozenSettings]  # instance UID -> what an operation would get if it started now

@@ -54,6 +54,6 @@ class RotationView:
     hold: Blocked | None = None  # why no disruptive write may be made now
     eviction_hold: Blocked | None = None  # why nothing may be evicted or removed now (storm, leases; `hold` counts too)
     removal_hold: Blocked | None = None  # why the machine may not be removed now (control plane; the others count too)
-    own: OwnPlace = OwnPlace()
+    own: OwnPlace = field(default_factory=OwnPlace)
     standby: bool = False  # another replica of exuvia stands by
     ledger_down: bool = False
