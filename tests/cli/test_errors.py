@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from exuvia.localcluster.controlplane import ControlPlane
+from tests.cli.calling import call
 
 pytestmark = pytest.mark.cluster
 
@@ -31,9 +32,21 @@ def bare(executables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def said(folder: Path, kubeconfig: Path, command: tuple[str, ...], *, port: int = 0) -> str:
     """What a command says on stderr before it gives up; it must be one sentence with a next step."""
     words = {"LEDGER": str(folder / "ledger.db"), "EVIDENCE": str(folder / "evidence"), "PORT": str(port)}
+    arguments = [words.get(one, one) for one in command]
+    errs = _run(arguments, kubeconfig) if command is RUN else _read(arguments, kubeconfig)
+    (line,) = [one for one in errs.splitlines() if one.startswith("error: ")]
+    assert re.fullmatch(r"error: [^\n]+[.:`)/a-z]( [A-Z`][^\n]+)", line), f"no next step in: {line}"
+    return line
+
+
+def _read(arguments: list[str], kubeconfig: Path) -> str:
+    return call(*arguments, code=2, env={"KUBECONFIG": str(kubeconfig)}).stderr
+
+
+def _run(arguments: list[str], kubeconfig: Path) -> str:
     clean = {key: value for key, value in os.environ.items() if not key.startswith(("EXUVIA_", "KUBE"))}
     done = subprocess.run(
-        [sys.executable, "-m", "exuvia.cli.main", *(words.get(one, one) for one in command)],
+        [sys.executable, "-m", "exuvia.cli.main", *arguments],
         capture_output=True,
         text=True,
         check=False,
@@ -42,9 +55,7 @@ def said(folder: Path, kubeconfig: Path, command: tuple[str, ...], *, port: int 
     )
     assert done.returncode > 1, done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
-    (line,) = [one for one in done.stderr.splitlines() if one.startswith("error: ")]
-    assert re.fullmatch(r"error: [^\n]+[.:`)/a-z]( [A-Z`][^\n]+)", line), f"no next step in: {line}"
-    return line
+    return done.stderr
 
 
 @EVERY

@@ -17,7 +17,7 @@ from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from tests.cluster import until
 from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, policy, settle
-from tests.e2e.test_crash import live_through, sound
+from tests.e2e.test_crash import QUICK_LEASE, live_through, sound
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
@@ -145,7 +145,7 @@ async def test_a_restored_backup_is_noticed_and_a_person_lets_it_go_on(world: Op
     await define(world)
     await world.cluster.nodes(2)
     world.apply(guard())
-    replica = await world.start()
+    replica = await world.start(*QUICK_LEASE)
     await settle(1)
     backup = world.folder / "backup.db"
     copy(world.ledger, backup)
@@ -204,7 +204,7 @@ async def test_every_life_is_told_once_also_when_nobody_looked(world: Operated) 
     """Born and died while running and while down, under a name that is used again: `who` tells them apart."""
     first, second = await world.cluster.nodes(2)
     name, uid = first["metadata"]["name"], first["metadata"]["uid"]
-    replica = await world.start()
+    replica = await world.start(*QUICK_LEASE)
     await born(world, uid)
     before = datetime.now(UTC)
     await settle(1.1)  # creation times are whole seconds
@@ -276,19 +276,20 @@ async def test_intent_and_outcome_survive_sudden_death(world: Operated) -> None:
 
     assert await live_through(world, 8, done) >= 2
     world.replicas[-1].kill()
-    replica = await world.start("--lease-duration", "3s", "--renew-deadline", "2s", "--retry-period", "1s")
+    replica = await world.start(*QUICK_LEASE)
     await settle(2)
     assert replica.stop() == 0
 
     assert_told(world, since)
 
 
+@pytest.mark.slow
 async def test_a_quarantine_that_began_without_a_ledger_is_entered_by_the_next_leader(world: Operated) -> None:
     """Down at the start, killed, mended, started again: the start of the quarantine stands in it, marked late."""
     node, _ = await world.cluster.nodes(2)
     world.ledger.mkdir()
     world.apply(guard(), policy("late", world.cluster.pool, RULE))
-    replica = await world.start()
+    replica = await world.start(*QUICK_LEASE)
     world.plane.kubectl("label", "node", node["metadata"]["name"], f"{SUSPICIOUS}=true")
     held: Quarantine = await frozen(world, node["metadata"]["name"])
     replica.kill()
