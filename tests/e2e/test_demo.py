@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.cluster, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.proof, pytest.mark.timeout(300)]
 
 
 def test_the_story_comes_true(executables: Path, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from tests.e2e.test_ledger import a_held_drain, rotated
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen, release
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 CONTROL_PLANE = {"node-role.kubernetes.io/control-plane": ""}
 BY_NODE = {"provider": "NodeDelete", "strategy": "DrainFirst", "soakTime": "1s", "maxFailedReplacements": 1}

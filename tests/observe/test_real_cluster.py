@@ -28,10 +28,8 @@ async def test_the_view_follows_a_real_api_server(cluster: Cluster, monkeypatch:
         first = view.nodes.store.get(made[0]["metadata"]["uid"])
         assert first is not None
 
-        patch = {"metadata": {"resourceVersion": first.resource_version, "uid": first.uid}}
-        answer = await cluster.client.merge_patch(
-            resources.NODES, first.name, patch | {"spec": {"unschedulable": True}}
-        )
+        patch = {"metadata": {"uid": first.uid}, "spec": {"unschedulable": True}}
+        answer = await cluster.client.merge_patch(resources.NODES, first.name, patch)
         view.overlay(resources.NODES, answer)
         now = view.nodes.store.get(first.uid)
         assert now is not None and now.unschedulable
