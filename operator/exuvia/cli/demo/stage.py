@@ -3,6 +3,7 @@ with the rights of deploy/ and nothing more."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -20,7 +21,7 @@ from exuvia.kube.client import Client
 from exuvia.localcluster import fleet, processes
 from exuvia.localcluster.cloud import starting
 from exuvia.localcluster.controlplane import ControlPlane
-from exuvia.model import marks
+from exuvia.model import marks, resources
 
 POOL = "workers"
 OLD = fleet.Image(kubelet="v1.34.9", os_image="Simulated Linux 2025.09")
@@ -29,6 +30,7 @@ OUTDATED = ("worker-1", "worker-2", "worker-5", "worker-6")
 SUSPICIOUS = "worker-9"
 SUSPICION = "security.example.org/suspicious"
 OPERATOR = "exuvia"
+PATIENCE = 200  # looks, a tenth of a second apart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,10 +70,21 @@ async def populate(stage: Stage, client: Client) -> None:
     await _define_pool(stage.cloud)
     machines = [_machine(number, stage.plane.kubelet_port) for number in range(1, 13)]
     await fleet.create_nodes(client, machines, datetime.now(UTC))
+    await _without_taints(client)
     await fleet.create_namespace(client, "shop")
     stage.plane.kubectl("apply", "--server-side", "-f", "-", stdin=text("shop.yaml"))
     for name in ("deployment/cart", "deployment/web", "daemonset/agent"):
         stage.plane.kubectl("rollout", "status", name, "-n", "shop", "--timeout=60s")
+
+
+async def _without_taints(client: Client) -> None:
+    """Until every machine takes pods: else the cart would not find the machine that it prefers."""
+    for _ in range(PATIENCE):
+        nodes = [one async for page in client.pages(resources.NODES) for one in page]
+        if not any(one["spec"].get("taints") for one in nodes):
+            return
+        await asyncio.sleep(0.1)
+    raise errors.ClusterError("The simulated machines did not become schedulable within 20 s.")
 
 
 def operate(stage: Stage, *, detached: bool) -> processes.Identity:
