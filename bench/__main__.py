@@ -34,7 +34,7 @@ async def run(names: set[str], sizes: Sizes, keep: Callable[[dict[str, Any]], No
             async with world(pods_per_node=pods) as made:
                 say(f"making {count} machines and {count * pods} pods")
                 await made.grow(count)
-                for name, bench in (("footprint", footprint), ("reaction", reaction)):
+                for name, bench in (("reaction", reaction), ("footprint", footprint)):
                     if name in names:
                         results[name][str(count)] = await bench.measure(made, sizes)
                         keep(results)

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from bench import bare, figures, watching
@@ -69,7 +70,7 @@ async def _operator(world: World, kind: str, sizes: Sizes) -> tuple[Series, int]
     name = f"operator-{kind.lower()}-{world.made}"
     world.apply(guard(), policy("bench", rules=[RULE], drain=DRAIN, **ACTIONS[kind]))
     await world.operate(name)
-    since = world.audit_position()
+    since = datetime.now(UTC)
     try:
         series, used = await _series(world, sizes)
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
@@ -29,7 +30,7 @@ async def measure(world: World, sizes: Sizes) -> dict[str, Any]:
     await _populate(world, sizes)
     world.apply(guard(), policy("bench", rules=[RULE], action="Rotate", rotation=ROTATION, disruption=BUDGET))
     say(f"rotating {sizes.rotated} machines with {sizes.rotated_pods} pods, 10% at a time")
-    since, began = world.audit_position(), time.monotonic()
+    since, began = datetime.now(UTC), time.monotonic()
     running = await world.operate("operator-rotate")
     try:
         await _rotated(world, sizes.rotated)

@@ -32,6 +32,9 @@ POOL = "workers"
 OPERATOR = "exuvia"
 CHUNK = 250
 PATIENCE = 300.0
+LOOK_SECONDS = 2.0
+CALM_LOOKS = 6
+NO_LAG = "exuvia_ledger_lag_seconds 0.0\n"
 RECORDS_KEPT = "validatingadmissionpolicybinding/exuvia-records"
 
 
@@ -47,6 +50,7 @@ class World:
     nodes: list[str] = field(default_factory=list)
     made: int = 0
     port: int = 0
+    began: float = field(default_factory=time.monotonic)
 
     def log(self, name: str) -> Path:
         """Where a process writes."""
@@ -57,17 +61,15 @@ class World:
         items = json.dumps({"apiVersion": "v1", "kind": "List", "items": bodies})
         self.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=items)
 
-    def audit_position(self) -> int:
-        """Where the audit log ends now."""
-        return self.plane.audit_log.stat().st_size
-
-    def audit(self, since: int) -> list[dict[str, Any]]:
-        """What exuvia asked of the API server, from a byte of the audit log on."""
-        mark = json.dumps(marks.SERVICE_ACCOUNT_USER).encode()
-        with self.plane.audit_log.open("rb") as file:
-            file.seek(since)
-            lines = [line for line in file if mark in line and line.endswith(b"}\n")]
-        return [one for line in lines if (one := json.loads(line))["user"]["username"] == marks.SERVICE_ACCOUNT_USER]
+    def audit(self, since: datetime) -> list[dict[str, Any]]:
+        """What exuvia asked of the API server since then, in order. The server begins a new file every 100 MB."""
+        mark, found = json.dumps(marks.SERVICE_ACCOUNT_USER).encode(), []
+        for path in self.plane.audit_log.parent.glob("audit*.log"):
+            with path.open("rb") as file:
+                found += [json.loads(line) for line in file if mark in line and line.endswith(b"}\n")]
+        mine = [one for one in found if one["user"]["username"] == marks.SERVICE_ACCOUNT_USER]
+        began = since.isoformat(timespec="microseconds").replace("+00:00", "Z")
+        return sorted((one for one in mine if stamp(one) >= began), key=stamp)
 
     async def grow(self, count: int, **machine: Any) -> None:
         """So many more Ready machines with running pods on them; fields of `fleet.Machine` by keyword."""
@@ -96,9 +98,11 @@ class World:
         if not count:
             return
         async with asyncio.timeout(PATIENCE):
-            while waiting := await self._waiting():
-                await asyncio.sleep(1.0)
-                await asyncio.gather(*(self._nudge(one) for one in waiting))
+            waiting = await self._waiting()
+            while waiting:
+                await asyncio.sleep(LOOK_SECONDS)
+                overlooked = set(waiting) & set(waiting := await self._waiting())
+                await asyncio.gather(*(self._nudge(one) for one in sorted(overlooked)[:CHUNK]))
 
     async def _waiting(self) -> list[str]:
         pages = self.client.pages(resources.PODS, namespace=NAMESPACE, field_selector="status.phase=Pending")
@@ -106,7 +110,10 @@ class World:
 
     async def _nudge(self, pod: str) -> None:
         body = {"metadata": {"annotations": {"bench": str(time.monotonic())}}}
-        await self.client.merge_patch(resources.PODS, pod, body, namespace=NAMESPACE)
+        try:
+            await self.client.merge_patch(resources.PODS, pod, body, namespace=NAMESPACE)
+        except errors.ClusterError:
+            return  # once more with the next look
 
     async def replace(self, used: Iterable[str]) -> None:
         """Take used machines away with all that was made around them, and bring as many new ones."""
@@ -154,7 +161,8 @@ class World:
         return self.plane.service_account_kubeconfig(marks.SYSTEM_NAMESPACE, "exuvia")
 
     async def operate(self, name: str) -> processes.Identity:
-        """Start the operator with an empty ledger of its own; returns when it leads and has made its first plan."""
+        """Start the operator with an empty ledger of its own. Returns when it leads, has made its first plan, and has
+        written down every machine and pod that it found: what is measured then is not its start."""
         self.port = _free_port()
         command = (
             *(sys.executable, "-m", "exuvia.cli.main", "run", "--kubeconfig", str(self.service_account())),
@@ -169,12 +177,18 @@ class World:
         )
         (self.folder / name).mkdir(parents=True, exist_ok=True)
         started = self.plane.spawn(processes.Spec(name=OPERATOR, command=command, log=self.log(name)))
-        async with asyncio.timeout(120):
-            while "exuvia_sweep_duration_seconds_count 0.0" in (said := await self.metrics()) or not said:
+        async with asyncio.timeout(PATIENCE):
+            calm = 0
+            while calm < CALM_LOOKS:
                 if not started.alive():
                     raise errors.SettingsError(f"The operator ended at once: see {self.log(name)}.")
-                await asyncio.sleep(0.2)
+                calm = calm + 1 if await self._settled() else 0
+                await asyncio.sleep(0.5)
         return started
+
+    async def _settled(self) -> bool:
+        said = await self.metrics()
+        return bool(said) and "exuvia_sweep_duration_seconds_count 0.0" not in said and NO_LAG in said
 
     async def metrics(self) -> str:
         """What the operator exports while it leads; "" when it does not answer or lead."""
@@ -234,6 +248,11 @@ def policy(name: str, **spec: Any) -> dict[str, Any]:
         "metadata": {"name": name},
         "spec": {"mode": "Enforce", "target": target, **spec},
     }
+
+
+def stamp(entry: dict[str, Any]) -> str:
+    """When the API server was done with a request."""
+    return str(entry["stageTimestamp"])
 
 
 def _free_port() -> int:

@@ -80,8 +80,8 @@ def test_goals_are_judged_beside_the_bare_loop_of_the_same_run() -> None:
 
 
 def test_a_footprint_is_held_against_the_limit_of_its_size() -> None:
-    """200 MB at 1,000 machines, 300 MB at 5,000."""
+    """200 MB at 1,000 machines, 300 MB and 5% of a core at 5,000; no goal is set for another size."""
     found = {
         "footprint": {"1000": {"rss_mb": 201, "idle_cpu_percent": 1}, "5000": {"rss_mb": 299, "idle_cpu_percent": 6}}
     }
-    assert [one.met for one in report.goals(found)] == [False, True, True, False]
+    assert [one.met for one in report.goals(found)] == [False, True, False]
