@@ -162,8 +162,8 @@ def _object(one: Definition) -> dict[str, Any]:
         "type": "object",
         "description": (one.spec.__doc__ or "").strip(),
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
+            "apiVersion": {"type": "string", "description": f"{marks.GROUP}/{one.resource.version}."},
+            "kind": {"type": "string", "description": f"{one.resource.kind}."},
             "metadata": {"type": "object"},
             "spec": spec,
             "status": schema.structural(one.status),

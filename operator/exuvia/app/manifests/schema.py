@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from exuvia.app.manifests.describing import Describing
 from exuvia.model.specs.common import DURATION_PATTERN, format_duration
 
 Schema = dict[str, Any]
@@ -20,7 +21,7 @@ OPEN = "x-exuvia-open"
 
 def structural(model: type[BaseModel]) -> Schema:
     """The schema of a model as a CRD wants it. Defaults become visible on GET."""
-    raw = model.model_json_schema(by_alias=True, mode="validation")
+    raw = model.model_json_schema(by_alias=True, mode="validation", schema_generator=Describing)
     return _convert(raw, raw.get("$defs", {}))
 
 

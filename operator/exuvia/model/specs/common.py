@@ -97,8 +97,11 @@ class LabelSelectorRequirement(SpecModel):
     """One expression of a label selector."""
 
     key: LabelKey
+    """The label's key."""
     operator: Annotated[str, Field(pattern="^(In|NotIn|Exists|DoesNotExist)$", max_length=12)]
+    """In, NotIn, Exists or DoesNotExist. NotIn and DoesNotExist hold where the key is absent."""
     values: Annotated[tuple[LabelValue, ...], Field(max_length=64)] = ()
+    """The values that In and NotIn compare with; unset for Exists and DoesNotExist."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether labels satisfy it. NotIn and DoesNotExist hold where the key is absent."""
@@ -117,7 +120,9 @@ class LabelSelector(SpecModel):
     """A label selector of the API. Empty means all."""
 
     match_labels: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = Field(default_factory=dict)
+    """Labels that must all be there with these values; unset asks for none."""
     match_expressions: Annotated[tuple[LabelSelectorRequirement, ...], Field(max_length=32)] = ()
+    """Expressions over labels that must all hold; unset asks for none."""
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether labels satisfy every part; `{}` is satisfied by all."""
@@ -130,67 +135,95 @@ class InstanceReference(SpecModel):
     """Which machine is meant. Nothing is ever done to a name alone."""
 
     kind: Annotated[str, Field(pattern="^(Node|VirtualMachineInstance)$", max_length=32)] = "Node"
+    """Node or VirtualMachineInstance."""
     name: Name
+    """The machine's name. A label only: the next machine may bear it."""
     uid: Uid
+    """The UID of the machine's object. Nothing is done to another UID, whatever its name."""
     provider_id: Annotated[str, Field(max_length=512)] = ""
+    """The provider's identity of the machine (`spec.providerID` of the Node); empty where it is not known."""
 
 
 class PolicyReference(SpecModel):
     """Which policy, in which generation, is the reason."""
 
     name: Name
+    """The name of the SecurityPolicy."""
     uid: Uid
+    """The UID of the SecurityPolicy: one made anew under the same name is another policy."""
     generation: Annotated[int, Field(ge=0)] = 0
+    """The `metadata.generation` of the policy by which it was judged."""
 
 
 class ConditionStatus(StatusModel):
     """A condition of one of our objects."""
 
     type: Annotated[str, Field(max_length=64)]
+    """What the condition is about, such as Ready or Compliant."""
     status: Annotated[str, Field(pattern="^(True|False|Unknown)$", max_length=8)]
+    """True, False or Unknown."""
     reason: Annotated[str, Field(max_length=128)] = ""
+    """Why it stands so, as one CamelCase word."""
     message: Annotated[str, Field(max_length=32768)] = ""
+    """Why it stands so, for a person."""
     observed_generation: int = 0
+    """The `metadata.generation` that it speaks of."""
     last_transition_time: Time | None = None
+    """When `status` last changed."""
 
 
 class BlockedStatus(StatusModel):
     """Why nothing happens now, and when it is tried again."""
 
     reason: Annotated[str, Field(max_length=64)]
+    """Why nothing happens now: one word of the closed list in docs/events.md."""
     message: Annotated[str, Field(max_length=4096)] = ""
+    """What holds it, the object by name, and what to do about it."""
     since: Time | None = None
+    """Since when it is held for this reason."""
     next: Time | None = None
+    """When it is tried again; unset where only a change can end it."""
     count: Annotated[int, Field(ge=0)] | None = None
+    """How many machines are held for this reason (policies only)."""
 
 
 class StepStatus(StatusModel):
     """One step of an operation."""
 
     name: Annotated[str, Field(max_length=64)]
+    """What the step does."""
     started_at: Time | None = None
+    """When the step was won, before its first write."""
     finished_at: Time | None = None
+    """When its outcome was noted; unset while it is under way."""
     message: Annotated[str, Field(max_length=4096)] = ""
+    """What came of it."""
 
 
 class LedgerStatus(StatusModel):
     """The ledger entry of the last intent."""
 
     seq: Annotated[int, Field(ge=0)]
+    """The entry's sequence number in the ledger, from 1."""
     hash: Annotated[str, Field(max_length=64)]
+    """The entry's hash in the chain, in hexadecimal; at a start the ledger must hold it."""
 
 
 class BeforeStatus(StatusModel):
     """What stood on the machine where our marks went; null means that it was absent."""
 
     unschedulable: bool = False
+    """Whether the Node was cordoned by somebody else already; such a cordon stays."""
     labels: Annotated[dict[LabelKey, Annotated[str, Field(max_length=256)] | None], Field(max_length=16)] = Field(
         default_factory=dict
     )
+    """The labels that our marks replaced, with the values they had; null where there was none."""
     annotations: Annotated[dict[LabelKey, Annotated[str, Field(max_length=1024)] | None], Field(max_length=16)] = Field(
         default_factory=dict
     )
+    """The annotations that our marks replaced, with the values they had; null where there was none."""
     taints: Annotated[tuple[Annotated[str, Field(max_length=LABEL_KEY_LENGTH)], ...], Field(max_length=16)] = ()
+    """Which of our taints, by key, stood there already."""
 
 
 class Metadata(BaseModel):
