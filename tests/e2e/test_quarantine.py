@@ -93,6 +93,34 @@ async def test_a_quarantine_displaces_an_open_rotation(world: Operated) -> None:
     assert "deletionTimestamp" not in pod["metadata"]
 
 
+async def test_a_network_policy_that_somebody_deletes_is_back_within_seconds(world: Operated) -> None:
+    """Deleted while the machine is Held and nothing else happens: it is back, evented, and Isolated told the gap."""
+    nodes = await world.cluster.nodes(2)
+    name, namespace = nodes[0]["metadata"]["name"], world.cluster.namespace
+    await world.cluster.pods(1, node_name=name)
+    world.apply(guard(), policy("network", world.cluster.pool, RULE))
+    await world.start()
+    world.plane.kubectl("label", "node", name, f"{SUSPICIOUS}=true")
+    held = await frozen(world, name)
+    ours = f"exuvia-{held.uid}"
+
+    async def denies() -> bool:
+        there = await world.cluster.client.get(resources.NETWORK_POLICIES, ours, namespace=namespace)
+        (now,) = await world.quarantines()
+        said = {one.type: (one.status, one.reason) for one in now.status.conditions}
+        return there is not None and said.get("Isolated") == ("True", "Isolated")
+
+    await until(denies, what="the machine to be isolated", seconds=20)
+    await settle(4)
+    world.plane.kubectl("delete", "networkpolicy", ours, "-n", namespace)
+
+    await until(denies, what="the network policy to be back and said", seconds=10)
+    (after,) = await world.quarantines()
+    assert any("undid the isolation of namespace" in one.what for one in after.status.custody)
+    events = await world.cluster.list(resources.EVENTS, namespace="default")
+    assert any(one["reason"] == "QuarantineTampered" and one["regarding"]["name"] == name for one in events)
+
+
 async def test_marks_that_somebody_takes_off_are_put_back(world: Operated) -> None:
     """Uncordoned, untainted, unlabelled by an admin: it is put back, and said."""
     nodes = await world.cluster.nodes(2)

@@ -48,6 +48,8 @@ _FREEZING: tuple[Permission, ...] = (
     # A Quarantine ends the open Rotation of its machine, and carries out a release by one.
     _ours(Duty.QUARANTINE, "rotations", *_KEEP),
     _ours(Duty.QUARANTINE, "rotations/status", "patch"),
+    # Our network policies are watched while a machine is cut off by them.
+    Permission(duty=Duty.QUARANTINE, group="networking.k8s.io", resource="networkpolicies", verbs=("watch",)),
 )
 
 PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_PLACING, *_JUDGING, *_ROTATING, *_FREEZING)

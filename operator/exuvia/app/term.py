@@ -29,6 +29,7 @@ from exuvia.app.handlers import Handlers
 from exuvia.app.history import History
 from exuvia.app.judging import Judgements
 from exuvia.app.leader import Leadership
+from exuvia.app.networks import Networks
 from exuvia.app.policies import Policies
 from exuvia.app.retention import Retention
 from exuvia.app.scribe import Scribe
@@ -134,6 +135,7 @@ class Term:
             Retention(self.services, self.statuses).run,
             Checking(self.services).run,
             self._history.run,
+            Networks(self.services, self._advancer.wake_soon).run,
         )
         tasks = [asyncio.create_task(self._kept(one)) for one in loops]
         try:

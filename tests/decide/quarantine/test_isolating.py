@@ -394,6 +394,24 @@ def test_a_network_policy_that_somebody_deletes_is_made_again(hold: Blocked | No
     assert EventReason.QUARANTINE_TAMPERED in _reasons(world)
 
 
+def test_a_machine_whose_isolation_was_undone_is_not_said_to_be_isolated_until_it_is_again() -> None:
+    world = World().add(pod("cart")).grant().held()
+    assert condition(world, "Isolated") == ("True", "Isolated")
+    world.policies.clear()
+    step = world.ask()
+    said = next(one for one in step.status["conditions"] if one["type"] == "Isolated")
+    assert (said["status"], said["reason"]) == ("False", "Partial")
+    assert "undid the isolation of namespace shop" in said["message"]
+    assert step.status["isolation"]["state"] == "Partial"
+    world.refuse = refusal(DenyNetwork)
+    world.settle()
+    assert condition(world, "Isolated") == ("False", "Partial")
+    world.refuse = lambda action: None
+    world.tick()
+    world.settle()
+    assert condition(world, "Isolated") == ("True", "Isolated")
+
+
 def test_a_policy_that_comes_later_and_allows_is_said() -> None:
     world = World().add(pod("log", "DaemonSet")).held()
     assert condition(world, "Isolated") == ("True", "Isolated")

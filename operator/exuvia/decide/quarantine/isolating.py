@@ -197,10 +197,17 @@ def _freeze(view: QuarantineView, now: datetime) -> Step | None:
     if undone:
         patch.began(asking.GUARD_PODS)
         patch.custody(EXUVIA, f"somebody undid the isolation of {_few(undone)}; put back")
+        _say_undone(patch, undone)
     if len(undone) < len(actions):
         patch.began(asking.FREEZE_MORE)
     notes = tuple(_tampered(undone)) if undone else ()
     return Step(name=asking.FREEZE, status=patch.body, actions=actions, disruptive=view.hold is None, notes=notes)
+
+
+def _say_undone(patch: Patch, undone: tuple[str, ...]) -> None:
+    """Until it was seen to be put back, nobody may take the machine for isolated."""
+    because = f"somebody undid the isolation of {_few(undone)}; it is being put back"
+    patch.set(isolation={"state": "Partial", "because": [because]}).condition("Isolated", False, "Partial", because)
 
 
 def _undone(view: QuarantineView, actions: Iterable[Action]) -> tuple[str, ...]:
