@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from exuvia.app.manifests import crds
 from exuvia.cli.main import exuvia
 from exuvia.evaluate import judge
-from exuvia.evaluate.expressions import Outcome, Programs
+from exuvia.evaluate.expressions import Outcome, Programs, instance_seen
 from exuvia.evaluate.policies import CompiledPolicy, compile_policy
 from exuvia.localcluster import fleet
 from exuvia.localcluster.controlplane import ControlPlane
@@ -118,8 +118,7 @@ def _node(**facts: Any) -> dict[str, Any]:
 
 def _judged(body: dict[str, Any], node: dict[str, Any]) -> Assessment:
     policy, instance = _compiled(body), nodes.from_body(node)
-    seen = {"providerID": instance.provider_id, "zone": instance.zone, "name": instance.name}
-    outcomes: dict[str, Outcome] = Programs(policy.spec).evaluate(node, seen, NOW)
+    outcomes: dict[str, Outcome] = Programs(policy.spec).evaluate(node, instance_seen(instance), NOW)
     assert policy.selects(instance), "the example selects the machine that it is tried on"
     return judge.judge(policy, instance, outcomes, NOW)
 
@@ -170,7 +169,9 @@ def test_what_expressions_find() -> None:
         "agent-patched": Result.FAIL,
         "enough-memory": Result.FAIL,
         "one-provider": Result.PASS,
+        "settled-in-a-day": Result.PASS,
     }
+    assert _results("expressions.yaml", age=timedelta(hours=25))["settled-in-a-day"] is Result.FAIL
     assert _results("expressions.yaml")["agent-patched"] is Result.ERROR, "without the label nobody knows"
     body = _node(labels={"pool": "production", **labels}, age=timedelta(hours=5), memory="4Gi")
     said = {one.rule: one.message for one in _judged(_example("expressions.yaml"), body).findings}

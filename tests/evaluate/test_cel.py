@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exuvia.evaluate import cel, judge
-from exuvia.evaluate.expressions import Outcome, Programs
+from exuvia.evaluate.expressions import Outcome, Programs, instance_seen
 from exuvia.model.specs.security_policy import RuleType
 from tests.evaluate import world
 
@@ -30,7 +30,7 @@ INSTANCE = {
     "providerID": "x://1",
     "pool": "p",
     "zone": "z",
-    "born": "x",
+    "born": datetime(2026, 11, 25, 2, tzinfo=UTC),
 }
 
 
@@ -49,6 +49,8 @@ def evaluated(text: str, **variables: Any) -> cel.Answer:
         "now == timestamp('2026-11-25T12:00:00Z')",
         "(now - timestamp(object.metadata.creationTimestamp)).getHours() == 10",
         "variables.n == 3",
+        "now - instance.born > duration('9h59m') && instance.born < now",
+        "timestamp(instance.born) == instance.born && string(instance.born) == '2026-11-25T02:00:00Z'",
         "object.metadata.labels.exists(k, k.startsWith('debug.example.org/'))",
         "bool(object.spec.unschedulable)",
         "!has(object.spec.taints)",
@@ -60,6 +62,19 @@ def evaluated(text: str, **variables: Any) -> cel.Answer:
         "semver('1.0.0+a').compareTo(semver('1.0.0+b')) == 0",
         "semver('2.3.4').major() == 2 && semver('2.3.4').minor() == 3 && semver('2.3.4').patch() == 4",
         "isSemver('1.2.3') && !isSemver('v1.2.3') && !isSemver('1.2')",
+        "isSemver('1.2.3-a.1+b.2') && !isSemver('1.2.3-01') && !isSemver('1.2.3-a..b') && !isSemver('1.2.3+a..b')",
+        "!isSemver('1.2.3\\n') && !isSemver('1.2.\u0663') && !isSemver('01.2.3')",
+        "!isSemver('99999999999999999999.0.0') && !isSemver('1.0.0-99999999999999999999')",
+        "isSemver('1.2.3', false) && !isSemver('v1.2.3', false)",
+        "semver(object.status.nodeInfo.kubeletVersion, true).compareTo(semver('1.35.2')) == 0",
+        "semver('v1', true).compareTo(semver('1.0.0')) == 0 && semver('1.2', true).compareTo(semver('1.2.0')) == 0",
+        "semver('01.02.003', true).compareTo(semver('1.2.3')) == 0 && semver('00.0', true).major() == 0",
+        "semver('v1.2.03-rc.1+x', true).compareTo(semver('1.2.3-rc.1')) == 0",
+        "semver('1.2.00-rc.1', true).compareTo(semver('1.2.0-rc.1')) == 0",
+        "isSemver('v1.2', true) && !isSemver('vv1.2', true) && !isSemver('V1.2', true) && !isSemver(' 1.2', true)",
+        "!isSemver('1.2-rc.1', true) && !isSemver('1+x', true) && !isSemver('', true) && !isSemver('v', true)",
+        "!isSemver('1..2', true) && !isSemver('1.2.3.4', true) && !isSemver('1.2.3-01', true)",
+        "semver('v1.35.2-eks-1a2b', true).isLessThan(semver('1.35.2'))",
         "quantity(object.status.capacity.memory).isGreaterThan(quantity('16G'))",
         "quantity('1Gi').compareTo(quantity('1024Mi')) == 0",
         "quantity('3500m').isLessThan(quantity('4'))",
@@ -80,7 +95,10 @@ def test_what_is_true(text: str) -> None:
         ("1 / 0 > 0", "divide by zero"),
         ("variables.nope", "nope"),
         ("semver('nope').major() > 0", "'nope' is no semantic version"),
+        ("semver('v1.2.3', false).major() > 0", "'v1.2.3' is no semantic version"),
+        ("semver('1.2-rc', true).major() > 0", "a short one has no suffix"),
         ("quantity('x').asInteger() > 0", "'x' is no quantity"),
+        ("quantity('1Gi\\n').asInteger() > 0", "is no quantity"),
         ("quantity('1.5').asInteger() > 0", "is no integer"),
         ("semver('1.0.0').isLessThan(quantity('1'))", "cannot be compared"),
         ("object.metadata.name < 3", "no matching overload"),
@@ -137,6 +155,52 @@ def test_variables_are_shared_and_build_on_each_other() -> None:
     twice = {"name": "twice", "expression": "variables.hours * 2"}
     assert outcome("variables.twice == 20 && variables.hours == 10", variables=[hours, twice]) == Outcome(True)
     assert outcome("variables.twice == 20", variables=[twice, hours]).compliant is None, "in order"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "variables.age > duration('9h') && variables.age < duration('11h')",
+        "now - variables.born == variables.age",
+        "variables.late < now + duration('1h') && variables.n == 3",
+        "variables.age.getHours() == 10",
+    ],
+)
+def test_variables_may_hold_moments_and_spans(expression: str) -> None:
+    variables = [
+        {"name": "born", "expression": "timestamp(object.metadata.creationTimestamp)"},
+        {"name": "age", "expression": "now - variables.born"},
+        {"name": "late", "expression": "instance.born + variables.age"},
+        {"name": "n", "expression": "3"},
+    ]
+    assert outcome(expression, variables=variables) == Outcome(True)
+
+
+def test_a_time_of_unknown_type_breaks_only_who_reads_it() -> None:
+    variables = [{"name": "hidden", "expression": "[now]"}, {"name": "n", "expression": "3"}]
+    assert outcome("variables.n == 3", variables=variables) == Outcome(True)
+    said = outcome("variables.hidden[0] == now", variables=variables)
+    assert said.compliant is None
+    assert "variables.hidden: a time of unknown type" in said.message
+
+
+def test_a_moment_is_not_compared_with_a_number() -> None:
+    variables = [{"name": "age", "expression": "now - instance.born"}]
+    found = {one.place: one.message for one in world.problems(_rule("variables.age > 3"), variables=variables)}
+    assert "line 1, column 15: found no matching overload" in found["spec.rules[0].expression.expression"]
+    variables = [*variables, {"name": "old", "expression": "variables.age > 3"}]
+    found = {one.place: one.message for one in world.problems(_rule("true"), variables=variables)}
+    assert "found no matching overload" in found["spec.variables[1].expression"]
+
+
+def _rule(expression: str) -> Any:
+    return world.rule(RuleType.EXPRESSION, {"expression": expression})
+
+
+def test_an_instance_as_expressions_see_it_has_a_moment_of_birth() -> None:
+    seen = instance_seen(world.node(born=world.NOW - timedelta(hours=30)))
+    made = world.policy(_rule("now - instance.born > duration('24h') && instance.kind == 'Node'"))
+    assert Programs(made.spec).evaluate(OBJECT, seen, world.NOW) == {"expression": Outcome(True)}
 
 
 def test_a_broken_variable_breaks_only_who_reads_it() -> None:

@@ -13,6 +13,7 @@ from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Change, worst
 from exuvia.app.services import Services
 from exuvia.evaluate import judge
+from exuvia.evaluate.expressions import instance_seen
 from exuvia.evaluate.policies import CompiledPolicy
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason
@@ -72,7 +73,7 @@ class Examiner:
         if not wanted:
             return {}
         subjects = [
-            Subject(uid=one.uid, object=body, instance=_seen_by_expressions(one))
+            Subject(uid=one.uid, object=body, instance=instance_seen(one))
             for one in machines
             if (body := self._services.view.object_of(one.uid)) is not None
         ]
@@ -107,18 +108,6 @@ class Examiner:
                 warning=reason is EventReason.VIOLATION_FOUND,
             )
         )
-
-
-def _seen_by_expressions(one: Instance) -> dict[str, Any]:
-    return {
-        "kind": str(one.kind),
-        "name": one.name,
-        "uid": one.uid,
-        "providerID": one.provider_id,
-        "pool": one.pool,
-        "zone": one.zone,
-        "born": one.born.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
 
 
 def _fact(uid: str, change: Change, policy_uid: str, at: Any) -> facts.Fact:

@@ -20,6 +20,7 @@ from exuvia.app import expressions, leading
 from exuvia.app.clock import SystemClock
 from exuvia.app.leading import Leader
 from exuvia.app.policies import Policies
+from exuvia.evaluate.expressions import instance_seen
 from exuvia.evaluate.judge import Outcomes
 from exuvia.kube.client import Client
 from exuvia.model import resources
@@ -74,7 +75,7 @@ async def gather(client: Client, name: str, *, simulated_cloud: str = "") -> Sna
     if body is None:
         raise errors.NotFound(
             f"There is no Node {name}.",
-            remedy="See `kubectl get nodes`; a machine that is gone is in `exuvia ledger who --name`.",
+            remedy=f"See `kubectl get nodes`; for one that is gone `exuvia ledger who --name {name} --at TIME`.",
         )
     subject, notes = nodes.from_body(body), list[str]()
     if is_simulated(subject.provider_id) and not simulated_cloud:
@@ -142,7 +143,7 @@ async def _outcomes(policies: Policies, subject: Instance, body: ports.Body, now
         return {}
     evaluator = expressions.Evaluator(SystemClock())
     try:
-        asked = expressions.Subject(uid=subject.uid, object=_bare(body), instance=_seen(subject))
+        asked = expressions.Subject(uid=subject.uid, object=_bare(body), instance=instance_seen(subject))
         return (await evaluator.evaluate(wanted, [asked], now))[subject.uid]
     finally:
         await evaluator.close()
@@ -153,18 +154,6 @@ def _bare(body: ports.Body) -> ports.Body:
     metadata = {key: value for key, value in body["metadata"].items() if key != "managedFields"}
     status = {key: value for key, value in (body.get("status") or {}).items() if key != "images"}
     return {**body, "metadata": metadata, "status": status}
-
-
-def _seen(one: Instance) -> dict[str, Any]:
-    return {
-        "kind": str(one.kind),
-        "name": one.name,
-        "uid": one.uid,
-        "providerID": one.provider_id,
-        "pool": one.pool,
-        "zone": one.zone,
-        "born": one.born.strftime("%Y-%m-%dT%H:%M:%SZ"),
-    }
 
 
 async def _around(client: ports.Cluster, subject: Instance, notes: list[str]) -> dict[str, Any]:

@@ -3,14 +3,17 @@
 What is offered beyond the standard: `semver` and `quantity` with the comparisons of Kubernetes' CEL libraries. An
 evaluation error is a value, never a pass. Loops are bounded by the library; memory and time are not, so expressions of
 users are evaluated by a process that can be stopped (`app.expressions`).
+
+The library takes a timestamp or a duration only where its type is declared, never as a value inside a map. So
+`instance.born`, and the variables of a policy that hold one (its `Times`), are declared under their whole names.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Any
@@ -18,13 +21,16 @@ from typing import Any
 from cel_expr_python import cel
 
 MESSAGE_LIMIT = 1024
+BORN = "instance.born"
 
 _T = cel.Type
 _BOX = _T.Map(_T.STRING, _T.DYN)
-_SEMVER = re.compile(
-    r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(?:-([0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*))?(?:\+[0-9A-Za-z.-]+)?$"
+_NUMBER, _WORDS = r"(0|[1-9][0-9]*)", r"[0-9A-Za-z-]+(?:\.[0-9A-Za-z-]+)*"
+_SEMVER = re.compile(rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(?:-({_WORDS}))?(?:\+{_WORDS})?")
+_LARGEST = 2**63 - 1  # an int of CEL
+_QUANTITY = re.compile(
+    r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+))(?:([eE][+-]?[0-9]+)|(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u))?"
 )
-_QUANTITY = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|(m|k|M|G|T|P|E|Ki|Mi|Gi|Ti|Pi|Ei|n|u))?$")
 _SUFFIXES = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -32,6 +38,10 @@ _SUFFIXES = {
     **{suffix: Decimal(1000) ** power for power, suffix in enumerate(("k", "M", "G", "T", "P", "E"), 1)},
     **{suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)},
 }
+
+
+Times = tuple[tuple[str, str], ...]
+"""The variables of a policy that hold a TIMESTAMP or a DURATION: name and type, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +71,26 @@ class Program:
 
 
 def activation(
-    *, object_: Mapping[str, Any], instance: Mapping[str, Any], now: datetime, variables: Mapping[str, Any]
+    *,
+    object_: Mapping[str, Any],
+    instance: Mapping[str, Any],
+    now: datetime,
+    variables: Mapping[str, Any],
+    times: Times = (),
 ) -> Any:
     """What the expressions of one object see; shared by all of them (13 times faster than one each)."""
-    return _ENVIRONMENT.Activation({"object": object_, "instance": instance, "now": now, "variables": variables})
+    declared = {f"variables.{name}": variables[name] for name, _ in times if name in variables}
+    held = {name: value for name, value in variables.items() if f"variables.{name}" not in declared}
+    data = {"object": object_, "instance": instance, "now": now, "variables": held, **declared}
+    if "born" in instance:
+        data |= {BORN: instance["born"], "instance": {**instance, "born": f"{instance['born']:%Y-%m-%dT%H:%M:%SZ}"}}
+    return _environment(times).Activation(data)
 
 
-def compile_(text: str, wanted: str) -> Program | str:
+def compile_(text: str, wanted: str, times: Times = ()) -> Program | str:
     """`wanted` is bool, string or any. A string says what is wrong, with line, column and caret."""
     try:
-        compiled = _ENVIRONMENT.compile(text)
+        compiled = _environment(times).compile(text)
     except RuntimeError as trouble:
         return _problem(str(trouble))
     name = compiled.return_type().name()
@@ -79,6 +99,26 @@ def compile_(text: str, wanted: str) -> Program | str:
         hint = f" Write `{wanted}({text})` where the type is not known." if name == "DYN" else ""
         return f"line 1, column 1: the value must be {said}, this is {name.lower()}.{hint}"
     return Program(text, compiled)
+
+
+def times_of(variables: Iterable[tuple[str, str]]) -> Times:
+    """Which of the variables (name and expression, each sees those before it) hold a moment or a span of time."""
+    found: Times = ()
+    for name, text in variables:
+        made = compile_(text, "any", found)
+        kind = "" if isinstance(made, str) else made.compiled.return_type().name()
+        if kind in _TIMES and name not in dict(found):
+            found = (*found, (name, kind))
+    return found
+
+
+def holds_time(value: Any) -> bool:
+    """Whether a moment or a span of time is in it, somewhere."""
+    if isinstance(value, Mapping):
+        return any(holds_time(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return any(holds_time(one) for one in value)
+    return isinstance(value, datetime | timedelta)
 
 
 def _problem(text: str) -> str:
@@ -97,11 +137,32 @@ def _one_line(text: str) -> str:
 
 
 def _semver(text: str) -> dict[str, Any]:
-    match = _SEMVER.match(text)
-    if match is None:
+    match = _SEMVER.fullmatch(text)
+    pre = (match.group(4) or "").split(".") if match else []
+    if match is None or any(part.isdigit() and part != "0" and part.startswith("0") for part in pre):
         raise ValueError(f"{text!r} is no semantic version")
-    pre = [[0, int(part), ""] if part.isdigit() else [1, 0, part] for part in (match.group(4) or "").split(".") if part]
-    return {"numbers": [int(match.group(n)) for n in (1, 2, 3)], "pre": pre}
+    numbers = [int(match.group(n)) for n in (1, 2, 3)]
+    if max(*numbers, *(int(part) for part in pre if part.isdigit())) > _LARGEST:
+        raise ValueError(f"{text!r} has a number that is too large for a semantic version")
+    return {"numbers": numbers, "pre": [[0, int(one), ""] if one.isdigit() else [1, 0, one] for one in pre if one]}
+
+
+def _semver_of(text: str, normalize: bool) -> dict[str, Any]:
+    return _semver(_normalized(text) if normalize else text)
+
+
+def _normalized(text: str) -> str:
+    """As Kubernetes' CEL does it: one leading `v` falls away, so do leading zeros, and what is missing of minor and
+    patch is 0, unless the short version has a suffix."""
+    parts = [_without_zeros(part) for part in text.removeprefix("v").split(".", 2)]
+    if len(parts) < 3 and re.search(r"[+-]", parts[-1]):
+        raise ValueError(f"{text!r} is no semantic version: a short one has no suffix")
+    return ".".join([*parts, "0", "0"][:3])
+
+
+def _without_zeros(part: str) -> str:
+    """`007` -> `7`, `00-rc.1` -> `0-rc.1`."""
+    return re.sub(r"^0+(?=[0-9])", "", part)
 
 
 def _semver_key(box: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -110,7 +171,7 @@ def _semver_key(box: Mapping[str, Any]) -> tuple[Any, ...]:
 
 
 def _quantity(text: str) -> dict[str, Any]:
-    match = _QUANTITY.match(text)
+    match = _QUANTITY.fullmatch(text)
     if match is None:
         raise ValueError(f"{text!r} is no quantity")
     number = Decimal(match.group(1) + (match.group(2) or ""))
@@ -157,9 +218,9 @@ def _as_integer(a: Mapping[str, Any]) -> int:
 
 
 def _is(make: Any) -> Any:
-    def check(text: str) -> bool:
+    def check(*text: Any) -> bool:
         try:
-            make(text)
+            make(*text)
         except (ValueError, InvalidOperation):
             return False
         return True
@@ -167,14 +228,27 @@ def _is(make: Any) -> Any:
     return check
 
 
+def _overload(name: str, result: Any, parameters: list[Any], call: Any, *, member: bool) -> Any:
+    told = "_".join("box" if one is _BOX else "flag" if one is _T.BOOL else "text" for one in parameters)
+    return cel.Overload(f"{name}_{told}", result, parameters, member, call)
+
+
 def _function(name: str, result: Any, parameters: list[Any], call: Any, *, member: bool = True) -> Any:
-    overload = f"{name}_{'_'.join('box' if one is _BOX else 'text' for one in parameters)}"
-    return cel.FunctionDecl(name, [cel.Overload(overload, result, parameters, member, call)])
+    return cel.FunctionDecl(name, [_overload(name, result, parameters, call, member=member)])
+
+
+def _normalizing(name: str, result: Any, plain: Any, normalizing: Any) -> Any:
+    """A function of a text, with a form that takes whether to normalize it first."""
+    overloads = [
+        _overload(name, result, [_T.STRING], plain, member=False),
+        _overload(name, result, [_T.STRING, _T.BOOL], normalizing, member=False),
+    ]
+    return cel.FunctionDecl(name, overloads)
 
 
 _FUNCTIONS = [
-    _function("semver", _BOX, [_T.STRING], _semver, member=False),
-    _function("isSemver", _T.BOOL, [_T.STRING], _is(_semver), member=False),
+    _normalizing("semver", _BOX, _semver, _semver_of),
+    _normalizing("isSemver", _T.BOOL, _is(_semver), _is(_semver_of)),
     _function("quantity", _BOX, [_T.STRING], _quantity, member=False),
     _function("isQuantity", _T.BOOL, [_T.STRING], _is(_quantity), member=False),
     _function("isLessThan", _T.BOOL, [_BOX, _BOX], _less),
@@ -189,15 +263,23 @@ _FUNCTIONS = [
     _function("asApproximateFloat", _T.DOUBLE, [_BOX], lambda box: float(Decimal(box["quantity"]))),
 ]
 
-_ENVIRONMENT = cel.NewEnv(
-    variables={
-        "object": _T.DYN,
-        "instance": _T.Map(_T.STRING, _T.DYN),
-        "variables": _T.Map(_T.STRING, _T.DYN),
-        "now": _T.TIMESTAMP,
-    },
-    extensions=[cel.CelExtension("exuvia", _FUNCTIONS)],
-)
+_TIMES = {"TIMESTAMP": _T.TIMESTAMP, "DURATION": _T.DURATION}
+
+
+@lru_cache(maxsize=256)
+def _environment(times: Times) -> Any:
+    return cel.NewEnv(
+        variables={
+            "object": _T.DYN,
+            "instance": _T.Map(_T.STRING, _T.DYN),
+            BORN: _T.TIMESTAMP,
+            "variables": _T.Map(_T.STRING, _T.DYN),
+            **{f"variables.{name}": _TIMES[kind] for name, kind in times},
+            "now": _T.TIMESTAMP,
+        },
+        extensions=[cel.CelExtension("exuvia", _FUNCTIONS)],
+    )
+
 
 _MATCHES = cel.NewEnv(variables={"text": _T.STRING, "pattern": _T.STRING}).compile("text.matches(pattern)")
 

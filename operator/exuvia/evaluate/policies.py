@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from exuvia.evaluate import cel
@@ -73,6 +73,7 @@ def compile_policy(policy: SecurityPolicy) -> CompiledPolicy | tuple[Problem, ..
             problems.append(made)
         else:
             rules.append(_rule(spec, rule, made))
+    problems += _mistyped(spec, {one.place for one in problems})
     if problems:
         return tuple(problems)
     return CompiledPolicy(
@@ -121,14 +122,32 @@ def _schedules(spec: SecurityPolicySpec) -> Iterator[Problem]:
 
 def _variables(spec: SecurityPolicySpec) -> Iterator[Problem]:
     seen: set[str] = set()
+    times = _times(spec)
     for index, variable in enumerate(spec.variables):
         place = f"spec.variables[{index}].expression"
-        said = cel.compile_(variable.expression, "any")
+        said = cel.compile_(variable.expression, "any", times)
         if isinstance(said, str):
             yield Problem(place=place, message=said)
         if variable.name in seen:
             yield Problem(place=place, message=f"the name {variable.name} is there twice.")
         seen.add(variable.name)
+
+
+def _mistyped(spec: SecurityPolicySpec, known: Collection[str]) -> Iterator[Problem]:
+    """Rules that do not compile once it is known which variables hold a time; what is said already is not repeated."""
+    times = _times(spec)
+    for index, rule in enumerate(spec.rules if times else ()):
+        expression = rule.expression
+        texts = ((expression.expression, "bool"), (expression.message_expression, "string")) if expression else ()
+        for (text, wanted), field in zip(texts, ("expression", "messageExpression"), strict=False):
+            place = f"spec.rules[{index}].expression.{field}"
+            said = cel.compile_(text, wanted, times) if text is not None and place not in known else None
+            if isinstance(said, str):
+                yield Problem(place=place, message=said)
+
+
+def _times(spec: SecurityPolicySpec) -> cel.Times:
+    return cel.times_of((one.name, one.expression) for one in spec.variables)
 
 
 def _texts(spec: SecurityPolicySpec) -> Iterator[str]:
