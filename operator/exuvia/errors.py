@@ -41,7 +41,10 @@ class ExuviaError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        return f"{self.message} {self.remedy}".strip()
+        if not (self.message and self.remedy):
+            return self.message or self.remedy
+        ended = self.message.rstrip().endswith((".", "!", "?"))
+        return f"{self.message.rstrip()}{'' if ended else '.'} {self.remedy}"
 
 
 class SettingsError(ExuviaError):

@@ -345,6 +345,22 @@ def test_nobody_leads_while_the_floor_is_unknown() -> None:
     virtual.run(story())
 
 
+def test_without_its_namespace_the_next_step_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    missing = errors.NotFound('namespaces "exuvia-system" not found', status=404)
+
+    class Bare(LeaseServer):
+        def make(self, body: dict[str, Any]) -> dict[str, Any]:
+            raise missing
+
+    async def story() -> None:
+        assert await watched(Bare(), [Replica(Bare(), "a")], 10) == []
+
+    virtual.run(story())
+    (said,) = {one.getMessage() for one in caplog.records if one.levelname == "WARNING"}
+    assert "The namespace exuvia-system of the Lease exuvia-leader is not there; nobody leads." in said
+    assert "`kubectl create namespace exuvia-system`" in said
+
+
 def test_a_namesake_begins_a_new_epoch() -> None:
     async def story() -> None:
         server = LeaseServer()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +19,10 @@ from exuvia.evaluate import judge, overlap
 from exuvia.model.findings import Wish
 from exuvia.model.instances import Condition, Instance
 from exuvia.model.planning import Plan
+from exuvia.model.pods import Pod
+from exuvia.model.reasons import BlockedReason
 from exuvia.model.specs.fleet_guard import FleetGuard
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.security_policy import SecurityPolicy
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -144,7 +148,7 @@ def test_a_silent_leader_is_said() -> None:
     silent = Leader(holder="pod-1", epoch=1, renewed=NOW - timedelta(minutes=10))
     machines = [machine(index) for index in range(4)]
     found = explain(snapshot(machines, policy(nodes="2"), leader=silent))
-    assert not found.working
+    assert found.idle
     words = "But no operator works (pod-1 leads (epoch 1, renewed 600 s ago)): see `exuvia doctor`."
     assert conclusion(found).endswith(words)
 
@@ -154,6 +158,42 @@ def test_what_only_the_operator_knows_is_taken_from_what_it_says() -> None:
     machines = [machine(index) for index in range(4)]
     found = explain(snapshot(machines, policy(nodes="2"), guard={"status": {"brakes": brakes}}))
     assert [(one.title, one.message) for one in found.holding] == [("ledger", "the ledger is Down")]
+
+
+def test_an_operator_that_only_watches_starts_nothing() -> None:
+    status = {"conditions": [{"type": "Ready", "status": "True", "reason": "ReadOnly"}]}
+    machines = [machine(index) for index in range(4)]
+    found = explain(snapshot(machines, policy(nodes="2"), guard={"status": status}))
+    assert found.holding == ()
+    said = conclusion(found)
+    assert "starts with the next sweep" not in said
+    assert "But the operator only watches (--read-only): start it without --read-only" in said
+
+
+def test_after_an_uninstall_the_way_back_is_named() -> None:
+    asked = {"uninstall": {"by": "alice", "at": "2026-11-24T11:00:00Z"}}
+    found = explain(snapshot([machine(index) for index in range(4)], policy(nodes="2"), guard={"spec": asked}))
+    (held,) = found.holding
+    assert held.title == "pause"
+    assert "uninstalled, as alice asked" in conclusion(found)
+    assert "spec.pauseRequests and .uninstall; `exuvia resume`" in conclusion(found)
+
+
+def frozen(**status: Any) -> Quarantine:
+    spec = {"instance": {"kind": "Node", "name": "n-0", "uid": "uid-0"}}
+    said = {"phase": "Held", **status}
+    return Quarantine.parse({"metadata": {"name": "q-1", "uid": "q-uid"}, "spec": spec, "status": said})
+
+
+def test_pods_of_a_frozen_machine_are_in_nobodys_way() -> None:
+    """They are evidence: nobody is told to loosen unmanagedPods for them."""
+    bare = Pod(namespace="shop", name="cart", uid="pod-1", node="n-0", phase="Running", created=NOW)
+    one = replace(snapshot([machine(0), machine(1)], policy()), pods=(bare,))
+    assert [pod.judged.reason for pod in explain(one).pods] == [BlockedReason.UNMANAGED_POD]
+    found = explain(replace(one, quarantines=(frozen(settings={"provider": "NodeDelete", "pool": "blue"}),)))
+    assert found.pods == ()
+    assert "exuvia release q-1 --verdict Rotate" in found.notes[-1]
+    assert found.settings.pool == "blue", "what it was frozen with, not what a policy would give it now"
 
 
 def test_audit_wishes_are_told_apart() -> None:

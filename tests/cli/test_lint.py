@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from exuvia.cli import linting
+from exuvia.app.manifests import crds
+from exuvia.cli import linting, phrasing
 from tests.cli.calling import answer, call
 
 GOOD = """\
@@ -64,15 +66,15 @@ def test_good_manifests_pass_and_other_groups_are_passed_over(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("old", "new", "line", "place", "words"),
     [
-        ("mode: Enforce", "mode: Enforced", 5, "spec.mode", "'Audit' or 'Enforce'"),
+        ("mode: Enforce", "mode: Enforced", 5, "spec.mode", "must be `Audit` or `Enforce`: did you mean `Enforce`?"),
         ("mode: Enforce", "moode: Enforce", 5, "spec.moode", "did you mean `mode`?"),
-        ("mode: Enforce", "mode: Enforce\n  suspend: 'true'", 6, "spec.suspend", "valid boolean"),
-        ("limit: 720h", "limit: 30d", 9, "spec.rules[0].maxAge.limit", "is not a duration"),
+        ("mode: Enforce", "mode: Enforce\n  suspend: 'true'", 6, "spec.suspend", "true or false, without quotes"),
+        ("limit: 720h", "limit: 30d", 9, "spec.rules[0].maxAge.limit", "like 720h, 2h20m or 30s; 30d is 720h."),
         ("hardLimit: 900h", "hardLimit: 1h", 9, "spec.rules[0].maxAge", "`hardLimit` must not be below `limit`"),
         ("name: image, type", "name: age, type", 15, "spec.rules[2]", "stands in this list twice"),
         ("type: Image, image: {", "type: Image, maxAge: {limit: 1h}, image: {", 15, "spec.rules[2]", "and only then"),
         ('["Talos .*"]', '["Talos (.*"]', 15, "spec.rules[2].image.allowed[0]", "is no regular expression"),
-        ('nodes: "0"', "nodes: 0", 18, "spec.disruption.budgets[0].nodes", "valid string"),
+        ('nodes: "0"', "nodes: 0", 18, "spec.disruption.budgets[0].nodes", 'write it in quotes, "0"'),
         ("mon-fri", "mon-fry", 18, "spec.disruption.budgets[0]", "is no schedule"),
         ("Europe/Berlin", "Europe/Berln", 18, "spec.disruption.budgets[0]", "no IANA time zone"),
         (" duration: 10h,", "", 18, "spec.disruption.budgets[0]", "must be set together"),
@@ -80,6 +82,22 @@ def test_good_manifests_pass_and_other_groups_are_passed_over(tmp_path: Path) ->
         ("metadata: {name: workers}", "metadata: {}", 3, "metadata.name", "must be a name"),
         ("v1alpha1\nkind: FleetGuard", "v1\nkind: FleetGuard", 20, "apiVersion", "must be exuvia.dev/v1alpha1"),
         ("kind: FleetGuard", "kind: LicensePool", 21, "kind", "no kind that this version serves"),
+        ("kind: FleetGuard", "kind: FleetGard", 21, "kind", "did you mean `FleetGuard`?"),
+        (".dev/v1alpha1\nkind: FleetG", ".io/v1alpha1\nkind: FleetG", 20, "apiVersion", "must be exuvia.dev/v1alpha1"),
+        ("apiVersion: exuvia.dev/v1alpha1\nkind: FleetG", "kind: FleetG", 20, "apiVersion", "must be exuvia.dev"),
+        ("name: age, type", "name: Max_Age, type", 9, "spec.rules[0].name", "lower-case letters, digits and '-'"),
+        ("name: age, type", "name: y, type", 9, "spec.rules[0].name", '`y` as a boolean; write it in quotes: "y"'),
+        ("name: workers}", "name: n}", 3, "metadata.name", 'YAML reads `n` as a boolean; write it in quotes: "n"'),
+        ("name: workers}", "name: 12e3}", 3, "metadata.name", 'this is a number: write it in quotes, "12e3"'),
+        ("{pool: blue}", "{on: blue}", 6, "spec.target.selector.matchLabels.on", "YAML reads `on` as a boolean"),
+        ("{pool: blue}", "{pool: 1.10}", 6, "spec.target.selector.matchLabels.pool", 'write it in quotes, "1.10"'),
+        ("{name: workers}", "{name: workers, labels: {a: yes}}", 3, "metadata.labels.a", "`yes` as a boolean"),
+        ("mode: Enforce", "mode: On", 5, "spec.mode", "must be `Audit` or `Enforce`, and YAML reads `On` as true"),
+        ("action: Rotate", "action: Rotate\n  severity: hihg", 8, "spec.severity", "did you mean `High`?"),
+        ("limit: 720h", "jitterPercent: '1', limit: 1h", 9, "spec.rules[0].maxAge.jitterPercent", "1 without quotes"),
+        ("limit: 720h", "jitterPercent: 101, limit: 1h", 9, "spec.rules[0].maxAge.jitterPercent", "100 or less"),
+        ('["Talos .*"]', '"Talos"', 15, "spec.rules[2].image.allowed", 'a list, and this is "Talos": write ["Talos"]'),
+        ('nodes: "0"', 'nodes: "ten"', 18, "spec.disruption.budgets[0].nodes", "a number of machines or a share"),
         ("  action: Rotate", "  action: Rotate\n  action: Alert", 8, "spec.action", "twice, before on line 7"),
     ],
 )  # fmt: skip
@@ -87,6 +105,36 @@ def test_each_mistake_has_its_line_and_place(old: str, new: str, line: int, plac
     found = mistake(GOOD, old=old, new=new)
     assert (found.line, found.place) == (line, place), str(found)
     assert words in found.message
+
+
+def test_every_mistake_is_a_sentence_in_our_own_words() -> None:
+    """Neither a pattern nor a type of a language is shown."""
+    value = {"a": [1, None, "x"]}
+    for field in yaml.safe_load(GOOD.split("---")[0])["spec"]:
+        for wrong in ("x", 7, 1.5, True, None, [], ["x"], [None], value, [value]):
+            policy = yaml.safe_load(GOOD.split("---")[0])
+            policy["spec"][field] = wrong
+            for one in linting.lint("f", yaml.safe_dump(policy)).mistakes:
+                assert not re.search(r"Input should|String should|Tuple|valid \w+|\^|object has", one.message), str(one)
+                assert one.message.split("\n")[0].rstrip().endswith((".", "?", ")")), str(one)
+
+
+def test_every_pattern_of_the_schema_has_words() -> None:
+    """Durations and times are put into words by the model itself."""
+    durations = re.compile(r"h\|m\|s")
+    for kind in crds.DEFINITIONS:
+        for pattern in patterns(kind.spec.model_json_schema(by_alias=True)):
+            assert pattern in phrasing.PATTERNS or phrasing.choices(pattern) or durations.search(pattern), pattern
+
+
+def patterns(schema: object) -> set[str]:
+    inner = schema.values() if isinstance(schema, dict) else schema if isinstance(schema, list) else ()
+    own = {schema["pattern"]} if isinstance(schema, dict) and isinstance(schema.get("pattern"), str) else set()
+    return own.union(*(patterns(one) for one in inner))
+
+
+def test_numbers_to_the_base_of_60_are_text_to_the_server() -> None:
+    assert said(GOOD.replace("{pool: blue}", "{pool: 1:30}")) == []
 
 
 def test_cel_has_line_and_caret_in_the_file() -> None:

@@ -14,7 +14,7 @@ import pytest
 from exuvia import ports
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks, resources
-from tests.cli.people import Person, lease, one, set_status
+from tests.cli.people import Person, guard, lease, one, set_status
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -102,15 +102,17 @@ async def test_release_writes_the_decision(cluster: Cluster, admin: Person) -> N
 async def test_pause_makes_the_guard_and_resume_takes_only_ones_own_out(cluster: Cluster, admin: Person) -> None:
     await admin.call("pause", "--reason", "incident 41")
     await admin.call("pause", "--reason", "incident 42", "--until", "2h")
-    guard = await one(cluster, resources.FLEET_GUARDS)
-    (request,) = guard["spec"]["pauseRequests"]
+    written = await one(cluster, resources.FLEET_GUARDS)
+    (request,) = written["spec"]["pauseRequests"]
     assert request["reason"] == "incident 42"
+    again = (await admin.call("pause", "--reason", "incident 42", "--until", "2h")).stdout
+    assert "your former pause until 20" in again and "(incident 42) is replaced by this one" in again
     until = datetime.fromisoformat(request["until"])
     assert timedelta(minutes=119) < until - datetime.now(UTC) < timedelta(minutes=121)
     others = [request, {"by": "bob", "reason": "my own"}, {"by": marks.SERVICE_ACCOUNT_USER, "reason": "deleted"}]
     await cluster.client.merge_patch(resources.FLEET_GUARDS, "default", {"spec": {"pauseRequests": others}})
     said = await admin.call("resume", code=1)
-    assert "took out 2 of 3" in said.stdout and "still paused by bob: my own" in said.stdout
+    assert "took out 2 of 3 pauses" in said.stdout and "still paused by bob: my own" in said.stdout
     await admin.call("resume", "--all")
     assert not (await one(cluster, resources.FLEET_GUARDS))["spec"].get("pauseRequests")
     assert (await admin.call("resume")).stdout == "nothing is paused\n"
@@ -127,7 +129,11 @@ async def test_resume_of_a_pool(cluster: Cluster, admin: Person) -> None:
 
 
 async def test_status_tells_what_is_known(cluster: Cluster, admin: Person) -> None:
-    assert "No policy and no operation" in (await admin.call("status")).stdout
+    await lease(cluster, "", datetime.now(UTC))
+    nobody = (await admin.call("status", code=1)).stdout
+    assert "No policy and no operation" in nobody
+    assert "No operator works: nobody leads. See `exuvia doctor`." in nobody
+    await lease(cluster, "pod-1", datetime.now(UTC))
     (node,) = await cluster.nodes()
     await cluster.client.create(resources.SECURITY_POLICIES, POLICY)
     await admin.call("rotate", node["metadata"]["name"])
@@ -135,6 +141,8 @@ async def test_status_tells_what_is_known(cluster: Cluster, admin: Person) -> No
     quiet = await admin.answer("status")
     assert [entry["policy"] for entry in quiet["policies"]] == ["cli-workers"]
     assert [entry["phase"] for entry in quiet["operations"]] == ["Pending"]
+    age = quiet["operations"][0]["age"]
+    assert age.endswith("Z") and datetime.fromisoformat(age).tzinfo is not None and "T" in age
     blocked = {"reason": "PDB", "message": "PDB shop/cart allows 0 disruptions", "since": "2026-11-24T12:00:00Z"}
     await set_status(cluster, resources.ROTATIONS, rotation["metadata"]["name"], phase="Draining", blocked=blocked)
     counts = {"matched": 3, "compliant": 1, "violating": 2, "unknown": 0, "exempt": 0}
@@ -165,13 +173,13 @@ async def test_uninstall_asks_twice_and_needs_an_operator(cluster: Cluster, admi
     await admin.call("rotate", node["metadata"]["name"])
     await lease(cluster, "", datetime.now(UTC))
     assert "is Pending" in (await admin.call("uninstall", "--dry-run", code=1)).stdout
-    assert "nothing was done" in (await admin.call("uninstall", code=1)).stdout
+    assert "Nothing was done" in (await admin.call("uninstall", code=1)).stdout
     said = await admin.call("uninstall", "--discard-history", code=2)
     assert "No operator answers: nobody leads. Start it again, or give --force" in said.stderr
     await lease(cluster, "pod-1", datetime.now(UTC))
     assert "An operator works" in (await admin.call("uninstall", "--discard-history", "--force", code=2)).stderr
     left = await admin.call("uninstall", "--discard-history", "--timeout", "2s", code=1)
-    assert "left: Rotation" in left.stdout
+    assert "Not done after 2s. Still there:\n  Rotation" in left.stdout
     asked = (await one(cluster, resources.FLEET_GUARDS))["spec"]["uninstall"]
     assert asked["by"] and asked["at"] and asked["discardHistory"] is True
 
@@ -190,7 +198,7 @@ async def test_uninstall_by_force_restores_what_was_there(cluster: Cluster, admi
     await set_status(cluster, resources.QUARANTINES, quarantine["metadata"]["name"], phase="Held", before={})
 
     said = await admin.call("uninstall", "--force", "--discard-history")
-    assert f"stay marked and cut off: {held['metadata']['name']}" in said.stdout
+    assert f"{held['metadata']['name']} stays marked and cut off" in said.stdout
     node = await cluster.get(resources.NODES, rotating["metadata"]["name"])
     assert taints(node) == ["somebody.else/taint"]
     assert node["spec"]["unschedulable"] is True
@@ -230,10 +238,51 @@ async def test_uninstall_waits_for_the_operator_and_says_what_is_left(cluster: C
         said = await admin.call("uninstall", "--discard-history", "--release-quarantines", "--timeout", "30s")
     finally:
         operator.cancel()
-    assert "left: Quarantine" in said.stdout
-    assert said.stdout.endswith("nothing is left; go on with `kubectl delete -k deploy/`\n")
+    first, *_, last = said.stdout.splitlines()
+    assert first.endswith("is Pending: is called off, and its machine put back as it was")
+    assert "is Pending: is released, and its machine goes back to work" in said.stdout
+    assert "The operator (pod-1) is asked to do that; waiting for up to 30s." in said.stdout
+    over = [line for line in said.stdout.splitlines() if line.endswith(" is over")]
+    assert sorted(line.split()[0] for line in over) == ["Quarantine", "Rotation"]
+    assert last == "Done: everything of exuvia may be deleted now. Go on with `kubectl delete -k deploy/`."
     release = (await one(cluster, resources.QUARANTINES))["spec"]["release"]
     assert (release["verdict"], release["reason"]) == ("Return", "exuvia is uninstalled")
+
+
+async def test_an_uninstall_is_named_and_taken_back(cluster: Cluster, admin: Person) -> None:
+    """What would end by itself at once is not even asked for, and the way back works."""
+    (node,) = await cluster.nodes()
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    asked = {"by": "alice", "at": "2026-11-24T12:00:00Z"}
+    await guard(cluster, uninstall=asked)
+    for command in ("rotate", "quarantine"):
+        said = (await admin.call(command, node["metadata"]["name"], code=2)).stderr
+        assert "exuvia is uninstalled, as alice asked" in said and "Take that back by `exuvia resume`" in said
+    assert await cluster.list(resources.ROTATIONS) == [] == await cluster.list(resources.QUARANTINES)
+    assert "uninstalled, as alice asked: nothing starts" in (await admin.call("status", code=1)).stdout
+    assert "still uninstalled, as alice asked" in (await admin.call("resume", code=1)).stdout
+    assert "the uninstall is taken back" in (await admin.call("resume", "--all")).stdout
+    assert "asked for" in (await admin.call("rotate", node["metadata"]["name"])).stdout
+
+
+async def test_an_operator_that_only_watches_is_asked_for_nothing(cluster: Cluster, admin: Person) -> None:
+    rotating, held = await cluster.nodes(2)
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    await admin.call("rotate", rotating["metadata"]["name"])
+    await guard(cluster)
+    read_only = {"type": "Ready", "status": "True", "reason": "ReadOnly", "message": "x"}
+    condition = read_only | {"lastTransitionTime": "2026-11-24T12:00:00Z"}
+    await set_status(cluster, resources.FLEET_GUARDS, "default", conditions=[condition])
+    for command in ("rotate", "quarantine"):
+        said = (await admin.call(command, held["metadata"]["name"], code=2)).stderr
+        assert "The operator only watches (--read-only)" in said and "start it without --read-only" in said
+    assert "The operator only watches" in (await admin.call("status", code=1)).stdout
+    assert "the operator only watches" in (await admin.call("explain", rotating["metadata"]["name"], code=1)).stdout
+    refused = (await admin.call("uninstall", "--discard-history", code=2)).stderr
+    assert "it calls nothing off" in refused and "Give --force" in refused
+    assert not (await one(cluster, resources.FLEET_GUARDS))["spec"].get("uninstall")
+    await admin.call("uninstall", "--discard-history", "--force")
+    assert not (await one(cluster, resources.ROTATIONS))["metadata"].get("finalizers")
 
 
 async def play_operator(cluster: Cluster) -> None:

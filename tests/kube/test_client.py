@@ -18,6 +18,7 @@ from aiohttp.test_utils import TestServer
 from exuvia import errors
 from exuvia.kube import answers, client, connecting
 from exuvia.kube.client import Client
+from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import resources
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -148,6 +149,26 @@ async def test_nobody_there_is_unreachable(tmp_path: Path) -> None:
     async with await Client.connect(str(kubeconfig(tmp_path, "http://127.0.0.1:1"))) as made:
         with pytest.raises(errors.Unreachable, match=r"does not answer.*Check that the cluster runs"):
             await made.get(resources.NODES, "a")
+
+
+async def test_a_certificate_that_is_not_trusted_is_no_missing_cluster(tmp_path: Path, plane: ControlPlane) -> None:
+    other = yaml.safe_load(plane.kubeconfig.read_text())
+    del other["clusters"][0]["cluster"]["certificate-authority"]
+    path = tmp_path / "kubeconfig"
+    path.write_text(yaml.safe_dump(other))
+    async with await Client.connect(str(path)) as made:
+        with pytest.raises(
+            errors.Unreachable, match=r"No trusted connection.*certificate.* fetch the kubeconfig"
+        ) as said:
+            await made.get(resources.NODES, "a")
+    assert "does not answer" not in str(said.value)
+
+
+def test_message_and_remedy_are_two_sentences() -> None:
+    raw = b'{"reason":"Unauthorized","message":"Unauthorized"}'
+    assert str(answers.trouble("GET", "/x", 401, {}, raw)).startswith("GET /x: Unauthorized. Log in again, or check")
+    assert str(errors.ExuviaError("It is so.", remedy="Change it.")) == "It is so. Change it."
+    assert str(errors.ExuviaError("so", remedy="")) == "so"
 
 
 async def test_an_answer_that_is_none_leaves_it_unknown(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -37,7 +38,7 @@ def test_plain_columns_two_spaces_apart_without_tails() -> None:
 
 
 def test_programs_get_the_data() -> None:
-    assert json.loads(rendered("json")) == [{"name": "worker-7", "at": "2026-01-01 00:00:00+00:00"}]
+    assert json.loads(rendered("json")) == [{"name": "worker-7", "at": "2026-01-01T00:00:00Z"}]
     assert yaml.safe_load(rendered("yaml")) == json.loads(rendered("json"))
 
 
@@ -46,6 +47,29 @@ def test_a_terminal_gets_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
     found = rendered("table", Terminal())
     assert "worker-7" in found and "Draining" in found and "-" in found
     assert "\x1b[3" not in found, "NO_COLOR is respected"
+
+
+@pytest.mark.parametrize("width", [30, 60, 200])
+def test_a_narrow_terminal_loses_nothing(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    words = "[red] step=Evict policy=production-workers :smile: name=worker-7-6b7f1f7e-1"
+    stream = Terminal()
+    rows = Rows(headings=("SEQUENCE", "WHAT", "AND MORE"), rows=(("4711", words, "short"), ("4712", "x", "y")))
+    render(rows, "table", stream)
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    if width == 30:
+        assert lines[:3] == ["SEQUENCE  4711", f"WHAT      {words}", "AND MORE  short"]
+        return
+    assert max(len(line) for line in lines) <= width
+    shown = "".join("".join(lines).split())
+    assert all(word in shown for word in ("4711", "[red]", "policy=production-workers", ":smile:", "short", "4712"))
+
+
+def test_without_a_terminal_nothing_is_cut() -> None:
+    stream = io.StringIO()
+    render(Rows(headings=("WHAT",), rows=(("x" * 500,),)), "table", stream)
+    assert "x" * 500 in stream.getvalue()
 
 
 def test_no_rows_show_the_headings() -> None:

@@ -30,10 +30,10 @@ def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
     blocked = operation.status.blocked
     if blocked is not None:
         next_ = f"; next try {blocked.next:%Y-%m-%dT%H:%M:%SZ}" if blocked.next else ""
-        return f"{said} and held ({blocked.reason}): {blocked.message}{next_}."
+        return f"{said} and held ({blocked.reason}): {blocked.message}{next_}{_end(found)}"
     if found.holding:
-        return f"{said} and held: {_brake(found.holding[0])}."
-    return said + ("." if found.working else _nobody(found))
+        return f"{said} and held: {_brake(found.holding[0])}{_end(found)}"
+    return said + _end(found)
 
 
 def _pending(operation: Rotation | Quarantine, found: Explanation) -> str:
@@ -41,7 +41,7 @@ def _pending(operation: Rotation | Quarantine, found: Explanation) -> str:
     said = f"{operation.KIND} {operation.name} waits to be started"
     blocked = operation.status.blocked
     if blocked is not None and not found.holding:
-        return f"{said}, and the operator holds it ({blocked.reason}): {blocked.message}."
+        return f"{said}, and the operator holds it ({blocked.reason}): {blocked.message}{_end(found)}"
     return _waits(said, found)
 
 
@@ -51,10 +51,11 @@ def _wanted(wish: Wish, verb: str) -> str:
 
 def _waits(said: str, found: Explanation) -> str:
     if not found.holding:
-        return f"{said}; no brake holds it" + (", it starts with the next sweep." if found.working else _nobody(found))
+        return f"{said}; no brake holds it" + (_end(found) if found.idle else ", it starts with the next sweep.")
     first, *others = found.holding
-    more = f" {len(others)} more brake(s) hold it: {', '.join(one.title for one in others)}." if others else ""
-    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}" + ("." if found.working else _nobody(found))
+    held = "1 more brake holds it" if len(others) == 1 else f"{len(others)} more brakes hold it"
+    more = f" {held}: {', '.join(one.title for one in others)}." if others else ""
+    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}{_end(found)}"
 
 
 def _brake(one: BrakeAnswer) -> str:
@@ -68,8 +69,8 @@ def _next(found: Explanation) -> str:
     return f"It is tried again at {found.next:%Y-%m-%dT%H:%M:%SZ}, or when that changes"
 
 
-def _nobody(found: Explanation) -> str:
-    return f". But no operator works ({found.leads}): see `exuvia doctor`."
+def _end(found: Explanation) -> str:
+    return f". But {found.idle}." if found.idle else "."
 
 
 def _quiet(found: Explanation) -> str:

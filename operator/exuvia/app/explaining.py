@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exuvia.act.providers import resolve
-from exuvia.app import naming
+from exuvia.app import naming, posture
 from exuvia.app.snapshot import Snapshot
 from exuvia.decide import pools
 from exuvia.decide.brakes import health, holds
@@ -87,7 +87,7 @@ class Explanation:
     pods: tuple[PodInTheWay, ...]
     pods_known: bool
     leads: str  # who leads, or why nobody acts; "" where that may not be read
-    working: bool  # whether an operator acts, as far as is known
+    idle: str  # why no operator acts, with the next step; "" where one does, as far as is known
     notes: tuple[str, ...]
 
     @property
@@ -121,7 +121,10 @@ def explain(snapshot: Snapshot) -> Explanation:
     would = overlap.wish(judgement, snapshot.policies.compiled, enforced=False)
     fleet = _Fleet(snapshot, wish, would)
     candidate, picture = fleet.candidate(), fleet.picture()
-    started = next((one for one in fleet.operations if not _waits(one)), None)
+    under_way = [one for one in fleet.operations if not _waits(one)]
+    started = next(iter(under_way), None)
+    frozen = started if not any(isinstance(one, Rotation) for one in under_way) else None
+    settings = (started.status.settings if started else None) or fleet.settings(subject)
     return Explanation(
         instance=subject,
         taken=now,
@@ -129,16 +132,16 @@ def explain(snapshot: Snapshot) -> Explanation:
         unusable=tuple(_unusable(snapshot)),
         wish=wish,
         would=would,
-        settings=fleet.settings(subject),
+        settings=settings,
         provider=fleet.provider(subject),
         operations=fleet.operations,
         kind=candidate.kind,
         brakes=tuple(_holds(started, picture) if started else _answers(candidate, picture, snapshot)),
-        pods=tuple(_pods(snapshot, fleet.settings(subject).drain or DrainSettings())),
+        pods=() if frozen else tuple(_pods(snapshot, settings.drain or DrainSettings())),
         pods_known=snapshot.pods is not None,
         leads="" if snapshot.leader is None else snapshot.leader.said(now),
-        working=snapshot.leader is None or snapshot.leader.works(now),
-        notes=snapshot.notes,
+        idle=_idle(snapshot),
+        notes=(*snapshot.notes, *_kept(frozen)),
     )
 
 
@@ -240,6 +243,24 @@ class _Fleet:
             pods_on=lambda node: pods.get(node, ()),
             settings_for=lambda uid: self.settings(snapshot.subject),
             provider_for=lambda uid: self.provider(snapshot.subject),
+        )
+
+
+def _idle(snapshot: Snapshot) -> str:
+    leader, now = snapshot.leader, snapshot.taken
+    if leader is not None and not leader.works(now):
+        return f"no operator works ({leader.said(now)}): see `exuvia doctor`"
+    if posture.only_watches(snapshot.guard):
+        return f"the operator only watches (--read-only): {posture.WAY_OUT}"
+    return ""
+
+
+def _kept(frozen: Rotation | Quarantine | None) -> Iterator[str]:
+    """Pods of a frozen machine are in nobody's way: they are what is kept."""
+    if frozen is not None:
+        yield (
+            "its pods stay as they are while it is in quarantine: nothing is drained there before "
+            f"`exuvia release {frozen.name} --verdict Rotate --reason TEXT`"
         )
 
 

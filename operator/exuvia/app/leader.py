@@ -186,8 +186,17 @@ class Elector:
             "metadata": {"name": self._terms.name, "namespace": self._terms.namespace},
             "spec": {**self._spec(self._terms.identity, epoch), "acquireTime": self._stamp()},
         }
-        made = await self._cluster.create(resources.LEASES, body, namespace=self._terms.namespace)
-        self._won(made, started, epoch)
+        self._won(await self._post(body), started, epoch)
+
+    async def _post(self, body: ports.Body) -> ports.Body:
+        namespace = self._terms.namespace
+        try:
+            return await self._cluster.create(resources.LEASES, body, namespace=namespace)
+        except errors.NotFound as trouble:
+            raise errors.NotFound(
+                f"The namespace {namespace} of the Lease {self._terms.name} is not there; nobody leads.",
+                remedy=f"Make it with `kubectl create namespace {namespace}` (or apply deploy/); it is tried again.",
+            ) from trouble
 
     async def _take(self, lease: ports.Body) -> None:
         epoch = max(_epoch_of(lease), await self._floor()) + 1

@@ -22,7 +22,7 @@ class BrakeName:
 
 
 BRAKES: Mapping[Brake, BrakeName] = {
-    pause.not_paused: BrakeName(title="pause", change=f"{GUARD}pauseRequests; `exuvia resume`"),
+    pause.not_paused: BrakeName(title="pause", change=f"{GUARD}pauseRequests and .uninstall; `exuvia resume`"),
     knowledge.known_guard: BrakeName(title="fleet guard readable", change="FleetGuard default"),
     knowledge.known_view: BrakeName(title="view of the cluster", change="`exuvia doctor`", told="view"),
     knowledge.right_clock: BrakeName(title="clock", change="the clock of exuvia's machine", told="clock"),

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from exuvia import errors
-from exuvia.app import counting, telling
+from exuvia.app import counting, posture, telling
 from exuvia.app.fleet import Fleet
 from exuvia.app.services import Services
 from exuvia.model import facts, resources
@@ -180,7 +180,7 @@ class Statuses:
         plan = self.plan
         paused = any(one.name == "pause" and one.state == "Engaged" for one in plan.brakes)
         return {
-            "conditions": [Said(type="Ready", status=True, reason="Watching", message="the brakes are in force")],
+            "conditions": posture.said(self._fleet.guard()[0], read_only=self._services.settings.read_only),
             "brakes": [one.wire() for one in plan.brakes],
             "storm": plan.storm.wire() if plan.storm else None,
             "haltedPools": [one.wire() for one in plan.halted] or None,
@@ -199,13 +199,11 @@ class Statuses:
 
 def _valid(counts: InstanceCounts, *, suspended: bool) -> list[Said]:
     if counts.violating:
-        compliant = Said(
-            type="Compliant", status=False, reason="Violations", message=f"{counts.violating} machines violate it"
-        )
+        said = "1 machine violates it" if counts.violating == 1 else f"{counts.violating} machines violate it"
+        compliant = Said(type="Compliant", status=False, reason="Violations", message=said)
     elif counts.unknown:
-        compliant = Said(
-            type="Compliant", status=None, reason="Unknown", message=f"{counts.unknown} machines cannot be judged"
-        )
+        said = f"{counts.unknown} machine{'' if counts.unknown == 1 else 's'} cannot be judged"
+        compliant = Said(type="Compliant", status=None, reason="Unknown", message=said)
     else:
         compliant = Said(type="Compliant", status=True, reason="Compliant", message="no machine violates it")
     ready = "Suspended" if suspended else "Evaluated"

@@ -66,7 +66,7 @@ async def machine(cluster: ports.Cluster, name: str) -> Instance:
     if body is None:
         raise errors.NotFound(
             f"There is no Node {name}.",
-            remedy="See `kubectl get nodes`; a machine that is gone is in `exuvia ledger who --name`.",
+            remedy=f"See `kubectl get nodes`; for one that is gone `exuvia ledger who --name {name} --at TIME`.",
         )
     return nodes.from_body(body)
 

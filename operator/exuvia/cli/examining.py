@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from exuvia import errors
-from exuvia.app import leading
+from exuvia.app import leading, posture
 from exuvia.app.manifests import crds, declared, names
 from exuvia.cli import cluster, ledger, printing, reviewing
 from exuvia.kube.client import Client
@@ -203,8 +203,13 @@ async def _guard(client: Client) -> Check:
     for name in ("view", "clock", "ledger"):
         if name in engaged:
             return problem("fleet guard", f"the operator says: {told[name]}", "Mend that; nothing starts meanwhile.")
+    if found.spec.uninstall is not None:
+        said = f"exuvia is uninstalled, as {found.spec.uninstall.by} asked: nothing starts"
+        return problem("fleet guard", said, "Take that back by `exuvia resume`, or delete deploy/.")
     if not found.status.brakes:
         return unknown("fleet guard", "no operator has said yet how the brakes stand")
+    if posture.only_watches(found):
+        return ok("fleet guard", "the operator only watches (--read-only): it begins and ends nothing")
     return ok("fleet guard", f"holding: {', '.join(engaged)}" if engaged else "no brake holds")
 
 

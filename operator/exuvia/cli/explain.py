@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,19 +17,21 @@ from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
 from exuvia.report.text import Rows
 
-WIDTH = 140
-
 
 @click.command("explain")
 @click.argument("instance")
+@click.option(
+    "--all", "everything", envvar="EXUVIA_ALL", is_flag=True, help="Show the brakes that do not hold as well."
+)
 @click.option("--simulated-cloud", default="", metavar="URL", help="The simulated cloud that the operator was given.")
 @cluster.cluster_options
 @printing.output_option
-def explain_(instance: str, kubeconfig: str, context: str, simulated_cloud: str, output: str) -> None:
+def explain_(instance: str, kubeconfig: str, context: str, everything: bool, simulated_cloud: str, output: str) -> None:
     """Say why a machine is, or is not, rotated or quarantined, and which field to change.
 
-    It is computed here, from a fresh look at the cluster, by the engine that the operator runs. Exit code 1 when the
-    machine does not comply, cannot be judged, or an operation of it is open.
+    It is computed here, from a fresh look at the cluster, by the engine that the operator runs. Brakes that do not hold
+    are counted only; --all, json and yaml show them. Exit code 1 when the machine does not comply, cannot be judged,
+    or an operation of it is open.
     """
     snapshot = cluster.run(
         kubeconfig, context, lambda client: gather(client, instance, simulated_cloud=simulated_cloud)
@@ -37,8 +40,9 @@ def explain_(instance: str, kubeconfig: str, context: str, simulated_cloud: str,
     if output == "table":
         click.echo(_headline(found))
         click.echo(f"{conclusion(found)}\n")
-    printing.show(_sections(found), _data(found), output)
+    printing.show(_sections(found, everything=everything), _data(found), output)
     if output == "table":
+        click.echo(_folded(found, everything=everything), nl=False)
         for note in found.notes:
             click.echo(f"note: {note}")
     complies = found.verdict not in (Verdict.VIOLATING, Verdict.UNKNOWN)
@@ -52,15 +56,26 @@ def _headline(found: Explanation) -> str:
     return f"{one.kind} {one.name} ({one.uid}), {where}, {age} old: {found.verdict or 'selected by no policy'}"
 
 
-def _sections(found: Explanation) -> list[tuple[str, Rows]]:
+def _folded(found: Explanation, *, everything: bool) -> str:
+    """What the table of brakes leaves out."""
+    free = len(found.brakes) - len(found.holding)
+    if everything or not free:
+        return ""
+    if not found.holding:
+        return f"\nNone of {printing.count(free, 'brake')} holds it (--all shows them).\n"
+    does = "does not hold it and is" if free == 1 else "do not hold it and are"
+    return f"\n{printing.count(free, 'other brake')} {does} not shown (--all shows them).\n"
+
+
+def _sections(found: Explanation, *, everything: bool) -> list[tuple[str, Rows]]:
     kind = found.started.KIND if found.started else found.kind
     what = f"BRAKES OF THE {kind.upper()}" if found.started else f"BRAKES ON THE START OF A {kind.upper()}"
     return [
         ("OPERATIONS", _operations(found)),
         ("RULES", _rules(found)),
-        (what, _brakes(found)),
+        (what, _brakes(found.brakes if everything else found.holding)),
         ("PODS IN THE WAY", _pods(found)),
-        ("SETTINGS IT WOULD GET", _settings(found)),
+        ("SETTINGS IT HAS" if found.started else "SETTINGS IT WOULD GET", _settings(found)),
     ]
 
 
@@ -70,11 +85,8 @@ def _operations(found: Explanation) -> Rows:
 
 
 def _held(one: Rotation | Quarantine) -> str:
-    return (
-        printing.one_line(f"{one.status.blocked.reason}: {one.status.blocked.message}", WIDTH)
-        if (one.status.blocked)
-        else ""
-    )
+    held = one.status.blocked
+    return printing.one_line(f"{held.reason}: {held.message}") if held else ""
 
 
 def _rules(found: Explanation) -> Rows:
@@ -86,12 +98,12 @@ def _rules(found: Explanation) -> Rows:
             str(one.severity),
             str(one.action),
             _winner(found, assessment, one),
-            printing.one_line(one.message, WIDTH),
+            printing.one_line(one.message),
         )
         for name, assessment in sorted(found.judgement.assessments.items())
         for one in assessment.findings
     ]
-    rows += [(name, "", "unusable", "", "", "", printing.one_line(why, WIDTH)) for name, why in found.unusable]
+    rows += [(name, "", "unusable", "", "", "", printing.one_line(why)) for name, why in found.unusable]
     return Rows(headings=("POLICY", "RULE", "RESULT", "SEVERITY", "ACTION", "WINS", "MESSAGE"), rows=tuple(rows))
 
 
@@ -102,7 +114,7 @@ def _winner(found: Explanation, assessment: Assessment, one: Finding) -> str:
     return ""
 
 
-def _brakes(found: Explanation) -> Rows:
+def _brakes(brakes: Sequence[BrakeAnswer]) -> Rows:
     rows = tuple(
         (
             one.title,
@@ -110,9 +122,9 @@ def _brakes(found: Explanation) -> Rows:
             one.reason,
             "" if one.next is None else _time(one.next),
             one.change,
-            printing.one_line(one.message, WIDTH),
+            printing.one_line(one.message),
         )
-        for one in found.brakes
+        for one in brakes
     )
     return Rows(headings=("BRAKE", "HOLDS", "REASON", "NEXT TRY", "TO CHANGE", "MESSAGE"), rows=rows)
 
@@ -123,7 +135,7 @@ def _pods(found: Explanation) -> Rows:
             one.judged.pod.key,
             str(one.judged.lot),
             ", ".join(budget.key for budget in one.budgets),
-            printing.one_line(one.held_by, WIDTH),
+            printing.one_line(one.held_by),
         )
         for one in found.pods
     )
@@ -176,6 +188,7 @@ def _data(found: Explanation) -> dict[str, Any]:
         "provider": {"name": found.provider.name or None, "problem": found.provider.problem or None},
         "nextTry": None if found.next is None else _time(found.next),
         "leader": found.leads or None,
+        "idle": found.idle or None,
         "notes": list(found.notes),
     }
 

@@ -5,7 +5,8 @@ The object is changed as it is served, field by field, so that a pause works als
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +24,30 @@ TRIES = 5
 Spec = dict[str, Any]
 
 
+@dataclass(slots=True, kw_only=True)
+class Resumed:
+    """What `exuvia resume` took out, and what stays because others asked for it."""
+
+    taken: int = 0  # pauses
+    left: list[Spec] = field(default_factory=list)  # pauses of other people
+    taken_back: bool = False  # an uninstall
+    uninstall_left: str = ""  # who asked for the uninstall that stays
+
+    def lines(self) -> Iterator[str]:
+        """All of it in words."""
+        every = self.taken + len(self.left)
+        if every:
+            yield f"took out {self.taken} of {printing.count(every, 'pause')}"
+        if self.taken_back:
+            yield "the uninstall is taken back: what waits may start again"
+        for one in self.left:
+            yield f"still paused by {one.get('by')}: {one.get('reason') or 'no reason given'} (--all takes it out)"
+        if self.uninstall_left:
+            yield f"still uninstalled, as {self.uninstall_left} asked: nothing starts (--all takes that back)"
+        if not (every or self.taken_back or self.uninstall_left):
+            yield "nothing is paused"
+
+
 @click.command()
 @click.option("--reason", required=True, help="Why, for everybody who wonders.")
 @click.option(
@@ -32,7 +57,10 @@ Spec = dict[str, Any]
 def pause(kubeconfig: str, context: str, reason: str, until: str) -> None:
     """Let nothing disruptive begin or go on, within 5 s, until `exuvia resume`."""
     end = moments.later(until, datetime.now(UTC)) if until else None
-    by = cluster.run(kubeconfig, context, lambda client: _pause(client, reason, end))
+    by, former = cluster.run(kubeconfig, context, lambda client: _pause(client, reason, end))
+    if former is not None:
+        said = f" until {former['until']}" if former.get("until") else ""
+        click.echo(f"your former pause{said} ({former.get('reason') or 'no reason given'}) is replaced by this one")
     click.echo(f"paused by {by}" + (f" until {stamp(end)}" if end else "; go on with `exuvia resume`"))
 
 
@@ -43,46 +71,51 @@ def pause(kubeconfig: str, context: str, reason: str, until: str) -> None:
 )
 @cluster.cluster_options
 def resume(kubeconfig: str, context: str, pool: str, everybodys: bool) -> None:
-    """Take your pause out again, or let a halted pool go on.
+    """Take your pause out again, or your `exuvia uninstall` back, or let a halted pool go on.
 
-    Exit code 1 when pauses of other people stay.
+    Exit code 1 when pauses or an uninstall of other people stay.
     """
     if pool:
         by = cluster.run(kubeconfig, context, lambda client: _resume_pool(client, pool))
         click.echo(f"pool {pool} goes on by word of {by}; its failures so far no longer count")
         return
-    taken, left = cluster.run(kubeconfig, context, lambda client: _resume(client, everybodys))
-    click.echo(f"took out {taken} of {taken + len(left)} pause(s)" if taken or left else "nothing is paused")
-    for one in left:
-        click.echo(f"still paused by {one.get('by')}: {one.get('reason') or 'no reason given'} (--all takes it out)")
-    printing.finish(findings=bool(left))
+    found = cluster.run(kubeconfig, context, lambda client: _resume(client, everybodys))
+    for line in found.lines():
+        click.echo(line)
+    printing.finish(findings=bool(found.left or found.uninstall_left))
 
 
-async def _pause(client: ports.Cluster, reason: str, until: datetime | None) -> str:
+async def _pause(client: ports.Cluster, reason: str, until: datetime | None) -> tuple[str, Spec | None]:
+    """Who paused, and the pause of theirs that it takes the place of."""
     by = (await cluster.whoami(client))[:WHO_LENGTH]
     request = {"by": by, "reason": reason[:1024]} | ({"until": stamp(until)} if until else {})
-
-    def change(spec: Spec) -> Spec:
-        others = [one for one in spec.get("pauseRequests") or () if one.get("by") != by]
-        return {"pauseRequests": [*others, request]}
-
-    await edit(client, change)
-    return by
-
-
-async def _resume(client: ports.Cluster, everybodys: bool) -> tuple[int, list[dict[str, Any]]]:
-    by = (await cluster.whoami(client))[:WHO_LENGTH]
-    mine = (by, marks.SERVICE_ACCOUNT_USER, "exuvia")  # exuvia's own pause waits for any person's word
-    counted: dict[str, Any] = {"taken": 0, "left": []}
+    former: list[Spec] = []
 
     def change(spec: Spec) -> Spec:
         requests = spec.get("pauseRequests") or []
-        counted["left"] = [] if everybodys else [one for one in requests if one.get("by") not in mine]
-        counted["taken"] = len(requests) - len(counted["left"])
-        return {"pauseRequests": counted["left"]} if counted["taken"] else {}
+        former[:] = [one for one in requests if one.get("by") == by]
+        return {"pauseRequests": [*(one for one in requests if one.get("by") != by), request]}
+
+    await edit(client, change)
+    return by, next(iter(former), None)
+
+
+async def _resume(client: ports.Cluster, everybodys: bool) -> Resumed:
+    by = (await cluster.whoami(client))[:WHO_LENGTH]
+    mine = (by, marks.SERVICE_ACCOUNT_USER, "exuvia")  # exuvia's own pause waits for any person's word
+    found = Resumed()
+
+    def change(spec: Spec) -> Spec:
+        requests, asked = spec.get("pauseRequests") or [], spec.get("uninstall") or {}
+        found.left = [] if everybodys else [one for one in requests if one.get("by") not in mine]
+        found.taken = len(requests) - len(found.left)
+        found.taken_back = bool(asked) and (everybodys or asked.get("by") == by)
+        found.uninstall_left = "" if found.taken_back else str(asked.get("by") or "")
+        pauses = {"pauseRequests": found.left} if found.taken else {}
+        return pauses | ({"uninstall": None} if found.taken_back else {})
 
     await edit(client, change, create=False)
-    return counted["taken"], counted["left"]
+    return found
 
 
 async def _resume_pool(client: ports.Cluster, pool: str) -> str:

@@ -21,7 +21,6 @@ from exuvia.record.queries import Bearer, Placement
 from exuvia.report.text import Rows
 
 DEFAULT = "/var/lib/exuvia/ledger.db"
-WIDTH = 120
 
 ledger_option = click.option(
     "--ledger",
@@ -154,9 +153,7 @@ def _anchor(head: str) -> tuple[int, bytes]:
 
 
 def _show_entries(entries: list[dict[str, Any]], how: str) -> None:
-    rows = tuple(
-        (str(one["seq"]), one["at"], one["type"], printing.one_line(_words(one["body"]), WIDTH)) for one in entries
-    )
+    rows = tuple((str(one["seq"]), one["at"], one["type"], printing.one_line(_words(one["body"]))) for one in entries)
     if how == "table" and not rows:
         click.echo("no entry")
     printing.show([("", Rows(headings=("SEQ", "AT", "KIND", "WHAT"), rows=rows))], entries, how)

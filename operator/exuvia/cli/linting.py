@@ -14,7 +14,7 @@ from pydantic import BaseModel, ValidationError
 
 from exuvia import errors
 from exuvia.app.manifests import crds
-from exuvia.cli import schema_rules, yaml_documents
+from exuvia.cli import phrasing, schema_rules, yaml_documents
 from exuvia.cli.yaml_documents import Document, Path
 from exuvia.evaluate.policies import compile_policy
 from exuvia.model import marks
@@ -80,13 +80,21 @@ def _objects(body: Any) -> Iterator[tuple[Path, Any]]:
 
 
 def _is_ours(body: Any) -> bool:
-    return isinstance(body, Mapping) and str(body.get("apiVersion") or "").split("/")[0] == marks.GROUP
+    """Of our group, or meant to be: a misspelt group must not be passed over as somebody else's."""
+    if not isinstance(body, Mapping):
+        return False
+    group, slash, _ = str(body.get("apiVersion") or "").partition("/")
+    if group == marks.GROUP:
+        return True
+    meant = bool(difflib.get_close_matches(group, (marks.GROUP,), 1, 0.7)) or not slash
+    return meant and body.get("kind") in _KINDS
 
 
 def _object(file: str, document: Document, root: Path, body: Mapping[str, Any]) -> Iterator[Mistake]:
     metadata = body.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    subject = f"{body.get('kind') or '?'} {name or '?'}"
+    shown = name if isinstance(name, str) else document.plain.get((*root, "metadata", "name"))
+    subject = f"{body.get('kind') or '?'} {shown or '?'}"
     for path, message in _wrong(document, root, body, name):
         full = (*root, *path)
         line = document.line(full)
@@ -99,17 +107,43 @@ def _object(file: str, document: Document, root: Path, body: Mapping[str, Any]) 
 def _wrong(document: Document, root: Path, body: Mapping[str, Any], name: Any) -> Iterator[tuple[Path, str]]:
     definition = _KINDS.get(str(body.get("kind")))
     if definition is None:
-        yield ("kind",), f"{body.get('kind')!r} is no kind that this version serves; it serves {', '.join(_KINDS)}."
+        given = body.get("kind")
+        yield ("kind",), f"`{given}` is no kind that this version serves; {phrasing.one_of(tuple(_KINDS), given)}"
         return
-    if body["apiVersion"] != definition.resource.api_version:
+    if body.get("apiVersion") != definition.resource.api_version:
         yield ("apiVersion",), f"must be {definition.resource.api_version}."
-    if not isinstance(name, str) or len(name) > 253 or not _NAME.fullmatch(name):
-        yield ("metadata", "name"), "must be a name of lower-case letters, digits, '-' and '.'."
+    written = {path[len(root) :]: text for path, text in document.plain.items() if path[: len(root)] == root}
+    yield from _name(name, written.get(("metadata", "name"), ""))
     for path, line in document.twice:
         if path[: len(root)] == root:
-            yield path[len(root) :], f"stands there twice, before on line {line}."
+            yield path[len(root) :], f"stands there twice, before on line {line}: take one out."
+    for path in document.odd_keys:
+        if path[: len(root)] == root:
+            yield path[len(root) :], f"{phrasing.boolean_trap(str(path[-1]))}."
     yield from _field_problems(body)
-    yield from _spec(definition, body)
+    yield from _marks(body, written)
+    yield from _spec(definition, body, written)
+
+
+def _name(name: Any, written: str) -> Iterator[tuple[Path, str]]:
+    path = ("metadata", "name")
+    if isinstance(name, bool):
+        yield path, f"must be a name: {phrasing.boolean_trap(written)}."
+    elif isinstance(name, int | float):
+        yield path, f"must be a name, and this is a number: write it in quotes, {json.dumps(written or str(name))}."
+    elif not isinstance(name, str) or len(name) > 253 or not _NAME.fullmatch(name):
+        yield path, "must be a name of lower-case letters, digits, '-' and '.'."
+
+
+def _marks(body: Mapping[str, Any], written: Mapping[Path, str]) -> Iterator[tuple[Path, str]]:
+    """Labels and annotations of the object itself: texts, like everywhere in Kubernetes."""
+    metadata = body.get("metadata")
+    for field in ("labels", "annotations"):
+        found = metadata.get(field) if isinstance(metadata, Mapping) else None
+        for key, value in found.items() if isinstance(found, Mapping) else ():
+            if not isinstance(value, str):
+                path = ("metadata", field, key)
+                yield path, phrasing.sentence({"type": "string_type", "input": value}, written.get(path, ""))
 
 
 def _field_problems(body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
@@ -119,14 +153,17 @@ def _field_problems(body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
             yield (key,), _unknown(key, known)
 
 
-def _spec(definition: crds.Definition, body: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _spec(
+    definition: crds.Definition, body: Mapping[str, Any], written: Mapping[Path, str]
+) -> Iterator[tuple[Path, str]]:
     spec = {} if body.get("spec") is None and not definition.spec_required else body.get("spec")
     if not isinstance(spec, Mapping):
-        yield ("spec",), "is required."
+        yield ("spec",), "is required: add it."
         return
-    mistyped = list(_types(definition.spec, spec))
+    mistyped = list(_types(definition.spec, spec, written))
     yield from mistyped
-    broken = list(schema_rules.broken(_schema(definition.resource.kind), body))
+    untyped = {path[:-1] for path, _ in mistyped if path[-1] == "type"}
+    broken = [one for one in schema_rules.broken(_schema(definition.resource.kind), body) if one[0] not in untyped]
     yield from ((path, f"{message}.") for path, message in broken)
     if not mistyped and definition.resource.kind == SecurityPolicy.KIND:
         said = {path for path, _ in broken}
@@ -140,26 +177,17 @@ def _schema(kind: str) -> Mapping[str, Any]:
     return schema
 
 
-def _types(model: type[BaseModel], spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+def _types(model: type[BaseModel], spec: Mapping[str, Any], written: Mapping[Path, str]) -> Iterator[tuple[Path, str]]:
     """As strict as the API server: no number where a string is meant, no string where a number is."""
     try:
         model.model_validate_json(json.dumps(spec), strict=True)
     except ValidationError as trouble:
         for one in trouble.errors(include_url=False):
             path: Path = ("spec", *(part for part in one["loc"] if part != "[key]"))
-            yield path, _said(model, path, one)
-
-
-def _said(model: type[BaseModel], path: Path, one: Any) -> str:
-    match one["type"]:
-        case "missing":
-            return "is required."
-        case "extra_forbidden":
-            return _unknown(str(path[-1]), _siblings(model, path))
-        case "value_error":
-            return f"{one['ctx']['error']}."
-        case _:
-            return f"{str(one['msg']).rstrip('.')}, this is {_short(one['input'])}."
+            if one["type"] == "extra_forbidden":
+                yield path, _unknown(str(path[-1]), _siblings(model, path))
+            elif not phrasing.follows(one):
+                yield path, phrasing.sentence(one, written.get(path, ""))
 
 
 def _siblings(model: type[BaseModel], path: Path) -> tuple[str, ...]:
@@ -182,14 +210,10 @@ def _plain(node: Mapping[str, Any], definitions: Mapping[str, Any]) -> Any:
 
 
 def _unknown(name: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"did you mean `{close[0]}`?" if close else "take it out."
-    return f"there is no such field; {hint}"
-
-
-def _short(value: Any) -> str:
-    said = json.dumps(value, default=str)
-    return said if len(said) <= 60 else f"{said[:57]}..."
+    close = phrasing.nearest(known, name)
+    if close:
+        return f"there is no such field; did you mean `{close}`?"
+    return "there is no such field; take it out" + (f" (there are {', '.join(known)})." if known else ".")
 
 
 def _compiled(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from exuvia import errors, ports
-from exuvia.cli import cluster
+from exuvia.cli import asking, cluster
 from exuvia.decide.inheritance import operation_name
 from exuvia.model import marks, resources
 from exuvia.model.instances import Instance
@@ -28,7 +28,7 @@ class Opened:
 
     name: str
     phase: str = ""
-    note: str = ""
+    notes: tuple[str, ...] = ()
 
 
 @click.command()
@@ -85,13 +85,15 @@ async def _open(client: ports.Cluster, kind: Resource, name: str, reason: str) -
     known = _open_one(everything, instance.uid)
     if known is not None:
         return Opened(name=known["metadata"]["name"], phase=_phase(known) or "Pending")
+    stands = await asking.standing(client)
+    asking.must_act(stands, f"a {kind.kind}")
     by = await cluster.whoami(client)
     made = operation_name(instance.name, instance.uid, [one["metadata"]["name"] for one in everything])
     try:
         await client.create(kind, _body(kind, made, instance, by, reason))
     except errors.AlreadyExists:
         return Opened(name=made, phase="Pending")
-    return Opened(name=made, note=await _note(client, kind, instance))
+    return Opened(name=made, notes=(*await _notes(client, kind, instance), *stands.notes))
 
 
 def _body(kind: Resource, name: str, instance: Instance, by: str, reason: str) -> dict[str, Any]:
@@ -104,15 +106,15 @@ def _body(kind: Resource, name: str, instance: Instance, by: str, reason: str) -
     return quarantines.body(name, QuarantineSpec(**asked), marks.FINALIZER)
 
 
-async def _note(client: ports.Cluster, kind: Resource, instance: Instance) -> str:
+async def _notes(client: ports.Cluster, kind: Resource, instance: Instance) -> list[str]:
     """What the other operation of the machine means for this one."""
     if kind == resources.QUARANTINES:
-        return ""
+        return []
     held = _open_one(await cluster.every(client, resources.QUARANTINES), instance.uid)
     if held is None:
-        return ""
-    name = held["metadata"]["name"]
-    return f"it waits: the machine is in quarantine; `exuvia release {name} --verdict Rotate --reason ...` replaces it"
+        return []
+    way = f"`exuvia release {held['metadata']['name']} --verdict Rotate --reason TEXT` replaces it"
+    return [f"it waits: the machine is in quarantine; {way}"]
 
 
 def _open_one(operations: list[ports.Body], uid: str) -> ports.Body | None:
@@ -130,8 +132,8 @@ def _say(kind: Resource, opened: Opened, instance: str) -> None:
         click.echo(f"{kind.kind} {opened.name} of {instance} is open already ({opened.phase}); nothing to do")
         return
     click.echo(f"{kind.kind} {opened.name} asked for; follow it with `kubectl get {kind.plural} {opened.name} -w`")
-    if opened.note:
-        click.echo(opened.note)
+    for note in opened.notes:
+        click.echo(note)
 
 
 async def _release(

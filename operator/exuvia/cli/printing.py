@@ -56,6 +56,11 @@ def span(length: timedelta) -> str:
 
 
 def one_line(words: str, limit: int = 0) -> str:
-    """Without line breaks; cut to a limit where one is given."""
+    """Without line breaks; cut to a limit where one is given. Cells of tables have none: a terminal wraps them."""
     flat = " ".join(words.split())
     return flat if not limit or len(flat) <= limit else flat[: limit - 1] + "…"
+
+
+def count(number: int, thing: str) -> str:
+    """`1 machine`, `2 machines`."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")

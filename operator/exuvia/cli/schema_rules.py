@@ -57,7 +57,7 @@ def _repeated(schema: Schema, value: list[Any], path: Path) -> Iterator[tuple[Pa
             continue
         if mark in seen:
             name = mark if isinstance(mark, str) else ", ".join(str(part) for part in mark)
-            yield (*path, index), f"{name!r} stands in this list twice"
+            yield (*path, index), f"{name!r} stands in this list twice: rename one, or take it out"
         seen.append(mark)
 
 

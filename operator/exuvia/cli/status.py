@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from exuvia import errors, ports
-from exuvia.app import leading
+from exuvia import ports
+from exuvia.app import posture
 from exuvia.app.leading import Leader
-from exuvia.cli import cluster, printing
+from exuvia.cli import asking, cluster, printing
 from exuvia.model import resources
 from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.common import BlockedStatus, ConditionStatus
@@ -23,8 +23,6 @@ from exuvia.model.specs.security_policy import SecurityPolicy
 from exuvia.observe import ours
 from exuvia.observe.ours import Unparsable
 from exuvia.report.text import Rows
-
-MESSAGE_WIDTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +41,8 @@ class Found:
 def status(kubeconfig: str, context: str, output: str) -> None:
     """Show policies, brakes, and operations under way.
 
-    Exit code 1 when a machine violates or cannot be judged, a brake holds, or an operation is blocked.
+    Exit code 1 when a machine violates or cannot be judged, a brake holds, an operation is blocked, or no operator acts
+    (nobody leads, it only watches, or it was uninstalled).
     """
     _print(cluster.run(kubeconfig, context, gather), datetime.now(UTC), output)
 
@@ -59,15 +58,8 @@ async def gather(client: ports.Cluster) -> Found:
         policies=tuple(sorted(policies, key=lambda one: one.name)),
         guard=next((one for one in guards if one.name == fleet_guard.NAME), None),
         operations=tuple(under_way),
-        leader=await _leader(client),
+        leader=await asking.leader(client),
     )
-
-
-async def _leader(client: ports.Cluster) -> Leader | None:
-    try:
-        return await leading.leader(client)
-    except errors.Forbidden:
-        return None
 
 
 def _print(found: Found, now: datetime, how: str) -> None:
@@ -83,14 +75,29 @@ def _print(found: Found, now: datetime, how: str) -> None:
     ]
     if how == "table" and not (policies or operations):
         click.echo("No policy and no operation under way. Begin with one of examples/.\n")
-    if how == "table" and found.leader is not None and not found.leader.works(now):
-        click.echo(f"No operator works: {found.leader.said(now)}; see `exuvia doctor`.\n")
+    idle = _idle(found, now)
+    if how == "table" and idle:
+        click.echo(f"{idle}\n")
     data: dict[str, Any] = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}
     data["leader"] = None if found.leader is None else found.leader.said(now)
+    data["idle"] = idle or None
     printing.show(sections, data, how)
     findings = any(one["violating"] or one["unknown"] or one["ready"] == "False" for one in policies)
     engaged = any(one["state"] == "Engaged" for one in brakes)
-    printing.finish(findings=findings or engaged or any(one["blocked"] for one in operations))
+    printing.finish(findings=findings or engaged or bool(idle) or any(one["blocked"] for one in operations))
+
+
+def _idle(found: Found, now: datetime) -> str:
+    """Why nothing is begun by anybody, with the next step; "" where an operator acts, as far as is known."""
+    if found.leader is not None and not found.leader.works(now):
+        return f"No operator works: {found.leader.said(now)}. See `exuvia doctor`."
+    guard = found.guard if isinstance(found.guard, FleetGuard) else None
+    if posture.only_watches(guard):
+        return f"The operator only watches (--read-only): nothing is begun or ended. To change that, {posture.WAY_OUT}."
+    if guard is not None and guard.spec.uninstall is not None:
+        by = guard.spec.uninstall.by
+        return f"exuvia is uninstalled, as {by} asked: nothing starts. `exuvia resume` takes that back."
+    return ""
 
 
 _POLICY_COLUMNS = (
@@ -114,7 +121,7 @@ def _cell(value: Any, column: str, now: datetime | None) -> str:
         return printing.since(value, now)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%dT%H:%M:%SZ")
-    return "" if value is None else printing.one_line(str(value), MESSAGE_WIDTH)
+    return "" if value is None else printing.one_line(str(value))
 
 
 def _policy(one: SecurityPolicy | Unparsable) -> dict[str, Any]:

@@ -7,15 +7,15 @@ with the caller's own rights. What must not be lost by accident is asked for twi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import click
 
 from exuvia import errors, ports
-from exuvia.app import leading
-from exuvia.cli import cluster, guard, moments, operate, printing, undoing
+from exuvia.cli import asking, cluster, guard, moments, operate, printing, undoing
+from exuvia.cli.asking import Standing
 from exuvia.model import marks, resources
 from exuvia.model.specs.fleet_guard import Uninstall
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
@@ -26,6 +26,7 @@ from exuvia.report.conditions import stamp
 
 PERIOD = timedelta(seconds=1)
 REASON = "exuvia is uninstalled"
+STAYS = "its machine stays marked and cut off (--release-quarantines gives it back to work)"
 
 Operation = Rotation | Quarantine
 
@@ -61,6 +62,15 @@ class Left:
         said += [f"{one.KIND} {one.name} is over and bears our finalizer" for one in ended]
         return [*said, *self.unreadable]
 
+    def to_do(self, orders: Orders) -> list[str]:
+        """What an uninstall does with each thing, in words."""
+        said = [f"{_line(one)}: is called off, and its machine put back as it was" for one in self.rotations]
+        for held in self.quarantines:
+            does = "is released, and its machine goes back to work" if orders.release_quarantines else STAYS
+            said.append(f"{_line(held)}: {does}")
+        said += [f"{one.KIND} {one.name} is over: lets go" for one in self.finalizers if not one.open]
+        return [*said, *self.unreadable]
+
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what is there, and what would be left.")
@@ -80,8 +90,8 @@ def uninstall(
 ) -> None:
     """Call off open operations, restore marks, take finalizers off. `kubectl delete -k deploy/` comes after it.
 
-    Quarantined machines are listed and stay marked unless --release-quarantines is given. Exit code 1 when something
-    is left.
+    From then on nothing starts any more; `exuvia resume` takes that back. Quarantined machines are listed and stay
+    marked unless --release-quarantines is given. Exit code 1 when something is left.
     """
     orders = Orders(
         release_quarantines=release_quarantines,
@@ -97,16 +107,18 @@ def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Clus
         found = await look(client)
         _tell(found, orders)
         if dry_run:
+            click.echo("This was a dry run: nothing was done.")
             return found.nothing
         if not orders.discard_history:
             return _refuse(found)
-        leader = await leading.leader(client)
-        now = datetime.now(UTC)
+        stands = await asking.standing(client)
         if force:
-            _no_operator(leader, now)
+            _no_operator(stands)
             return await _by_hand(client, found, orders)
-        _an_operator(leader, now)
-        return await _by_operator(client, found, orders)
+        if stands.only_watches and _enough(found, orders):
+            click.echo(_done(found))
+            return True
+        return await _by_operator(client, found, orders, _an_operator(stands))
 
     return work
 
@@ -128,50 +140,67 @@ async def look(client: ports.Cluster) -> Left:
 
 
 def _tell(found: Left, orders: Orders) -> None:
-    for line in found.lines():
+    for line in found.to_do(orders):
         click.echo(line)
-    if found.quarantines and not orders.release_quarantines:
-        names = ", ".join(one.spec.instance.name for one in found.quarantines)
-        click.echo(f"stay marked and cut off: {names} (--release-quarantines gives them back to work)")
     if not found.lines():
-        click.echo("no operation is open and no finalizer of exuvia is left")
+        click.echo("No operation is open, and no finalizer of exuvia is left.")
 
 
 def _refuse(found: Left) -> bool:
     sealed = [one for one in found.quarantines if one.status.evidence and one.status.evidence.digest]
-    kept = f" and the evidence of {len(sealed)} open quarantine(s)" if sealed else ""
+    of = printing.count(len(sealed), "open quarantine")
+    kept = f" and the evidence of {of}" if sealed else ""
     click.echo(
-        f"nothing was done: the ledger{kept} would be lost with the operator's volume. Copy the ledger's file, export "
+        f"Nothing was done: the ledger{kept} would be lost with the operator's volume. Copy the ledger's file, export "
         "evidence with `exuvia evidence export`, then run this again with --discard-history."
     )
     return False
 
 
-def _no_operator(leader: leading.Leader, now: datetime) -> None:
-    if leader.works(now):
+def _no_operator(stands: Standing) -> None:
+    """One that only watches is none: it touches no operation."""
+    if stands.leader is not None and stands.works and not stands.only_watches:
         raise errors.SettingsError(
-            f"An operator works: {leader.said(now)}.", remedy="Leave --force out, or stop the operator first."
+            f"An operator works: {stands.leader.said(stands.now)}.",
+            remedy="Leave --force out, or stop the operator first.",
         )
 
 
-def _an_operator(leader: leading.Leader, now: datetime) -> None:
-    if not leader.works(now):
+def _an_operator(stands: Standing) -> str:
+    """Who will do it."""
+    if stands.only_watches:
+        raise errors.Refused(
+            "The operator only watches (--read-only): it calls nothing off and lets nothing go.",
+            remedy="Give --force to do it with your own rights; it touches no operation meanwhile.",
+        )
+    if stands.leader is not None and not stands.works:
         raise errors.SettingsError(
-            f"No operator answers: {leader.said(now)}.",
+            f"No operator answers: {stands.leader.said(stands.now)}.",
             remedy="Start it again, or give --force to do it with your own rights.",
         )
+    return stands.leader.holder if stands.leader is not None else ""
 
 
-async def _by_operator(client: ports.Cluster, found: Left, orders: Orders) -> bool:
+async def _by_operator(client: ports.Cluster, found: Left, orders: Orders, holder: str) -> bool:
     """From the request on nothing starts any more; so quarantines that are released now are not followed by others."""
     deadline = asyncio.get_running_loop().time() + orders.timeout.total_seconds()
     await _ask(client, orders)
+    who = f"The operator ({holder})" if holder else "The operator"
+    click.echo(
+        f"{who} is asked to do that; waiting for up to {printing.span(orders.timeout)}. Nothing starts any more."
+    )
     if orders.release_quarantines:
         for held in found.quarantines:
             await _release(client, held)
-    done = await _wait(client, lambda left: _enough(left, orders), deadline)
-    click.echo(_end(done, orders))
-    return done
+    left = await _wait(client, found, orders, deadline)
+    if _enough(left, orders):
+        click.echo(_done(left))
+        return True
+    click.echo(f"Not done after {printing.span(orders.timeout)}. Still there:")
+    for line in left.lines():
+        click.echo(f"  {line}")
+    click.echo("See `exuvia explain NODE` for what holds it, and run this again; the operator goes on meanwhile.")
+    return False
 
 
 async def _ask(client: ports.Cluster, orders: Orders) -> None:
@@ -191,28 +220,45 @@ def _enough(left: Left, orders: Orders) -> bool:
 
 async def _release(client: ports.Cluster, held: Quarantine) -> None:
     if held.status.release_accepted is None:
-        click.echo(await operate.write_release(client, held, ReleaseVerdict.RETURN, REASON))
+        click.echo(f"  {await operate.write_release(client, held, ReleaseVerdict.RETURN, REASON)}")
 
 
-async def _wait(client: ports.Cluster, enough: Callable[[Left], bool], deadline: float) -> bool:
-    """Until it is enough or time is up, saying what is left whenever that changes."""
-    said: list[str] = []
-    while True:
-        left = await look(client)
-        if enough(left):
-            return True
-        if left.lines() != said:
-            said = left.lines()
-            click.echo(f"left: {'; '.join(said[:5])}" + (f" and {len(said) - 5} more" if len(said) > 5 else ""))
-        if asyncio.get_running_loop().time() >= deadline:
-            return False
+async def _wait(client: ports.Cluster, left: Left, orders: Orders, deadline: float) -> Left:
+    """Until it is enough or time is up, saying each step that an operation makes; what is left then."""
+    while not _enough(left, orders) and asyncio.get_running_loop().time() < deadline:
         await asyncio.sleep(PERIOD.total_seconds())
+        former, left = left, await look(client)
+        for line in _progress(former, left):
+            click.echo(f"  {line}")
+    return left
 
 
-def _end(done: bool, orders: Orders) -> str:
-    if done:
-        return "nothing is left; go on with `kubectl delete -k deploy/`"
-    return f"something is left after {printing.span(orders.timeout)}; see `exuvia status`, then run this again"
+def _progress(former: Left, now: Left) -> Iterator[str]:
+    """What came of operations between two looks, one line each."""
+    before: tuple[Operation, ...] = (*former.rotations, *former.quarantines)
+    after: tuple[Operation, ...] = (*now.rotations, *now.quarantines)
+    open_now = {one.uid: one for one in after}
+    for one in before:
+        later = open_now.get(one.uid)
+        if later is None:
+            yield f"{one.KIND} {one.name} is over"
+        elif later.status.phase != one.status.phase:
+            yield _line(later)
+    bearing = {one.uid for one in now.finalizers}
+    for one in former.finalizers:
+        if one.uid not in bearing and one.uid in open_now:
+            yield f"{one.KIND} {one.name} may be deleted: our finalizer is off"
+
+
+def _done(left: Left) -> str:
+    """The end of the story: what is next, and what stays on purpose."""
+    said = "Done: everything of exuvia may be deleted now. Go on with `kubectl delete -k deploy/`."
+    if left.quarantines:
+        names = ", ".join(one.spec.instance.name for one in left.quarantines)
+        stay = "stays" if len(left.quarantines) == 1 else "stay"
+        said += f" {names} {stay} marked and cut off: to give that back to work, run this again before, with"
+        said += " --release-quarantines."
+    return said
 
 
 async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
@@ -223,20 +269,26 @@ async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
         sound = True
         async for outcome in undoing.undo(client, operation):
             if undoing.failed(outcome):
-                click.echo(f"{operation.KIND} {operation.name}: {outcome.message or outcome.reason}")
+                click.echo(f"  {operation.KIND} {operation.name}: {outcome.message or outcome.reason}")
                 sound = False
         done = done and sound
         if sound:
-            click.echo(f"{operation.KIND} {operation.name}: {operation.spec.instance.name} is as it was")
+            click.echo(f"  {operation.KIND} {operation.name}: {operation.spec.instance.name} is as it was")
     for operation in found.finalizers:
         await undoing.let_go(client, operation)
     left = await look(client)
     finished = done and not left.finalizers and not left.unreadable
-    click.echo(_end(finished, orders) if finished else "something is left (above); mend it and run this again")
+    click.echo(_done(_without(left, undone)) if finished else "Something is left (above); mend it and run this again.")
     return finished
+
+
+def _without(left: Left, undone: tuple[Operation, ...]) -> Left:
+    """What was undone by hand stands there as open still: there is no operator to end it."""
+    gone = {one.uid for one in undone}
+    return replace(left, quarantines=tuple(one for one in left.quarantines if one.uid not in gone))
 
 
 def _line(one: Operation) -> str:
     held = one.status.blocked
-    why = f", {held.reason}: {printing.one_line(held.message, 120)}" if held else ""
+    why = f" ({held.reason})" if held else ""
     return f"{one.KIND} {one.name} of {one.spec.instance.name} is {one.status.phase}{why}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +16,9 @@ NODE_LIMIT = 200_000
 Path = tuple[str | int, ...]
 
 _TIMESTAMP = "tag:yaml.org,2002:timestamp"
+_BOOLEAN = "tag:yaml.org,2002:bool"
+_NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_EXPONENT = re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,8 @@ class Document:
     lines: Mapping[Path, int] = field(default_factory=dict)
     texts: Mapping[Path, int] = field(default_factory=dict)
     twice: tuple[tuple[Path, int], ...] = ()  # keys that stand there again, with the line of the former
+    plain: Mapping[Path, str] = field(default_factory=dict)  # as it is written: what YAML makes something but text of
+    odd_keys: tuple[Path, ...] = ()  # keys that are a boolean to YAML, like `on`
 
     def line(self, path: Path) -> int:
         """The line of a field, or of the nearest thing around it that is there."""
@@ -66,13 +72,22 @@ class _Reader:
         self._lines: dict[Path, int] = {}
         self._texts: dict[Path, int] = {}
         self._twice: list[tuple[Path, int]] = []
+        self._plain: dict[Path, str] = {}
+        self._odd_keys: list[Path] = []
         self._count = 0
 
     def document(self, node: Node) -> Document:
         """From the root."""
         self._lines[()] = node.start_mark.line + 1
         body = self._value(node, ())
-        return Document(body=body, lines=self._lines, texts=self._texts, twice=tuple(self._twice))
+        return Document(
+            body=body,
+            lines=self._lines,
+            texts=self._texts,
+            twice=tuple(self._twice),
+            plain=self._plain,
+            odd_keys=tuple(self._odd_keys),
+        )
 
     def _value(self, node: Node, path: Path) -> Any:
         self._count += 1
@@ -97,6 +112,8 @@ class _Reader:
             here = (*path, key.value)
             if key.value in found and written.count(key.value) > 1:
                 self._twice.append((here, self._lines[here]))
+            if key.tag == _BOOLEAN or _is_letter_of_yes(key):
+                self._odd_keys.append(here)
             self._lines[here] = key.start_mark.line + 1
             found[key.value] = self._value(value, here)
         return found
@@ -108,6 +125,22 @@ class _Reader:
     def _scalar(self, node: ScalarNode, path: Path) -> Any:
         block = node.style in ("|", ">")
         self._texts[path] = node.start_mark.line + (2 if block else 1)
-        if node.tag == _TIMESTAMP:
-            return node.value  # the API server knows no dates: it is a string there
+        found = self._read(node)
+        if node.style is None and not isinstance(found, str):
+            self._plain[path] = node.value
+        return found
+
+    def _read(self, node: ScalarNode) -> Any:
+        """As the API server's own reader does, which differs from this one in a few plain words."""
+        if node.tag == _TIMESTAMP or (node.tag in _NUMBERS and ":" in node.value):
+            return node.value  # it knows neither dates nor numbers to the base of 60: they are text there
+        if _is_letter_of_yes(node):
+            return node.value in "yY"
+        if node.style is None and _EXPONENT.fullmatch(node.value):
+            return float(node.value)
         return self._loader.construct_object(node, deep=True)
+
+
+def _is_letter_of_yes(node: ScalarNode) -> bool:
+    """`y` and `n` are booleans to the API server's reader."""
+    return node.style is None and node.value in ("y", "Y", "n", "N")

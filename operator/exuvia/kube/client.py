@@ -311,9 +311,19 @@ class Client:
         why = str(trouble).strip() or (
             "no answer in time" if isinstance(trouble, TimeoutError) else type(trouble).__name__
         )
+        if isinstance(trouble, aiohttp.ClientSSLError) and "certificate" in why.lower():
+            return self._untrusted(verb, path, why)
         return errors.Unreachable(
             f"The API server {self.host} does not answer {verb} {path}: {why}.",
             remedy="Check that the cluster runs and that the kubeconfig names it.",
+        )
+
+    def _untrusted(self, verb: str, path: str, why: str) -> errors.Unreachable:
+        """It runs and answers, and one side does not trust the other's certificate."""
+        return errors.Unreachable(
+            f"No trusted connection to the API server {self.host} for {verb} {path}: {why}.",
+            remedy="The kubeconfig's certificate authority or server name is not that of this server, or a certificate"
+            " has expired: fetch the kubeconfig of this cluster again.",
         )
 
     def _note_date(self, text: str) -> None:

@@ -37,6 +37,6 @@ def not_paused(_candidate: Candidate, picture: Picture) -> Blocked | None:
     """A start waits while paused, and nothing starts once exuvia is being uninstalled."""
     uninstall = picture.guard.uninstall
     if uninstall is not None:
-        message = f"exuvia is being uninstalled, as {uninstall.by} asked; nothing starts any more"
+        message = f"exuvia is uninstalled, as {uninstall.by} asked: nothing starts; `exuvia resume` takes that back"
         return Blocked(reason=BlockedReason.PAUSED, message=message)
     return paused(picture.moment.guard, picture.now)

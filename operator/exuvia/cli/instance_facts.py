@@ -1,0 +1,60 @@
+"""The lives of machines from a file of facts (history.md): one version of each, the one that holds as it is known now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from exuvia import errors
+from exuvia.model.histories import Life
+from exuvia.record import chain, lines
+from exuvia.record.lines import Line
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lives:
+    """One life a UID. `dead` are the lines that say what cannot have been; they were left out."""
+
+    lives: tuple[Life, ...]
+    dead: tuple[Line, ...] = ()
+
+
+def read(file: Path, *, recorded: int) -> Lives:
+    """The lives of a file; lines of other types are checked and passed over. `recorded` counts where a line has no
+    `recordedAt`. Raises `errors.InvalidObject` naming the first line that cannot be used, `errors.SettingsError`."""
+    try:
+        with file.open(encoding="utf-8") as texts:
+            return known(lines.read(texts, recorded=recorded))
+    except errors.InvalidObject as trouble:
+        raise errors.InvalidObject(f"{file}: {trouble.message}", place=trouble.place, remedy=trouble.remedy) from None
+    except UnicodeDecodeError:
+        raise errors.SettingsError(f"{file} is no UTF-8 text.", remedy="Give a file of JSON lines.") from None
+    except OSError as trouble:
+        remedy = "Give a file of facts that can be read."
+        raise errors.SettingsError(f"{file} cannot be read: {trouble.strerror}.", remedy=remedy) from None
+
+
+def known(found: Iterable[Line]) -> Lives:
+    """What holds of each life: the version recorded last; of equal ones the greater canonical JSON."""
+    best: dict[str, tuple[tuple[int, bytes], Life]] = {}
+    dead = []
+    for line in found:
+        life = line.version
+        if not isinstance(life, Life):
+            continue
+        if line.dead:
+            dead.append(line)
+            continue
+        rank = (life.recorded, _canonical(line))
+        if life.uid not in best or best[life.uid][0] < rank:
+            best[life.uid] = (rank, life)
+    return Lives(lives=tuple(life for _, life in best.values() if not life.withdrawn), dead=tuple(dead))
+
+
+def _canonical(line: Line) -> bytes:
+    try:
+        return chain.canonical(line.body)
+    except errors.InvalidObject as trouble:
+        place = f"line {line.number}"
+        raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
