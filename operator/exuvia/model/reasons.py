@@ -41,7 +41,8 @@ class BlockedReason(StrEnum):
     QUARANTINE_LIMIT = "QuarantineLimit"  # FleetGuard.quarantine allows no more
     EVIDENCE_MISSING = "EvidenceMissing"  # it may not be destroyed before its evidence is sealed
     SELF_PINNED = "SelfPinned"  # exuvia's own ledger volume ties it to this machine
-    NOT_LEADER = "NotLeader"  # another replica acts
+    READ_ONLY = "ReadOnly"  # the operator runs with --read-only
+    UNINSTALLED = "Uninstalled"  # somebody asked for exuvia to be uninstalled
     FLEET_GUARD_DELETED = "FleetGuardDeleted"  # the brakes were deleted: re-created paused
 
 
@@ -83,7 +84,7 @@ class EndReason(StrEnum):
 
     REPLACED = "Replaced"  # Rotation succeeded: the old machine is gone and a good one is there
     INSTANCE_GONE = "InstanceGone"  # the machine was gone by another's hand
-    DUPLICATE = "Duplicate"  # an older operation of the kind is open for the same UID
+    DUPLICATE = "Duplicate"  # another one of the kind comes first: an older one, or one that carries out a release
     CALLED_OFF = "CalledOff"  # a person aborted or deleted it
     NO_LONGER_WANTED = "NoLongerWanted"  # no enforcing policy wants it any more
     SUPERSEDED_BY_QUARANTINE = "SupersededByQuarantine"  # a Quarantine took the machine over
@@ -93,4 +94,3 @@ class EndReason(StrEnum):
     PROVIDER_REFUSED = "ProviderRefused"  # the provider says no for good
     RELEASED = "Released"  # Quarantine: released by a person or by its hold time
     PASSED_ON = "PassedOn"  # Quarantine: the same machine is held under its new UID
-    UNINSTALLED = "Uninstalled"  # exuvia was uninstalled

@@ -160,6 +160,17 @@ def test_of_two_open_ones_only_the_older_may_start() -> None:
     assert not world.plan().grants
 
 
+def test_a_release_starts_before_an_older_one_that_waits_for_it() -> None:
+    machines = fleet(3)
+    held = quarantine(machines[0], "Held", release_accepted={"by": "alice", "verdict": "Rotate"})
+    older = rotation(machines[0], by_policy=False, created=NOW - 2 * HOUR)
+    carries = rotation(machines[0], created=NOW - HOUR, number=2, spec={"releasedFrom": held.name})
+    world = World(quiet(machines), rotations=[older, carries], quarantines=[held])
+    assert [one.name for one in world.plan().grants] == [carries.name]
+    world.rotations = [older]
+    assert not world.plan().grants
+
+
 def test_of_two_waiting_quarantines_only_the_older_may_start() -> None:
     machines = fleet(3)
     older = quarantine(machines[0], created=NOW - 2 * HOUR)

@@ -249,7 +249,7 @@ def test_a_rotation_that_was_removed_lapses_too() -> None:
 
 def test_a_rotation_of_the_same_name_by_somebody_else_does_not_count() -> None:
     world = World().held()
-    foreign = rotation("worker-7-11111111-1")
+    foreign = rotation("worker-7-11111111-1", "Draining")
     world.refuse = lambda action: (
         world.rotations.append(foreign) if isinstance(action, CreateOperation) and not world.rotations else None
     )
@@ -260,6 +260,16 @@ def test_a_rotation_of_the_same_name_by_somebody_else_does_not_count() -> None:
     world.rotations[0] = _end(foreign, "Aborted", "CalledOff")
     world.tick().settle()
     assert [one.name for one in world.rotations] == ["worker-7-11111111-1", "worker-7-11111111-2"]
+    assert world.status.release_rotation == "worker-7-11111111-2"
+    assert world.status.blocked is None
+
+
+def test_a_rotation_that_only_waits_does_not_keep_the_machine_from_being_rotated() -> None:
+    world = World().held()
+    world.rotations.append(rotation("worker-7-11111111-1"))
+    world.write(release=release("Rotate")).settle()
+    assert [one.name for one in world.rotations] == ["worker-7-11111111-1", "worker-7-11111111-2"]
+    assert world.rotations[1].spec.released_from == world.quarantine.name
     assert world.status.release_rotation == "worker-7-11111111-2"
     assert world.status.blocked is None
 

@@ -443,6 +443,39 @@ def test_of_two_open_rotations_the_older_stays() -> None:
     assert other.status.phase is P.SUCCEEDED
 
 
+@pytest.mark.parametrize("by_policy", [True, False])
+def test_one_that_waits_gives_way_to_one_that_carries_out_a_release(by_policy: bool) -> None:
+    held = make_quarantine(
+        status={"phase": "Held", "releaseAccepted": {"by": "alice", "verdict": "Rotate"}, "releaseRotation": "r-2"}
+    )
+    waits = make_rotation("r-1", created=START - timedelta(hours=1), spec={} if by_policy else {"policy": None})
+    carries = make_rotation("r-2", spec={"releasedFrom": held.name})
+    world = World(rotation=waits, rotations=(carries,), quarantines=(held,)).run()
+    assert (world.status.phase, world.status.reason) == (P.ABORTED, "Duplicate")
+    assert "r-2 of the same machine carries out the release" in world.status.message
+    other = World(rotation=carries, rotations=(waits,), quarantines=(held,)).grant().run()
+    assert other.status.phase is P.SUCCEEDED
+
+
+def test_a_bare_claim_to_carry_out_a_release_displaces_nothing() -> None:
+    held = make_quarantine(status={"phase": "Held"})
+    older = make_rotation("r-1", created=START - timedelta(hours=1))
+    claim = make_rotation("r-2", spec={"releasedFrom": held.name})
+    world = World(rotation=claim, rotations=(older,), quarantines=(held,)).run()
+    assert (world.status.phase, world.status.reason) == (P.ABORTED, "Duplicate")
+    other = World(rotation=older, rotations=(claim,), quarantines=(held,))
+    other.advance()
+    assert (other.status.phase, other.blocked()) == (P.PENDING, "Quarantined")
+
+
+def test_one_that_has_started_does_not_give_way_to_a_release() -> None:
+    held = make_quarantine(status={"phase": "Held", "releaseRotation": "r-2"})
+    started = make_rotation("r-1", created=START - timedelta(hours=1), status={"phase": "Terminating"})
+    carries = make_rotation("r-2", spec={"releasedFrom": held.name})
+    world = World(rotation=carries, rotations=(started,), quarantines=(held,)).run()
+    assert (world.status.phase, world.status.reason) == (P.ABORTED, "Duplicate")
+
+
 def test_the_ledger_is_down_so_only_abort_and_restore_go_on() -> None:
     world = World(settings=frozen(strategy="DrainFirst")).add(pod("web")).grant().until(P.DRAINING)
     done = len(world.done)

@@ -52,19 +52,21 @@ def _stands_alone(rotation: Rotation, picture: Picture) -> bool:
 
 
 def grantable(operation: Rotation | Quarantine, flight: InFlight) -> bool:
-    """Whether a waiting operation is one that the sweep may start: not called off, no duplicate, no heir."""
+    """Whether a waiting operation is one that the sweep may start: not called off, no duplicate, no heir. Of
+    Rotations that wait the one that carries out a release comes before older ones, which wait for that very release."""
     uid = operation.spec.instance.uid
     if isinstance(operation, Rotation):
         others = [one for one in flight.rotations[uid] if one.uid != operation.uid]
         called_off = bool(operation.spec.abort) or operation.deleting
         started = any(one.status.phase is not RotationPhase.PENDING for one in others)
-        return not called_off and not started and flight.rotations[uid][0].uid == operation.uid
+        first = min(flight.rotations[uid], key=lambda one: (one.uid not in flight.releases, age(one)))
+        return not called_off and not started and first.uid == operation.uid
     same = [one for one in flight.quarantines[uid] if one.uid != operation.uid]
     release = operation.spec.release
     returned = release is not None and release.verdict is ReleaseVerdict.RETURN
     under_way = any(one.status.phase is not QuarantinePhase.PENDING for one in same)
-    first = flight.quarantines[uid][0].uid == operation.uid
-    return first and not returned and not under_way and not _recovers(operation, flight)
+    oldest = flight.quarantines[uid][0].uid == operation.uid
+    return oldest and not returned and not under_way and not _recovers(operation, flight)
 
 
 def _recovers(quarantine: Quarantine, flight: InFlight) -> bool:

@@ -138,9 +138,12 @@ def carrier(view: QuarantineView) -> Rotation | None:
 
 
 def rival(view: QuarantineView) -> Rotation | None:
-    """An open Rotation of the same machine that is not ours: of two the older stays, so ours would end at once."""
-    ours = carrier(view)
-    return None if ours is not None else next((one for one in view.rotations if one.open), None)
+    """An open Rotation of the same machine that is not ours and that started: of two the older stays, so ours would end
+    at once. One that only waits gives way to ours."""
+    if carrier(view) is not None:
+        return None
+    started = (one for one in view.rotations if one.open and one.status.phase is not RotationPhase.PENDING)
+    return next(started, None)
 
 
 def _ended(view: QuarantineView, rotation: Rotation, now: datetime) -> Step | None:

@@ -93,8 +93,12 @@ def removed(view: RotationView) -> Reference:
 
 
 def released(view: RotationView) -> Quarantine | None:
-    """The Quarantine of the same machine whose verdict it carries out. A bare claim to do so lifts nothing."""
-    rotation = view.rotation
+    """The Quarantine of the same machine whose verdict it carries out."""
+    return carried_out(view, view.rotation)
+
+
+def carried_out(view: RotationView, rotation: Rotation) -> Quarantine | None:
+    """The Quarantine whose verdict any Rotation of this machine carries out. A bare claim to do so lifts nothing."""
     for one in view.quarantines:
         if one.name == rotation.spec.released_from and one.spec.instance.uid == rotation.spec.instance.uid:
             accepted = one.status.release_accepted

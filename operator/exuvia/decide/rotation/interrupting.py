@@ -11,7 +11,7 @@ from exuvia.decide.rotation import asking, claims, undoing
 from exuvia.decide.rotation.patching import Patch, finished
 from exuvia.model.reasons import BlockedReason, EndReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.rotation import RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.steps import Look, Step
 
 DELETED_POLICY_WAIT = timedelta(seconds=60)
@@ -36,18 +36,24 @@ def superseded(view: RotationView, now: datetime) -> Step | None:
 
 
 def duplicate(view: RotationView, now: datetime) -> Step | None:
-    """Of two open Rotations of one machine the older stays."""
+    """Of two open Rotations of one machine the older stays; one that only waits gives way to one that carries out a
+    release, which is what it waits for: it could never start, and would keep the release from being carried out."""
     rotation = view.rotation
     uid = rotation.spec.instance.uid
-    older = [
-        one
-        for one in claims.others(view)
-        if one.open and one.spec.instance.uid == uid and claims.age(one) < claims.age(rotation)
-    ]
-    if not older or not _open_to_it(view):
+    same = (one for one in claims.others(view) if one.open and one.spec.instance.uid == uid)
+    first = min((one for one in same if _comes_before(view, one)), key=claims.age, default=None)
+    if first is None or not _open_to_it(view):
         return None
-    first = min(older, key=claims.age)
-    return undoing.undo(view, now, EndReason.DUPLICATE, f"Rotation {first.name} of the same machine is older")
+    how = "is older" if claims.age(first) < claims.age(rotation) else "carries out the release of its Quarantine"
+    return undoing.undo(view, now, EndReason.DUPLICATE, f"Rotation {first.name} of the same machine {how}")
+
+
+def _comes_before(view: RotationView, other: Rotation) -> bool:
+    mine = asking.carried_out(view, view.rotation) is not None
+    theirs = asking.carried_out(view, other) is not None
+    if mine != theirs and (view.rotation if theirs else other).status.phase is RotationPhase.PENDING:
+        return theirs
+    return claims.age(other) < claims.age(view.rotation)
 
 
 def called_off(view: RotationView, now: datetime) -> Step | None:
