@@ -11,6 +11,7 @@ import math
 from collections import defaultdict
 from datetime import datetime
 from fractions import Fraction
+from itertools import pairwise
 from typing import Any
 
 Line = dict[str, Any]
@@ -84,7 +85,9 @@ class World:
         valid = [one for one in picked if one is not None]
         if not valid:
             return None
-        order = [(one["source"] == "vex", one["recordedAt"], Fraction(str(one["value"])), one["source"]) for one in valid]
+        order = [
+            (one["source"] == "vex", one["recordedAt"], Fraction(str(one["value"])), one["source"]) for one in valid
+        ]
         return max(order)[2]
 
     def likelihood(self, v: str, t: Fraction, kappa: Fraction) -> Fraction:
@@ -112,7 +115,7 @@ def report(told: list[Line], start: Fraction, end: Fraction, k: Fraction, q: Fra
     cells = sorted({start, end, *(one for one in world.moments if start < one < end)})
     sums: dict[str, Fraction] = defaultdict(Fraction)
     hazard = 0.0
-    for t, until in zip(cells, cells[1:], strict=False):
+    for t, until in pairwise(cells):
         hours = (until - t) / HOUR
         for uid in world.uids:
             sums["instanceHours"] += hours * world.alive(uid, t, k)
@@ -185,7 +188,7 @@ def _closed(world: World, start: Fraction, end: Fraction, k: Fraction) -> dict[s
             closed.append((last - first) / HOUR)
             patched += [(last - first) / HOUR] if reason == "patched" else []
             lengths.append(((last - first) / HOUR, True))
-        elif (last is None or last >= end) and first < end:
+        elif (last is None or last >= end) and first < end <= k:
             lengths.append(((end - first) / HOUR, False))
     return {
         "closures": closures,

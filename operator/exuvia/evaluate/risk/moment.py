@@ -1,0 +1,49 @@
+"""The risk of one moment (`exuvia risk at`): asked of the uncut intervals, by the account of K."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+
+from exuvia.evaluate.risk import known, scores
+from exuvia.evaluate.risk.intervals import Intervals
+from exuvia.evaluate.risk.scores import History
+from exuvia.model.histories import Past, Score
+from exuvia.model.risks import Aggregation
+
+
+def risk(
+    pasts: Iterable[Past],
+    facts: Iterable[Score],
+    *,
+    time: int,
+    as_of: int,
+    aggregation: Aggregation = Aggregation.MAX,
+    quarantine_factor: Fraction = Fraction(0),
+) -> Fraction:
+    """The risk at a moment over every machine and vulnerability. 0 where nothing is present, and after `as_of`."""
+    if time > as_of:
+        return Fraction(0)
+    histories = scores.histories(facts, as_of)
+    found = (
+        one
+        for past in pasts
+        for one in of_machine(past, histories, time=time, as_of=as_of, quarantine_factor=quarantine_factor)
+    )
+    return max(found, default=Fraction(0)) if aggregation is Aggregation.MAX else sum(found, Fraction(0))
+
+
+def of_machine(
+    past: Past, histories: dict[str, History], *, time: int, as_of: int, quarantine_factor: Fraction
+) -> Iterator[Fraction]:
+    """The weighed score of each vulnerability that was on one machine then."""
+    if not _holds(known.now(past.lives, as_of), time):
+        return
+    factor = quarantine_factor if _holds(known.now(past.freezes, as_of), time) else Fraction(1)
+    there = {one.vulnerability for one in known.current(past.presences, as_of) if _holds((known.span(one),), time)}
+    for vulnerability in there:
+        yield factor * scores.value(histories.get(vulnerability, History()).now.at(time))
+
+
+def _holds(some: Intervals, time: int) -> bool:
+    return any(began <= time < ended for began, ended in some)
