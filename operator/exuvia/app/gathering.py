@@ -253,7 +253,10 @@ class Gatherer:
         return {"pods": pods, "daemon_sets": await fresh.daemon_sets_exist(self._services.client, pods)}
 
     async def _volumes(self, operation: Operation) -> dict[str, Any]:
-        return {"volumes": await fresh.read_volumes(self._services.client, operation.spec.instance.name)}
+        """Whose a volume is matters only where pods that stay have some: when it is asked the others have left."""
+        services, name = self._services, operation.spec.instance.name
+        with_claims = any(pod.claims and not pod.finished for pod in services.view.pods_on(name))
+        return {"volumes": await fresh.read_volumes(services.client, name, with_claims=with_claims)}
 
     async def _machine(
         self, operation: Operation, facts: ProviderFacts, replacement: ReplacementStatus | None

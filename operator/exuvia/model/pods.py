@@ -55,7 +55,7 @@ class Pod:
     service_account: str = ""
     containers: tuple[str, ...] = ()
     image_digests: tuple[str, ...] = ()
-    claims: tuple[str, ...] = ()  # names of PersistentVolumeClaims
+    claims: tuple[str, ...] = ()  # names of PersistentVolumeClaims, those made for it alone too
 
     @property
     def key(self) -> str:
@@ -63,9 +63,23 @@ class Pod:
         return f"{self.namespace}/{self.name}"
 
     @property
+    def claim_keys(self) -> frozenset[str]:
+        """`namespace/name` of its PersistentVolumeClaims."""
+        return frozenset(f"{self.namespace}/{claim}" for claim in self.claims)
+
+    @property
     def finished(self) -> bool:
         """Succeeded and Failed pods run nothing any more."""
         return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttachedVolume:
+    """A persistent volume that is attached to a machine. `claim`: the key of the PersistentVolumeClaim that it is bound
+    to, "" where that is not known."""
+
+    name: str
+    claim: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
-from exuvia.model.pods import DisruptionBudget, Pod
+from exuvia.model.pods import AttachedVolume, DisruptionBudget, Pod
 from exuvia.model.quarantine_views import CapacityFacts, OwnPlace
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import FrozenSettings, Rotation
@@ -40,7 +40,7 @@ class RotationView:
     pods: tuple[Pod, ...] | None = None  # all pods bound to the machine's name
     daemon_sets: Mapping[tuple[str, str], bool | None] = field(default_factory=dict)  # whether they exist; with PODS
     budgets: tuple[DisruptionBudget, ...] = ()
-    volumes: tuple[str, ...] | None = None  # persistent volumes that are attached to the machine's name
+    volumes: tuple[AttachedVolume, ...] | None = None  # persistent volumes that are attached to the machine's name
     provider: ProviderFacts = ProviderFacts()
     capacity: CapacityFacts | None = None  # of the replacement: what provider and cluster say; None: not looked at
     replacement_pods: tuple[Pod, ...] | None = None  # all pods bound to the replacement's name; with MACHINE

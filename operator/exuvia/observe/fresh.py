@@ -37,14 +37,30 @@ async def read_pods(cluster: ports.Cluster, node: str) -> tuple[pods.Pod, ...]:
     return tuple(found)
 
 
-async def read_volumes(cluster: ports.Cluster, node: str) -> tuple[str, ...]:
-    """Names of persistent volumes that are attached to a node name now."""
+async def read_volumes(
+    cluster: ports.Cluster, node: str, *, with_claims: bool = False
+) -> tuple[pods.AttachedVolume, ...]:
+    """Persistent volumes that are attached to a node name now, by name. `with_claims`: each is asked for its claim; one
+    that does not say it has none."""
     found: list[str] = []
     async for page in cluster.pages(resources.VOLUME_ATTACHMENTS):
         for body in page:
             if body["spec"].get("nodeName") == node and (body.get("status") or {}).get("attached"):
-                found.append(str((body["spec"].get("source") or {}).get("persistentVolumeName") or "?"))
-    return tuple(sorted(found))
+                found.append(str((body["spec"].get("source") or {}).get("persistentVolumeName") or ""))
+    claims = [await _claim(cluster, name) if with_claims and name else "" for name in sorted(found)]
+    return tuple(
+        pods.AttachedVolume(name=name or "?", claim=claim) for name, claim in zip(sorted(found), claims, strict=True)
+    )
+
+
+async def _claim(cluster: ports.Cluster, volume: str) -> str:
+    """`namespace/name` of the claim that a volume is bound to; "" where it cannot be known."""
+    try:
+        body = await cluster.get(resources.PERSISTENT_VOLUMES, volume)
+    except errors.ClusterError:
+        return ""
+    claim = ((body or {}).get("spec") or {}).get("claimRef") or {}
+    return f"{claim['namespace']}/{claim['name']}" if claim.get("namespace") and claim.get("name") else ""
 
 
 async def daemon_sets_exist(cluster: ports.Cluster, owned: Iterable[pods.Pod]) -> Mapping[tuple[str, str], bool | None]:

@@ -18,5 +18,6 @@ PERMISSIONS: tuple[Permission, ...] = (
     # Node leases live in kube-node-lease: how many look expired tells whether it is we who are cut off.
     Permission(duty=Duty.OBSERVE, group="coordination.k8s.io", resource="leases", verbs=("list",)),
     Permission(duty=Duty.OBSERVE, group="storage.k8s.io", resource="volumeattachments", verbs=("list",)),
+    Permission(duty=Duty.OBSERVE, resource="persistentvolumes", verbs=("get",)),  # whose an attached volume is
     Permission(duty=Duty.OBSERVE, group="apps", resource="daemonsets", verbs=("get",)),
 )

@@ -66,12 +66,15 @@ def _pod(pod: shapes.Pod) -> pods.Pod:
         service_account=sys.intern(spec.serviceAccountName or ""),
         containers=_shared_tuple(tuple(one.name for one in spec.containers or ())),
         image_digests=_shared_tuple(tuple(one.imageID for one in status.containerStatuses or () if one.imageID)),
-        claims=tuple(
-            one.persistentVolumeClaim.claimName
-            for one in spec.volumes or ()
-            if one.persistentVolumeClaim and one.persistentVolumeClaim.claimName
-        ),
+        claims=_claims(meta.name, spec.volumes or ()),
     )
+
+
+def _claims(pod: str, volumes: Iterable[shapes.Volume]) -> tuple[str, ...]:
+    """Those it names, and those that are made for it alone (`<pod>-<volume>`)."""
+    named = (one.persistentVolumeClaim.claimName for one in volumes if one.persistentVolumeClaim)
+    own = (f"{pod}-{one.name}" for one in volumes if one.ephemeral is not None)
+    return tuple(name for name in (*named, *own) if name)
 
 
 def _owner(references: Iterable[shapes.OwnerReference]) -> pods.Owner | None:

@@ -115,11 +115,17 @@ class Claim(msgspec.Struct, gc=False):
     claimName: str | None = None
 
 
+class Ephemeral(msgspec.Struct, gc=False):
+    """volume.ephemeral: a claim that lives and dies with the pod, named after pod and volume"""
+
+
 class Volume(msgspec.Struct, gc=False):
     """spec.volumes[]"""
 
+    name: str = ""
     emptyDir: EmptyDir | None = None
     persistentVolumeClaim: Claim | None = None
+    ephemeral: Ephemeral | None = None
 
 
 class Container(msgspec.Struct, gc=False):

@@ -12,7 +12,7 @@ from exuvia.decide.rotation import marking
 from exuvia.model import marks
 from exuvia.model.actions import DeletePod, EvictPod, MarkInstance, Outcome, OutcomeKind, RemoveMachine
 from exuvia.model.blocking import Blocked
-from exuvia.model.pods import Toleration
+from exuvia.model.pods import AttachedVolume, Pod, Toleration
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.rotation import RotationPhase
@@ -66,7 +66,7 @@ def test_p8_an_unreadable_list_never_passes_for_an_empty_one() -> None:
 
 def test_p10_volumes_are_waited_for_and_named() -> None:
     world = drain_first(volume_detach_timeout="2m").add(pod("db")).grant().until(P.DRAINING)
-    world.volumes = ("pv-1",)
+    world.volumes = (AttachedVolume(name="pv-1", claim="shop/data"),)
     world.run(timedelta(minutes=1))
     assert world.status.phase is P.DRAINING
     assert world.blocked() == "VolumeAttached"
@@ -75,9 +75,39 @@ def test_p10_volumes_are_waited_for_and_named() -> None:
     assert world.status.phase.rank > P.DRAINING.rank
 
 
+@pytest.mark.parametrize(
+    "stays",
+    [
+        daemon_pod(claims=("cache",)),
+        pod("static", mirror=True, namespace="kube-system", claims=("cache",)),
+        pod("kept", labels={"exuvia.dev/drain": "skip"}, namespace="kube-system", claims=("cache",)),
+    ],
+    ids=["daemon set", "mirror", "skipped"],
+)
+def test_p10_volumes_of_pods_that_stay_are_not_waited_for(stays: Pod) -> None:
+    world = drain_first().add(pod("db"), stays).grant().until(P.DRAINING)
+    world.volumes = (AttachedVolume(name="pv-2", claim="kube-system/cache"),)
+    world.run(timedelta(seconds=30))
+    assert world.status.phase.rank > P.DRAINING.rank
+
+
+def test_p10_of_several_volumes_only_those_left_behind_are_waited_for() -> None:
+    world = drain_first().add(pod("db"), daemon_pod(claims=("cache",)), pod("done", phase="Succeeded", claims=("old",)))
+    world.grant().until(P.DRAINING)
+    world.volumes = (
+        AttachedVolume(name="pv-2", claim="kube-system/cache"),
+        AttachedVolume(name="pv-3", claim="shop/cache"),
+        AttachedVolume(name="pv-4", claim="shop/old"),
+        AttachedVolume(name="pv-5"),
+    )
+    world.run(timedelta(seconds=30))
+    assert world.blocked() == "VolumeAttached"
+    assert world.status.blocked.message.endswith("still attached: pv-3, pv-4, pv-5"), "also what is not known"
+
+
 def test_p10_volumes_that_are_detached_are_not_waited_for() -> None:
     world = drain_first().add(pod("db")).grant().until(P.DRAINING)
-    world.volumes = ("pv-1",)
+    world.volumes = (AttachedVolume(name="pv-1", claim="shop/data"),)
     world.run(timedelta(seconds=30))
     world.volumes = ()
     world.run(timedelta(seconds=10))
@@ -87,7 +117,7 @@ def test_p10_volumes_that_are_detached_are_not_waited_for() -> None:
 def test_an_unreachable_machine_has_no_volume_wait() -> None:
     world = drain_first().add(pod("db")).grant().until(P.DRAINING)
     world.nodes[UID]["status"]["conditions"][0]["status"] = "Unknown"
-    world.volumes = ("pv-1",)
+    world.volumes = (AttachedVolume(name="pv-1", claim="shop/data"),)
     world.run(timedelta(minutes=1))
     assert world.status.phase.rank > P.DRAINING.rank
     assert [one.grace for one in world.actions(EvictPod)] == [timedelta(seconds=1)]  # type: ignore[union-attr]

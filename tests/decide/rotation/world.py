@@ -29,7 +29,7 @@ from exuvia.model.actions import (
 )
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
-from exuvia.model.pods import DisruptionBudget, Owner, Pod, Toleration
+from exuvia.model.pods import AttachedVolume, DisruptionBudget, Owner, Pod, Toleration
 from exuvia.model.quarantine_views import CapacityFacts
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import ProviderFacts, RotationView
@@ -168,7 +168,7 @@ class World:
     pods: dict[str, Pod] = field(default_factory=dict)  # by UID
     budgets: tuple[DisruptionBudget, ...] = ()
     daemon_sets: dict[tuple[str, str], bool | None] = field(default_factory=lambda: {("kube-system", "agent"): True})
-    volumes: tuple[str, ...] = ()
+    volumes: tuple[AttachedVolume, ...] = ()
     launches: dict[str, Launch] = field(default_factory=dict)
     rotations: tuple[Rotation, ...] = ()
     quarantines: tuple[Quarantine, ...] = ()

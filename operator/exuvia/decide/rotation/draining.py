@@ -5,6 +5,7 @@ What is seen is enough to wait on; before anything is evicted, and before it is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from exuvia.decide import drain
@@ -204,7 +205,7 @@ def _volume_looks(view: RotationView) -> tuple[Look, ...]:
 
 
 def _volumes(view: RotationView, now: datetime) -> Step | None:
-    """Volumes are detached, or were waited for long enough; None then."""
+    """Volumes that pods left behind are detached, or were waited for long enough; None then."""
     lacking = asking.look(view, Look.VOLUMES)
     if lacking is not None:
         return lacking
@@ -214,16 +215,24 @@ def _volumes(view: RotationView, now: datetime) -> Step | None:
     if limit is not None and now >= limit:
         return None
     trouble = asking.unreadable(view, Look.VOLUMES)
-    if trouble is None and not view.volumes:
+    attached = _left_behind(view, now)
+    if trouble is None and not attached:
         return None
     patch = Patch(view.rotation, now)
     if since is None:
         patch.drain(drainedAt=now)
-    return asking.waiting(view, now, trouble or _attached(view, limit), patch=patch)
+    return asking.waiting(view, now, trouble or _attached(view, attached, limit), patch=patch)
 
 
-def _attached(view: RotationView, limit: datetime | None) -> Blocked:
-    volumes = view.volumes or ()
+def _left_behind(view: RotationView, now: datetime) -> list[str]:
+    """Attached volumes, but for those of pods that stay and run: these go with the machine, and are never detached from
+    it before."""
+    staying = [one.pod for one in drainage(view, now).left_alone if not one.pod.finished]
+    used = frozenset[str]().union(*(pod.claim_keys for pod in staying))
+    return [one.name for one in view.volumes or () if one.claim not in used]
+
+
+def _attached(view: RotationView, volumes: Sequence[str], limit: datetime | None) -> Blocked:
     names = ", ".join(volumes[:5]) + (" and more" if len(volumes) > 5 else "")
     message = f"{view.rotation.spec.instance.name} is drained, but volumes are still attached: {names}"
     return Blocked(reason=BlockedReason.VOLUME_ATTACHED, message=message, next=limit)
