@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
+from exuvia import errors
 from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Judgements
 from exuvia.app.policies import Policies
@@ -33,6 +34,43 @@ class HandClock:
         return self.seconds
 
 
+class Objects:
+    """As much of an API server as keeps some objects by their names."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, dict[str, Any]] = {}
+        self.writes = 0
+        self.trouble: Exception | None = None
+
+    async def get(self, resource: Any, name: str, *, namespace: str = "") -> Any:
+        if self.trouble is not None:
+            raise self.trouble
+        return self.kept.get(name)
+
+    async def create(self, resource: Any, body: Any, *, namespace: str = "") -> Any:
+        name = body["metadata"]["name"]
+        if name in self.kept:
+            raise errors.AlreadyExists(name)
+        return self._put(name, dict(body))
+
+    async def merge_patch(self, resource: Any, name: str, body: Any, *, namespace: str = "") -> Any:
+        found = self.kept.get(name)
+        if found is None:
+            raise errors.NotFound(name)
+        if body["metadata"].get("resourceVersion") != found["metadata"]["resourceVersion"]:
+            raise errors.Conflict(name)
+        return self._put(name, {**found, **body})
+
+    async def delete(self, resource: Any, name: str, *, uid: str, namespace: str = "") -> None:
+        if self.kept.pop(name, None) is None:
+            raise errors.NotFound(name)
+
+    def _put(self, name: str, body: dict[str, Any]) -> dict[str, Any]:
+        self.writes += 1
+        self.kept[name] = {**body, "metadata": {"name": name, "uid": name, "resourceVersion": str(self.writes)}}
+        return self.kept[name]
+
+
 def services(**parts: Any) -> Any:
     """What a test does not name is real where it needs no cluster."""
     clock = HandClock()
@@ -47,6 +85,7 @@ def services(**parts: Any) -> Any:
         "own": OwnPlace(),
         "recollection": Recollection(),
         "providers": {},
+        "past_trouble": "",
     }
     return SimpleNamespace(**(given | parts))
 

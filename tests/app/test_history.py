@@ -37,7 +37,9 @@ def rotation(name: str, phase: str, machine: str, **status: Any) -> Rotation:
     return Rotation.parse({"metadata": meta, "spec": spec, "status": given})
 
 
-async def takeover(path: Path, *rotations: Rotation, told: list[facts.Fact]) -> Any:
+async def takeover(
+    path: Path, *rotations: Rotation, told: list[facts.Fact], cluster: stage.Objects | None = None
+) -> Any:
     """A new leader on that ledger, which sees these Rotations and the machine `alive`; returns its services."""
     ledger = Ledger(path, epoch=lambda: 3)
     ledger.start()
@@ -53,6 +55,7 @@ async def takeover(path: Path, *rotations: Rotation, told: list[facts.Fact]) -> 
         tallies=Tallies(),
         durations=Durations(CollectorRegistry()),
         past_known=False,
+        cluster=cluster or stage.Objects(),
     )
     fleet = stage.fleet(services, node("alive"))
     for one in rotations:

@@ -131,8 +131,10 @@ def test_no_role_has_a_wildcard_or_a_dangerous_resource() -> None:
 
 def test_observing_writes_no_node_and_no_pod() -> None:
     role = next(one for one in _roles() if one["metadata"]["name"] == "exuvia-observe")
+    ours = {"rotations/status", "quarantines/status"}  # why they wait may always be said
     for rule in role["rules"]:
-        if {one.partition("/")[0] for one in rule["resources"]} & {"nodes", "pods", "rotations", "quarantines"}:
+        asked = {one.partition("/")[0] for one in rule["resources"] if one not in ours}
+        if asked & {"nodes", "pods", "rotations", "quarantines"}:
             assert set(rule["verbs"]) <= {"get", "list", "watch"}, rule
 
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from exuvia.app import posture
-from exuvia.decide.brakes import pause
-from exuvia.decide.brakes.picture import Picture
+from exuvia.decide.brakes import acting
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.report.conditions import Said
 
@@ -42,11 +41,3 @@ def test_an_uninstall_is_said_with_the_way_back_and_taken_back_too() -> None:
     after = posture.said(guard(status=done), read_only=False)
     assert reasons(after) == {"Ready": "Watching", "Uninstalled": "TakenBack"}
     assert [one.status for one in after] == [True, False]
-
-
-def test_what_waits_for_an_uninstall_names_the_way_back() -> None:
-    picture = Picture.__new__(Picture)
-    picture.moment = type("M", (), {"guard": guard(spec=ASKED)})()  # type: ignore[assignment]
-    held = pause.not_paused(None, picture)  # type: ignore[arg-type]
-    assert held is not None
-    assert "`exuvia resume` takes that back" in held.message

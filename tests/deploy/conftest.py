@@ -44,7 +44,12 @@ MADE = (
     "validatingadmissionpolicies",
     "validatingadmissionpolicybindings",
 )
-STATUS = (("patch", "securitypolicies.exuvia.dev/status"), ("create", "fleetguards.exuvia.dev"))
+STATUS = (
+    ("patch", "securitypolicies.exuvia.dev/status"),
+    ("patch", "rotations.exuvia.dev/status"),
+    ("patch", "quarantines.exuvia.dev/status"),
+    ("create", "fleetguards.exuvia.dev"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -225,13 +225,15 @@ def forbidden(plane: ControlPlane, since: int) -> list[str]:
 
 
 async def clear(cluster: Cluster) -> None:
-    """Remove every object of ours, whatever its finalizers; and the Lease, so that the next leader need not wait."""
+    """Remove every object of ours, whatever its finalizers; the Lease, so that the next leader need not wait; and the
+    note of the ledger's head, for the next one has a ledger of its own."""
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": _admission()})
     cluster.plane.kubectl("delete", "--ignore-not-found", "-f", "-", stdin=items)
     for resource in resources.OURS:
         for body in await cluster.list(resource):
             await _remove(cluster, resource, body)
-    cluster.plane.kubectl("delete", "lease", marks.LEASE, "-n", marks.SYSTEM_NAMESPACE, "--ignore-not-found")
+    for what in (f"lease/{marks.LEASE}", f"configmap/{marks.LEDGER_HEAD}"):
+        cluster.plane.kubectl("delete", what, "-n", marks.SYSTEM_NAMESPACE, "--ignore-not-found")
 
 
 def _admission() -> list[dict[str, Any]]:

@@ -181,6 +181,40 @@ async def test_a_restored_backup_is_noticed_and_a_person_lets_it_go_on(world: Op
     assert_lives(world, {one["metadata"]["uid"] for one in await world.cluster.list(resources.NODES)})
 
 
+async def test_an_empty_ledger_in_place_of_a_lost_one_is_not_trusted(world: Operated) -> None:
+    """Its head was noted when the operator stopped. The file is gone at the next start: said until it is accepted."""
+    (node,) = await world.cluster.nodes(1)
+    world.apply(guard())
+    replica = await world.start(*QUICK_LEASE)
+    await born(world, node["metadata"]["uid"])
+    assert replica.stop() == 0
+    place = {"namespace": marks.SYSTEM_NAMESPACE}
+    head = (await world.cluster.get(resources.CONFIG_MAPS, marks.LEDGER_HEAD, **place))["data"]
+    assert int(head["seq"]) == entries(world.ledger)[-1]["seq"]
+    for one in world.folder.glob("ledger.db*"):
+        one.unlink()
+    replica.start()
+
+    async def distrusted() -> str:
+        said = (await world.cluster.get(resources.FLEET_GUARDS, "default")).get("status") or {}
+        brakes = {one["name"]: one for one in said.get("brakes") or ()}
+        engaged = brakes.get("ledger", {}).get("state") == "Engaged"
+        return str(brakes["ledger"]["reason"]) if engaged and "misses" in brakes["ledger"]["reason"] else ""
+
+    said = await until(distrusted, what="the brake to say it", seconds=40)
+    assert f"misses entry {head['seq']}, which ConfigMap exuvia-system/exuvia-ledger-head names" in said
+    assert "exuvia ledger accept" in said
+    accepted = exuvia(world, "ledger", "accept", "--ledger", str(world.ledger), "--reason", "the volume is lost")
+    assert accepted.returncode == 0, accepted.stderr
+    await until(lambda: is_released(world), what="the brake to let go", seconds=15)
+    await born(world, node["metadata"]["uid"])
+
+
+async def is_released(world: Operated) -> bool:
+    """Whether the ledger holds nothing any more."""
+    return await world.brake("ledger") == "Released"
+
+
 def copy(source: Path, target: Path) -> None:
     """A consistent copy of a ledger that is in use."""
     with sqlite3.connect(source) as here, sqlite3.connect(target) as there:

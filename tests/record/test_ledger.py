@@ -127,7 +127,7 @@ async def test_a_full_queue_makes_writers_wait(path: Path, monkeypatch: pytest.M
         waiting = [asyncio.create_task(ledger.append(world.birth(f"N{n}"))) for n in range(20)]
         await asyncio.sleep(0.3)
         assert not any(one.done() for one in waiting)
-        assert ledger._queue.qsize() == 4
+        assert len(ledger._queue) == 4
         other.execute("commit")
         other.close()
         receipts = await asyncio.gather(*waiting)
@@ -365,6 +365,74 @@ async def test_a_lock_is_waited_for_then_told_and_mended(path: Path, monkeypatch
         holder.communicate()
         await state(ledger, LedgerState.FINE)
         assert (await ledger.append(world.birth("A"))).seq == 1
+
+
+async def test_a_lock_is_told_at_once_and_what_comes_waits_for_its_end(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_module, "LOCK_MS", 100)
+    async with running(path) as ledger:
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("begin immediate")
+        waiting = [asyncio.create_task(ledger.append(world.birth("A")))]
+        await state(ledger, LedgerState.LOCKED, seconds=2)
+        waiting.append(asyncio.create_task(ledger.append(world.birth("B"))))
+        await asyncio.sleep(0.3)
+        assert not any(one.done() for one in waiting)
+        other.execute("commit")
+        other.close()
+        assert [(await one).seq for one in waiting] == [1, 2]
+        await state(ledger, LedgerState.FINE)
+
+
+async def test_what_happens_to_the_file_is_noticed_though_nothing_is_written(path: Path, tmp_path: Path) -> None:
+    async with running(path) as ledger:
+        await ledger.append(world.birth("A"))
+        with sqlite3.connect(path) as connection:
+            connection.execute("pragma wal_checkpoint(truncate)")
+        connection.close()
+        good = path.read_bytes()
+        path.write_bytes(b"not a database at all" * 1000)
+        await state(ledger, LedgerState.DOWN, seconds=2)
+        assert "is damaged" in ledger.health().message
+        path.write_bytes(good)
+        await state(ledger, LedgerState.FINE)
+
+
+async def test_a_good_copy_heals_a_broken_chain_and_so_does_a_new_file_that_is_accepted(
+    path: Path, tmp_path: Path
+) -> None:
+    async with running(path) as ledger:
+        await ledger.append(world.birth("A"))
+        copied(path, tmp_path / "good.db")
+        ledger.distrust_chain(1)
+        assert "Restore a good copy" in ledger.health().message
+        await asyncio.sleep(0.2)
+        assert ledger.health().state is LedgerState.NOT_TRUSTED
+        put_in_place(path, tmp_path / "good.db")
+        await state(ledger, LedgerState.FINE)
+        ledger.distrust_chain(1)
+        for leftover in path.parent.iterdir():
+            leftover.unlink()
+        while not path.is_file() or not entries_there(path):
+            await asyncio.sleep(0.02)
+        assert ledger.health().state is LedgerState.NOT_TRUSTED
+        accept(path, by="alice", reason="no good copy is left", at=world.at(1))
+        await state(ledger, LedgerState.FINE)
+
+
+def entries_there(path: Path) -> bool:
+    try:
+        return entries(path) == []
+    except sqlite3.Error:
+        return False
+
+
+async def test_who_misses_an_entry_is_named(path: Path) -> None:
+    async with running(path) as ledger:
+        await ledger.append(world.birth("A"))
+        ledger.distrust(7, "ab" * 32, named_by="ConfigMap exuvia-system/exuvia-ledger-head")
+        assert "misses entry 7, which ConfigMap exuvia-system/exuvia-ledger-head names" in ledger.health().message
 
 
 async def test_the_same_history_in_another_file_goes_on(path: Path, tmp_path: Path) -> None:

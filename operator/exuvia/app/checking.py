@@ -43,7 +43,7 @@ class Checking:
         if found.first_bad is not None:
             self._services.tallies.add("exuvia_ledger_verify_failures_total")
             log.error("the ledger's chain is broken: %s", found.problem)
-            self._services.ledger.distrust(found.first_bad, "00" * 32)
+            self._services.ledger.distrust_chain(found.first_bad)
 
 
 def verify(path: Path) -> chain.Verified:

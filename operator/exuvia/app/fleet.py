@@ -48,9 +48,9 @@ class Fleet:
         return self._services.view.nodes.store.get(uid)
 
     def in_pool(self, pool: str) -> list[Instance]:
-        """Living machines of a pool, by name."""
+        """Living machines of a pool, in no order: there may be thousands, and nobody needs all of them sorted."""
         found = (self.instance(uid) for uid in self._pools.get(pool, ()))
-        return sorted((one for one in found if one is not None), key=lambda one: one.name)
+        return [one for one in found if one is not None]
 
     def by_provider_id(self, provider_id: str) -> Instance | None:
         """The living machine with that providerID."""
@@ -174,7 +174,7 @@ class Fleet:
             rotations=services.recollection.rotations(services.view.all_rotations()),
             quarantines=services.recollection.quarantines(services.view.all_quarantines()),
             own=services.own,
-            standby=False,
+            read_only=services.settings.read_only,
             pods_on=services.view.pods_on,
             settings_for=self.settings_for,
             provider_for=self.provider_for,

@@ -13,7 +13,7 @@ from pathlib import Path
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.app import operations, recollection, telling, winning
+from exuvia.app import anchoring, operations, recollection, telling, winning
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
 from exuvia.app.scribe import Late
@@ -29,6 +29,7 @@ from exuvia.record import opening, queries, recall
 log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(seconds=8)
+LOOK_SECONDS = 0.5
 KINDS = ("Rotation", "Quarantine")
 CALLED_OFF_RESULT = f"{RotationPhase.ABORTED}/{EndReason.CALLED_OFF}"
 
@@ -63,6 +64,11 @@ class History:
         self._wanted = True
         services.scribe.overflowed = self.again
 
+    @property
+    def compared(self) -> bool:
+        """Whether the ledger was found to hold what is known of it outside."""
+        return self.loaded and not self._wanted
+
     def again(self) -> None:
         """Facts were lost: compare everything once more, and tell nothing of machines until then."""
         self._wanted = True
@@ -80,7 +86,7 @@ class History:
             if state is not former:
                 former = state
                 self._services.view.wake.set()  # what waits for it is planned anew
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def first(self) -> None:
         """Give the ledger a moment to open: a term that begins with its past writes nothing twice."""
@@ -94,7 +100,7 @@ class History:
     async def _try(self) -> None:
         if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
             return
-        if not self._trusted() or not await self._services.scribe.flush():
+        if not self._trusted() or not await self._anchored() or not await self._services.scribe.flush():
             return
         services = self._services
         try:
@@ -125,10 +131,31 @@ class History:
                 continue
             found = self._services.ledger.holds(entry.seq, entry.hash)
             if found is False:
-                self._services.ledger.distrust(entry.seq, entry.hash)
+                named_by = f"{one.KIND} {one.name}"
+                self._services.ledger.distrust(entry.seq, entry.hash, named_by=named_by)
             if not found:
                 return False
         return True
+
+    async def _anchored(self) -> bool:
+        """The head that was noted outside must be there too: an empty ledger in place of a lost one holds nothing."""
+        services = self._services
+        try:
+            anchor = await anchoring.read(services.cluster, services.settings.namespace)
+        except errors.ExuviaError as trouble:
+            self._doubt(f"its head, noted outside, cannot be read: {trouble}")
+            return False
+        self._doubt("")
+        found = True if anchor is None else services.ledger.holds(anchor.seq, anchor.hash)
+        if found is False and anchor is not None:
+            services.ledger.distrust(anchor.seq, anchor.hash, named_by=anchor.place)
+        return bool(found)
+
+    def _doubt(self, said: str) -> None:
+        """Why the past is not known; logged on change."""
+        if said and said != self._services.past_trouble:
+            log.warning("the ledger: %s", said)
+        self._services.past_trouble = said
 
     def _take(self, past: Past) -> None:
         services = self._services

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from exuvia.decide.brakes import budgets, control_plane, health, knowledge, machine, pause, rates, windows, zones
+from exuvia.decide.brakes import (
+    acting,
+    budgets,
+    control_plane,
+    health,
+    knowledge,
+    machine,
+    pause,
+    rates,
+    windows,
+    zones,
+)
 from exuvia.decide.brakes.table import Brake
 
 GUARD = "FleetGuard default, spec."
@@ -22,7 +33,10 @@ class BrakeName:
 
 
 BRAKES: Mapping[Brake, BrakeName] = {
-    pause.not_paused: BrakeName(title="pause", change=f"{GUARD}pauseRequests and .uninstall; `exuvia resume`"),
+    acting.acts: BrakeName(
+        title="the operator acts", change="`exuvia run` without --read-only; `exuvia resume`", told="readOnly"
+    ),
+    pause.not_paused: BrakeName(title="pause", change=f"{GUARD}pauseRequests; `exuvia resume`"),
     knowledge.known_guard: BrakeName(title="fleet guard readable", change="FleetGuard default"),
     knowledge.known_view: BrakeName(title="view of the cluster", change="`exuvia doctor`", told="view"),
     knowledge.right_clock: BrakeName(title="clock", change="the clock of exuvia's machine", told="clock"),

@@ -29,6 +29,16 @@ _LEADING: tuple[Permission, ...] = (
         own_namespace=True,
     ),
 )
+_ANCHORING: tuple[Permission, ...] = (  # the ledger's head, outside the ledger
+    Permission(duty=Duty.OBSERVE, resource="configmaps", verbs=("create",), own_namespace=True),
+    Permission(
+        duty=Duty.OBSERVE,
+        resource="configmaps",
+        names=(marks.LEDGER_HEAD,),
+        verbs=("get", "patch", "delete"),
+        own_namespace=True,
+    ),
+)
 _PLACING: tuple[Permission, ...] = (  # whether the ledger's volume ties exuvia to its machine
     Permission(duty=Duty.OBSERVE, resource="persistentvolumeclaims", verbs=("get",), own_namespace=True),
     Permission(duty=Duty.OBSERVE, resource="persistentvolumes", verbs=("get",)),
@@ -36,6 +46,8 @@ _PLACING: tuple[Permission, ...] = (  # whether the ledger's volume ties exuvia 
 _JUDGING: tuple[Permission, ...] = (
     _ours(Duty.OBSERVE, "securitypolicies/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards/status", "patch"),
+    _ours(Duty.OBSERVE, "rotations/status", "patch"),  # why it waits, also where nothing may be done
+    _ours(Duty.OBSERVE, "quarantines/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards", "create"),  # with its defaults, or paused when it was deleted
 )
 _ROTATING: tuple[Permission, ...] = (
@@ -52,4 +64,4 @@ _FREEZING: tuple[Permission, ...] = (
     Permission(duty=Duty.QUARANTINE, group="networking.k8s.io", resource="networkpolicies", verbs=("watch",)),
 )
 
-PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_PLACING, *_JUDGING, *_ROTATING, *_FREEZING)
+PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_ANCHORING, *_PLACING, *_JUDGING, *_ROTATING, *_FREEZING)

@@ -59,11 +59,15 @@ class Services:
     past_known: bool = False
     """Whether the ledger's past was read, and holds what open operations name. Before that nothing may start by it."""
 
+    past_trouble: str = ""
+    """Why it was not read yet, in words; "" where nothing is wrong."""
+
     def ledger_health(self) -> LedgerHealth:
         """How the ledger is for whoever decides: as good as away until its past is known."""
         health = self.ledger.health()
         if health.state is LedgerState.FINE and not self.past_known:
-            return LedgerHealth(state=LedgerState.DOWN, message="its past is being read", since=health.since)
+            message = self.past_trouble or "its past is being read"
+            return LedgerHealth(state=LedgerState.DOWN, message=message, since=health.since)
         return health
 
     def ledger_down(self) -> bool:

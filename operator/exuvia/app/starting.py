@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 
 from exuvia import errors
 from exuvia.app import operations, telling
@@ -36,6 +37,7 @@ class Starter:
         self._services = services
         self._fleet = fleet
         self._advancer = advancer
+        self._unsaid: dict[str, str] = {}
 
     async def carry_out(self, plan: Plan) -> int:
         """All openings and grants of a plan. Returns how many started."""
@@ -48,16 +50,19 @@ class Starter:
         wanted: list[Opening | Grant] = [*plan.openings, *plan.grants]
         return sum(await asyncio.gather(*(one(what) for what in wanted)))
 
-    async def say_waiting(self, plan: Plan) -> None:
-        """What waits in Pending says for what; written when that changes."""
-        for one in operations.under_way(self._services.view) if plan.waiting else ():
-            blocked = plan.waiting.get(one.uid)
+    async def say_waiting(self, waiting: Mapping[str, Blocked]) -> None:
+        """What waits says for what; written when that changes. By the UID of the operation."""
+        for one in operations.under_way(self._services.view) if waiting else ():
+            blocked = waiting.get(one.uid)
             if blocked is None:
                 continue
             try:
                 await self._say_one_waits(one, blocked)
+                self._unsaid.pop(one.uid, None)
             except errors.ClusterError as trouble:
-                log.warning("%s %s waits, which could not be said: %s", one.KIND, one.name, trouble)
+                if self._unsaid.get(one.uid) != str(trouble):
+                    log.warning("%s %s waits, which could not be said: %s", one.KIND, one.name, trouble)
+                self._unsaid[one.uid] = str(trouble)
 
     async def _say_one_waits(self, one: Operation, blocked: Blocked) -> None:
         """An Event only for another reason than before: messages hold numbers, and are written on every change."""

@@ -18,10 +18,12 @@ from exuvia.app.advance import Advancer
 from exuvia.app.examining import Examiner
 from exuvia.app.fleet import LEASES_RETRY, SETTLED_AGE, Fleet
 from exuvia.app.history import History
+from exuvia.app.operations import under_way
 from exuvia.app.services import Services
 from exuvia.app.starting import Starter
 from exuvia.app.statuses import Statuses
 from exuvia.app.waking import Waking
+from exuvia.decide.brakes import acting
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Plan
 from exuvia.observe import leases
@@ -134,17 +136,18 @@ class Sweep:
         """Machines that changed; births and deaths are told on the way."""
         store = self._services.view.nodes.store
         dirty = store.take_dirty()
-        for last in store.take_gone().values():
+        changed = list(store.take_gone().values())
+        for last in changed:
             self._examiner.died(last)
-            self._waking.of_machine(last.uid, last.pool)
         found = set()
         for uid, seen in dirty.items():
             instance = store.get(uid)
             if instance is not None:
                 self._examiner.changed(uid, seen)
                 self._born(instance, now)
-                self._waking.of_machine(uid, instance.pool)
+                changed.append(instance)
             found.add(uid)
+        self._waking.of_machines(changed)
         return found
 
     def _born(self, instance: Instance, now: datetime) -> None:
@@ -187,14 +190,20 @@ class Sweep:
         for uid in plan.blocked:
             self._services.reactions.pop(uid, None)  # it waits for a brake, not for us
         self._say_brakes(plan)
-        if not self._services.settings.read_only:
-            await self._start(plan)
+        await (self._say_idle(plan, moment) if moment.read_only else self._start(plan))
         self._statuses.planned(plan, moment)
 
     async def _start(self, plan: Plan) -> None:
         if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
             await self._starter.carry_out(plan)
-        await self._starter.say_waiting(plan)
+        await self._starter.say_waiting(plan.waiting)
+
+    async def _say_idle(self, plan: Plan, moment: Moment) -> None:
+        """One that only watches begins nothing, and nothing that was begun goes on: each of them says so."""
+        said = acting.only_watching(moment)
+        begun = (one for one in under_way(self._services.view) if one.status.started_at is not None)
+        idle = {one.uid: said for one in begun if said is not None}
+        await self._starter.say_waiting({**plan.waiting, **idle})
 
     def _planned(self) -> tuple[Plan, Moment]:
         moment = self._fleet.moment()

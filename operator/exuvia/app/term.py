@@ -17,8 +17,9 @@ from typing import Any
 from exuvia import errors, ports
 from exuvia.act.evidence import Custodian
 from exuvia.act.hands import Hands
-from exuvia.app import place
+from exuvia.app import place, uninstalling
 from exuvia.app.advance import Advancer
+from exuvia.app.anchoring import Anchoring
 from exuvia.app.checking import Checking
 from exuvia.app.chronicle import Chronicle
 from exuvia.app.expressions import Evaluator
@@ -98,6 +99,7 @@ class Term:
         self._advancer = Advancer(self.services, self.fleet)
         self._history = History(self.services, self.fleet)
         self._sweep = Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses)
+        self._anchoring = Anchoring(self.services, self._may_anchor)
         self._epoch = leadership.epoch
         ledger.on_commit = self._committed
         self.services.hands.on_eviction = self._evicted
@@ -122,6 +124,9 @@ class Term:
         finally:
             await self._end(handlers, writers)
 
+    def _may_anchor(self) -> bool:
+        return self._history.compared and not uninstalling.asked(self.fleet)
+
     async def _find_own_place(self) -> None:
         services = self.services
         services.own = replace(services.own, pinned=await place.pinned(services.client, services.settings))
@@ -135,6 +140,7 @@ class Term:
             Retention(self.services, self.statuses).run,
             Checking(self.services).run,
             self._history.run,
+            self._anchoring.run,
             Networks(self.services, self._advancer.wake_soon).run,
         )
         tasks = [asyncio.create_task(self._kept(one)) for one in loops]
@@ -185,9 +191,9 @@ class Term:
         for one in self.services.view.reflectors:
             one.store.mark_all()
 
-    def _seen(self, kind: str, uid: str) -> None:
+    def _seen(self, kind: str, uid: str, version: str) -> None:
         if kind in self._advancer.lines:
-            self._advancer.wake(kind, uid)
+            self._advancer.changed(kind, uid, version)
         else:
             self.services.view.wake.set()
 
@@ -205,6 +211,7 @@ class Term:
             await handlers.stop()
         if self.services.leadership.leads():
             await asyncio.gather(self.services.scribe.flush(), self.services.events.flush())
+            await self._anchoring.write()
         for one in writers:
             one.cancel()
         await asyncio.gather(*writers, return_exceptions=True)

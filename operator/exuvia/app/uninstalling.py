@@ -7,6 +7,7 @@ import asyncio
 import logging
 
 from exuvia import errors
+from exuvia.app import anchoring, posture
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation, everything
 from exuvia.app.services import Services
@@ -18,6 +19,8 @@ from exuvia.report.conditions import Said, merged
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
+TROUBLE_SECONDS = 10.0
+WAY_OUT = "start it without --read-only, or run `exuvia uninstall --force`, which does it with your own rights"
 CONDITION = "Uninstalled"
 
 
@@ -27,20 +30,30 @@ class Uninstalling:
     def __init__(self, services: Services, fleet: Fleet) -> None:
         self._services = services
         self._fleet = fleet
+        self._trouble = ""
+        self._anchored = True
 
     async def run(self) -> None:
-        """For ever."""
+        """For ever. Trouble is said once, and what cannot be done is not tried every second."""
         while True:
             try:
                 if asked(self._fleet):
                     await self._once()
+                else:
+                    self._anchored = True  # it may be written (again)
+                self._trouble, seconds = "", PERIOD_SECONDS
             except errors.Fenced:
                 return
             except errors.ClusterError as trouble:
-                log.warning("uninstall: %s", trouble)
-            await asyncio.sleep(PERIOD_SECONDS)
+                if str(trouble) != self._trouble:
+                    log.warning("uninstall: %s", trouble)
+                self._trouble, seconds = str(trouble), TROUBLE_SECONDS
+            await asyncio.sleep(seconds)
 
     async def _once(self) -> None:
+        if self._services.settings.read_only:
+            await self._say(False, posture.READ_ONLY, f"the operator runs with --read-only and ends nothing: {WAY_OUT}")
+            return
         rotations = self._services.view.open_rotations()
         for one in rotations:
             if not one.spec.abort:
@@ -56,6 +69,9 @@ class Uninstalling:
             return
         for held in self._holding():
             await self._let_go(held)
+        if self._anchored:
+            await anchoring.remove(self._services.cluster, self._services.settings.namespace)
+            self._anchored = False
         await self._say(True, "NothingLeft", "no finalizer and no mark of a Rotation is left")
 
     async def _abort(self, one: Rotation) -> None:

@@ -7,6 +7,7 @@ FINALIZER = "exuvia.dev/finalizer"
 FIELD_MANAGER = "exuvia"
 SYSTEM_NAMESPACE = "exuvia-system"
 LEASE = "exuvia-leader"
+LEDGER_HEAD = "exuvia-ledger-head"
 SERVICE_ACCOUNT_USER = "system:serviceaccount:exuvia-system:exuvia"
 
 ROTATING_TAINT = "exuvia.dev/rotating"

@@ -70,7 +70,7 @@ class Moment:
     rotations: tuple[Rotation, ...] = ()  # all there are, open and ended
     quarantines: tuple[Quarantine, ...] = ()
     own: OwnPlace = field(default_factory=OwnPlace)
-    standby: bool = False
+    read_only: bool = False  # the operator runs with --read-only
     pods_on: Callable[[str], tuple[Pod, ...]]  # node name -> its pods, as last seen
     settings_for: Callable[[str], FrozenSettings]  # instance UID -> what an operation would get if it started now
     provider_for: Callable[[str], ProviderFacts]  # instance UID -> who would replace it

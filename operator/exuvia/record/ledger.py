@@ -9,12 +9,11 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,10 +21,10 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.model import facts
 from exuvia.model.facts import Fact, LedgerHealth, LedgerState, Receipt
-from exuvia.record import appending, chain, opening, requests, trust
-from exuvia.record.requests import Request
+from exuvia.record import appending, chain, missing, opening, queries, requests, trust
+from exuvia.record.missing import Missing
+from exuvia.record.requests import Request, Waiting
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +32,9 @@ _T = TypeVar("_T")
 GROUP = 512
 QUEUED = 4096
 RETRY_SECONDS = 2.0
-LOOK_SECONDS = 5.0
+LOOK_SECONDS = 2.0
+LOCK_MS = 1_000
+"""How long a lock is waited for before it is told; what waits to be written waits for `opening.PATIENCE_MS` in all."""
 
 _REFUSALS: dict[LedgerState, type[errors.LedgerError]] = {
     LedgerState.DOWN: errors.LedgerDown,
@@ -55,16 +56,14 @@ class Ledger:
         self.path = path
         self._cluster = cluster
         self._epoch = epoch
-        self._queue: queue.Queue[Request | None] = queue.Queue(QUEUED)
+        self._queue = Waiting(QUEUED)
         self._closing = False
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
         self._head: appending.Head = (0, chain.GENESIS)
         self._health = LedgerHealth(state=LedgerState.DOWN, message="not opened yet", since=datetime.now(UTC))
         self._lock = threading.Lock()  # guards health and what is missing: `distrust` comes from another thread
-        self._missing: dict[int, bytes] = {}
-        self._missing_after = 0
-        self._missing_at_start = False
+        self._missing = Missing()
         self._oldest: float | None = None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.on_commit: Callable[[Sequence[Fact]], None] | None = None
@@ -76,12 +75,9 @@ class Ledger:
     def close(self) -> None:
         """Write what is queued and stop. What comes later is refused."""
         self._closing = True
-        try:
-            self._queue.put_nowait(None)
-        except queue.Full:
-            pass  # it is awake anyhow
+        self._queue.wake()
         self._thread.join(timeout=15)
-        for one in self._waiting():
+        for one in self._queue.take(QUEUED):
             one.answer(errors.LedgerDown("the ledger was closed"))
 
     def health(self) -> LedgerHealth:
@@ -103,22 +99,25 @@ class Ledger:
         request = Request(facts=entries, loop=loop, done=loop.create_future())
         while True:
             self._refuse_unless_fine()
-            try:
-                self._queue.put_nowait(request)
+            if self._queue.put(request):
                 break
-            except queue.Full:
-                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.01)
         return await request.done
 
-    def distrust(self, seq: int, hash_: str) -> None:
+    def distrust(self, seq: int, hash_: str, *, named_by: str = "") -> None:
         """An entry that must be here is missing. Nothing is appended before a person accepts (`exuvia ledger accept`).
+        `named_by`: who says that it was there, in words.
 
         One that an operation names is looked for at the start of a leadership, so an acceptance that was added while no
         operator wrote counts. Zeros as hash say that the chain itself is broken there: that must be accepted anew.
         """
         expected = bytes.fromhex(hash_)
         self._head = self._read(appending.head) or self._head
-        self._distrust(seq, expected, at_start=expected != chain.GENESIS)
+        self._distrust(seq, expected, at_start=expected != chain.GENESIS, named_by=named_by)
+
+    def distrust_chain(self, seq: int) -> None:
+        """The chain itself is broken there: the entry, or the one before it, was changed. A good copy heals it."""
+        self.distrust(seq, chain.GENESIS.hex())
 
     def holds(self, seq: int, hash_: str) -> bool | None:
         """Whether the entry of that number has that hash, or a person accepted that it is missing.
@@ -144,43 +143,47 @@ class Ledger:
             return None
 
     def _work(self) -> None:
-        while not (self._closing and self._queue.empty()):
+        while self._queue or not self._closing:
             try:
                 self._ensure_open()
-                batch = self._take()
+                fine = self._health.state is LedgerState.FINE
+                batch = self._queue.take(GROUP, LOOK_SECONDS if fine else RETRY_SECONDS)
                 if batch:
                     self._commit(batch)
+                else:
+                    self._glance()
             except Exception:
                 log.exception("the ledger's thread stumbled and goes on")
                 time.sleep(RETRY_SECONDS)
         self._dispose()
 
-    def _take(self) -> list[Request]:
-        """What waits, up to a group; [] after a while without work."""
-        fine = self._health.state is LedgerState.FINE
+    def _glance(self) -> None:
+        """With nothing to write, what happened to the file would be noticed by nobody."""
+        if self._health.state is not LedgerState.FINE or not self._same_file() or not self._head[0]:
+            return
         try:
-            first = self._queue.get(timeout=LOOK_SECONDS if fine else RETRY_SECONDS)
-        except queue.Empty:
-            return []
-        return [one for one in (first, *self._waiting(GROUP - 1)) if one is not None]
-
-    def _waiting(self, most: int = QUEUED) -> list[Request]:
-        found: list[Request] = []
-        while len(found) < most:
-            try:
-                one = self._queue.get_nowait()
-            except queue.Empty:
-                break
-            if one is not None:
-                found.append(one)
-        return found
+            found = opening.glance(self.path, self._head[0])
+        except errors.LedgerLocked:
+            return
+        except errors.LedgerError as trouble:
+            self._fail(trouble)
+        else:
+            if found != self._head[1]:
+                self._distrust(*self._head, at_start=False)
 
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
             raise errors.LedgerDown("the ledger was closed")
         health = self._health
-        if health.state is not LedgerState.FINE:
+        if health.state is not LedgerState.FINE and not self._patient():
             raise _REFUSALS[health.state](health.message)
+
+    def _patient(self) -> bool:
+        """Whether it is locked for a short time only: what comes waits."""
+        state, since = self._health.state, self._health.since
+        if state is not LedgerState.LOCKED or self._engine is None or since is None:
+            return False
+        return datetime.now(UTC) - since < timedelta(milliseconds=opening.PATIENCE_MS)
 
     def _ensure_open(self) -> None:
         """Open, or open again after trouble; look for a person's acceptance while the file is not trusted."""
@@ -198,60 +201,48 @@ class Ledger:
     def _open(self) -> None:
         self._dispose()
         former, fresh = self._head, self._file is None
-        engine = opening.open_for_writing(self.path)
+        engine = opening.open_for_writing(self.path, patience_ms=min(LOCK_MS, opening.PATIENCE_MS))
         self._engine = engine
-        self._file = _file_identity(self.path)
+        self._file = opening.identity_of(self.path)
         opening.probe(engine, self.path)
         with opening.in_words(self.path), opening.readers(engine).begin() as connection:
             self._head = appending.head(connection)
             known = former[0] == 0 or appending.hash_at(connection, former[0]) == former[1]
+            self._forget_broken(connection)
         if not known and not fresh:
             self._distrust(*former, at_start=False)
 
-    def _distrust(self, seq: int, hash_: bytes, *, at_start: bool) -> None:
+    def _forget_broken(self, connection: Connection) -> None:
+        """Another file is in place of one whose chain was broken: it counts for itself, and so does an acceptance."""
+        broken = self._missing.broken()
+        sound = not broken or chain.verify(queries.links(connection)).first_bad is None
         with self._lock:
-            if not self._missing:
-                self._missing_after = self._head[0]
-                self._missing_at_start = at_start
-            self._missing[seq] = hash_
-            self._set(
-                LedgerState.NOT_TRUSTED,
-                f"the ledger {self.path} misses entry {seq}: a restored backup or a cut tail. "
-                "Restore the right file, or run `exuvia ledger accept --reason TEXT`.",
-            )
+            self._missing.in_another_file(self._head[0], broken if sound else ())
+
+    def _distrust(self, seq: int, hash_: bytes, *, at_start: bool, named_by: str = "") -> None:
+        with self._lock:
+            self._missing.add(seq, hash_, head=self._head[0], at_start=at_start)
+            self._set(LedgerState.NOT_TRUSTED, missing.said(self.path, seq, hash_, named_by))
 
     def _settle_trust(self) -> None:
         """Fine again when nothing is missing (any more), or when a person accepted what is."""
         assert self._engine is not None
-        seen = dict(self._missing)
+        seen = dict(self._missing.entries)
         with opening.in_words(self.path), self._engine.begin() as connection:
             head = appending.head(connection)
-            missing = {seq: one for seq, one in seen.items() if appending.hash_at(connection, seq) != one}
-            settled = self._settle(connection, head, missing) if missing else head
+            lost = {seq: one for seq, one in seen.items() if appending.hash_at(connection, seq) != one}
+            settled = trust.settle(connection, head, lost, self._missing, self._writer()) if lost else head
         self._head = settled or head
         with self._lock:
-            if settled is not None and self._missing == seen:
-                self._missing = {}
+            if settled is not None and self._missing.entries == seen:
+                self._missing = Missing()
                 self._set(LedgerState.FINE, "")
-
-    def _settle(self, connection: Connection, head: appending.Head, missing: trust.Missing) -> appending.Head | None:
-        """Enter which entries a person's acceptance was about; None while there is none."""
-        writer = self._writer()
-        accepted = trust.acceptance(
-            connection, after=self._missing_after, at_start=self._missing_at_start, epoch=writer.epoch
-        )
-        if accepted is None:
-            return None
-        appending.fence(connection, writer)
-        said = f"settles the acceptance of entry {accepted}"
-        fact = facts.accepted(by="exuvia", reason=said, at=datetime.now(UTC), missing=trust.named(missing))
-        return appending.add(connection, head, fact, writer)
 
     def _commit(self, batch: list[Request]) -> None:
         self._oldest = min(one.queued_at for one in batch)
         try:
             self._refuse_unless_fine()
-            written = self._write(batch)
+            written = self._write_patiently(batch)
             self._oldest = None
         except errors.LedgerError as trouble:
             self._fail(trouble)
@@ -266,6 +257,25 @@ class Ledger:
                 self._tell(one, done.entered)
         finally:
             self._oldest = None
+
+    def _write_patiently(self, batch: list[Request]) -> list[_Written]:
+        """A lock is told after a moment, and waited for `opening.PATIENCE_MS` in all."""
+        began = time.monotonic()
+        while True:
+            try:
+                written = self._write(batch)
+            except errors.LedgerLocked as trouble:
+                self._fail(trouble)
+                if self._closing or time.monotonic() - began >= opening.PATIENCE_MS / 1000:
+                    raise
+            else:
+                self._unlocked()
+                return written
+
+    def _unlocked(self) -> None:
+        with self._lock:
+            if self._health.state is LedgerState.LOCKED and not self._missing.entries:
+                self._set(LedgerState.FINE, "")
 
     def _commit_apart(self, batch: list[Request], trouble: Exception) -> None:
         """A fact that cannot be entered must not take others with it: each request for itself."""
@@ -306,7 +316,7 @@ class Ledger:
             raise errors.LedgerDown(f"the ledger's file {self.path} was replaced or removed while it was open")
 
     def _same_file(self) -> bool:
-        return self._file is not None and _file_identity(self.path) == self._file
+        return self._file is not None and opening.identity_of(self.path) == self._file
 
     def _tell(self, request: Request, entered: list[Fact]) -> None:
         if self.on_commit is not None and entered:
@@ -334,11 +344,3 @@ class Ledger:
         else:
             log.warning("ledger: %s", message)
         self._health = LedgerHealth(state=state, message=message, since=datetime.now(UTC))
-
-
-def _file_identity(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -22,13 +22,15 @@ PATIENCE_MS = 10_000
 _READ = "exuvia_reads"
 
 
-def open_for_writing(path: Path) -> Engine:
-    """The engine of a file that exists afterwards, its schema brought up to date. Raises `errors.LedgerError`."""
+def open_for_writing(path: Path, *, patience_ms: int | None = None) -> Engine:
+    """The engine of a file that exists afterwards, its schema brought up to date. A lock of somebody else is waited for
+    so long, by default `PATIENCE_MS`. Raises `errors.LedgerError`."""
+    patience = PATIENCE_MS if patience_ms is None else patience_ms
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as trouble:
         raise _down(path, trouble.strerror or str(trouble)) from trouble
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": PATIENCE_MS / 1000})
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": patience / 1000})
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
     try:
@@ -69,6 +71,27 @@ def probe(engine: Engine, path: Path) -> None:
         connection.exec_driver_sql("PRAGMA user_version = 1")
 
 
+def identity_of(path: Path) -> tuple[int, int] | None:
+    """Device and inode of a file, or None where there is none: whether it is the same file as before."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def glance(path: Path, seq: int) -> bytes | None:
+    """The hash of an entry as the file holds it now, by a connection of its own: what was changed under an open one is
+    seen. None where there is no such entry. Raises `errors.LedgerError`; a lock is not waited for."""
+    uri = f"file:{quote(str(path))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
+            row = connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
+    except sqlite3.Error as trouble:
+        raise explained(path, trouble) from trouble
+    return None if row is None else bytes(row[0])
+
+
 @contextmanager
 def in_words(path: Path) -> Iterator[None]:
     """What the database says becomes an `errors.LedgerError`; what it says of a fact becomes `InvalidObject`."""
@@ -93,9 +116,9 @@ def migrate(engine: Engine, path: Path) -> None:
         command.upgrade(config, "head")
 
 
-def explained(path: Path, trouble: DBAPIError) -> errors.LedgerError:
+def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerError:
     """One clear sentence for what the database said, and the remedy."""
-    said = str(trouble.orig or trouble)
+    said = str((trouble.orig if isinstance(trouble, DBAPIError) else None) or trouble)
     if "locked" in said or "busy" in said:
         remedy = "See which process holds it, and stop that one."
         return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
@@ -124,7 +147,6 @@ def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
 def _durable(connection: sqlite3.Connection, record: Any) -> None:
     """WAL with FULL: an acknowledged commit outlives a power loss."""
     _own_transactions(connection, record)
-    connection.execute(f"PRAGMA busy_timeout = {PATIENCE_MS}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
 

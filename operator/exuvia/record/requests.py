@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import queue
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,42 @@ class Request:
             self.done.set_exception(result)
         else:
             self.done.set_result(result)
+
+
+class Waiting:
+    """What waits, in order; taken by one thread."""
+
+    def __init__(self, most: int) -> None:
+        self._queue: queue.Queue[Request | None] = queue.Queue(most)
+
+    def put(self, request: Request) -> bool:
+        """False: it is full; try again a little later."""
+        try:
+            self._queue.put_nowait(request)
+        except queue.Full:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """End a waiting `take`. One that finds the queue full is awake anyhow."""
+        try:
+            self._queue.put_nowait(None)
+        except queue.Full:
+            return
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+    def take(self, most: int, seconds: float = 0.0) -> list[Request]:
+        """What waits, up to so many; the first is waited for so long. [] when nothing came."""
+        found: list[Request | None] = []
+        try:
+            found.append(self._queue.get(timeout=seconds) if seconds else self._queue.get_nowait())
+            while len(found) < most:
+                found.append(self._queue.get_nowait())
+        except queue.Empty:
+            pass
+        return [one for one in found if one is not None]
 
 
 def answer_all(requests: Sequence[Request], trouble: Exception) -> None:

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, select
 
+from exuvia.model import facts
 from exuvia.model.facts import FactKind
-from exuvia.record import tables
+from exuvia.record import appending, tables
+from exuvia.record.missing import Missing
 
-Missing = Mapping[int, bytes]
+Lost = Mapping[int, bytes]
 """Entries that must be there: number -> hash."""
 
 
@@ -33,15 +36,28 @@ def acceptance(connection: Connection, *, after: int, at_start: bool, epoch: int
     return None
 
 
+def settle(
+    connection: Connection, head: appending.Head, lost: Lost, missing: Missing, writer: appending.Writer
+) -> appending.Head | None:
+    """Enter which entries a person's acceptance was about, and give the new head; None while there is none."""
+    accepted = acceptance(connection, after=missing.after, at_start=missing.at_start, epoch=writer.epoch)
+    if accepted is None:
+        return None
+    appending.fence(connection, writer)
+    said = f"settles the acceptance of entry {accepted}"
+    fact = facts.accepted(by="exuvia", reason=said, at=datetime.now(UTC), missing=named(lost))
+    return appending.add(connection, head, fact, writer)
+
+
 def known_missing(connection: Connection, seq: int, hash_: str) -> bool:
     """Whether a person accepted that this very entry is missing."""
     wanted = f"{seq}:{hash_}"
     return any(wanted in _body(row).get("missing", ()) for row in _accepted(connection))
 
 
-def named(missing: Missing) -> list[str]:
+def named(lost: Lost) -> list[str]:
     """As a settlement lists them: `number:hash`."""
-    return [f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(missing.items())]
+    return [f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(lost.items())]
 
 
 def _untouched(connection: Connection, accepted: int, epoch: int) -> bool:

@@ -239,6 +239,10 @@ def cannot_add_first(world: World) -> None:
     world.provider = replace(world.provider, name="NodeDelete", adds_first=False)
 
 
+def read_only(world: World) -> None:
+    world.read_only = True
+
+
 def pinned(world: World) -> None:
     world.own = replace(world.own, node_name=SUSPECT.name, pinned="the local volume ledger-0")
 
@@ -254,7 +258,8 @@ TABLE = (
     Row(name="pause", engage=paused, rotation="Paused", quarantine="Paused"),
     Row(name="guard deleted", engage=deleted_guard, rotation="FleetGuardDeleted", quarantine="FleetGuardDeleted"),
     Row(name="guard unreadable", engage=unreadable_guard, rotation="Unsynced", quarantine="Unsynced"),
-    Row(name="uninstall", engage=uninstalling, rotation="Paused", quarantine="Paused"),
+    Row(name="uninstall", engage=uninstalling, rotation="Uninstalled", quarantine="Uninstalled"),
+    Row(name="read-only", engage=read_only, rotation="ReadOnly", quarantine="ReadOnly"),
     Row(name="opt-out of the node", engage=node_opted_out, rotation="OptedOut", quarantine=""),
     Row(name="opt-out of a pod", engage=pod_opted_out, rotation="PodOptedOut", quarantine=""),
     Row(

@@ -84,6 +84,7 @@ RELEASES_ARE_HELD_BY = (
     "guard deleted",
     "guard unreadable",
     "uninstall",
+    "read-only",
     "view unsynced",
     "view old",
     "view never heard of",

@@ -248,6 +248,7 @@ class World:
     pods: dict[str, tuple[Pod, ...]] = field(default_factory=dict)
     provider: ProviderFacts = SIMULATED
     strategy: str = "ReplaceFirst"
+    read_only: bool = False
     now: datetime = NOW
 
     def moment(self) -> Moment:
@@ -264,6 +265,7 @@ class World:
             rotations=tuple(self.rotations),
             quarantines=tuple(self.quarantines),
             own=self.own,
+            read_only=self.read_only,
             pods_on=lambda name: self.pods.get(name, ()),
             settings_for=self.settings_for,
             provider_for=lambda _: self.provider,

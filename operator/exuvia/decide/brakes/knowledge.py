@@ -81,19 +81,29 @@ def known_guard(candidate: Candidate, picture: Picture) -> Blocked | None:
     return Blocked(reason=BlockedReason.UNSYNCED, message=message)
 
 
+def ledger_trouble(health: LedgerHealth) -> str:
+    """What is wrong with the ledger, in words that hold the way out where it knows one; "" when it is fine."""
+    match health.state:
+        case LedgerState.FINE:
+            return ""
+        case LedgerState.NOT_TRUSTED:
+            return f"the ledger is not trusted: {health.message or 'entries are missing'}"
+        case LedgerState.LOCKED:
+            return f"the ledger is locked: {health.message or 'somebody else holds it'}"
+        case LedgerState.DOWN:
+            return f"the ledger cannot be written: {health.message or 'nobody said why'}"
+
+
 def ledger_for_rotation(_candidate: Candidate, picture: Picture) -> Blocked | None:
     """A Rotation starts only with its intent in the ledger."""
     health = picture.moment.ledger
-    match health.state:
-        case LedgerState.FINE:
-            return None
-        case LedgerState.NOT_TRUSTED:
-            way_out = "look into it, then run `exuvia ledger accept --reason TEXT`"
-            message = f"the ledger is not trusted: {health.message or 'entries are missing'}; {way_out}"
-            return Blocked(reason=BlockedReason.LEDGER_TRUNCATED, message=message)
-        case _:
-            message = f"the ledger cannot be written: {health.message or health.state}; no Rotation starts without it"
-            return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message, next=_locked_until(health, picture.now))
+    trouble = ledger_trouble(health)
+    if not trouble:
+        return None
+    message = f"{trouble}; no Rotation starts without it"
+    if health.state is LedgerState.NOT_TRUSTED:
+        return Blocked(reason=BlockedReason.LEDGER_TRUNCATED, message=message)
+    return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message, next=_locked_until(health, picture.now))
 
 
 def ledger_for_quarantine(_candidate: Candidate, picture: Picture) -> Blocked | None:
@@ -101,8 +111,7 @@ def ledger_for_quarantine(_candidate: Candidate, picture: Picture) -> Blocked | 
     until = _locked_until(picture.moment.ledger, picture.now)
     if until is None:
         return None
-    message = f"the ledger is locked: {picture.moment.ledger.message or 'somebody else holds it'}"
-    return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message, next=until)
+    return Blocked(reason=BlockedReason.LEDGER_DOWN, message=ledger_trouble(picture.moment.ledger), next=until)
 
 
 def _locked_until(health: LedgerHealth, now: datetime) -> datetime | None:

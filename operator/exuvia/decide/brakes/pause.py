@@ -1,4 +1,4 @@
-"""Pause: somebody asked that nothing disruptive is done (FleetGuard.spec.pauseRequests); an uninstall asks for more."""
+"""Pause: somebody asked that nothing disruptive is done (FleetGuard.spec.pauseRequests)."""
 
 from __future__ import annotations
 
@@ -34,9 +34,5 @@ def _active(request: PauseRequest, now: datetime) -> bool:
 
 
 def not_paused(_candidate: Candidate, picture: Picture) -> Blocked | None:
-    """A start waits while paused, and nothing starts once exuvia is being uninstalled."""
-    uninstall = picture.guard.uninstall
-    if uninstall is not None:
-        message = f"exuvia is uninstalled, as {uninstall.by} asked: nothing starts; `exuvia resume` takes that back"
-        return Blocked(reason=BlockedReason.PAUSED, message=message)
+    """A start waits while paused."""
     return paused(picture.moment.guard, picture.now)

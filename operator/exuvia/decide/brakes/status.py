@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from exuvia.decide.brakes import health, knowledge, pause, rates
+from exuvia.decide.brakes import acting, health, knowledge, pause, rates
 from exuvia.decide.brakes.amounts import allowance, requirement
 from exuvia.decide.brakes.picture import Picture
-from exuvia.model.facts import LedgerState
 from exuvia.model.specs.fleet_guard import BrakeStatus
 
 ENGAGED, RELEASED = "Engaged", "Released"
@@ -31,6 +30,8 @@ def _reasons(picture: Picture) -> Iterator[tuple[str, str]]:
     """(name, why it holds starts now; "" where it does not)."""
     moment, now = picture.moment, picture.now
     blocked = {
+        "readOnly": acting.only_watching(moment),
+        "uninstall": acting.leaving(moment),
         "pause": pause.paused(moment.guard, now),
         "view": knowledge.untrusted_view(moment.view, now),
         "clock": knowledge.skewed_clock(moment.clock_skew),
@@ -39,7 +40,7 @@ def _reasons(picture: Picture) -> Iterator[tuple[str, str]]:
     }
     for name, found in blocked.items():
         yield name, found.message if found else ""
-    yield "ledger", "" if moment.ledger.state is LedgerState.FINE else f"the ledger is {moment.ledger.state}"
+    yield "ledger", knowledge.ledger_trouble(moment.ledger)
     yield "pools", _pools(picture)
     yield from _caps(picture)
 

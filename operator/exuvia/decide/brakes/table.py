@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from exuvia.decide.brakes.acting import acts
 from exuvia.decide.brakes.budgets import within_budgets, within_max_unavailable, within_quarantine_cap
 from exuvia.decide.brakes.control_plane import one_at_a_time, quorum_kept
 from exuvia.decide.brakes.health import above_floor, calm, leases_fresh
@@ -40,6 +41,7 @@ POLICY_BRAKES: tuple[Brake, ...] = (not_backing_off, pool_not_halted)
 """What concerns a policy's operations only, not a person's."""
 
 ROTATION_BRAKES: tuple[Brake, ...] = (
+    acts,
     not_paused,
     known_guard,
     known_view,
@@ -64,6 +66,7 @@ ROTATION_BRAKES: tuple[Brake, ...] = (
     pods_agree,
 )
 RELEASE_BRAKES: tuple[Brake, ...] = (
+    acts,
     not_paused,
     known_guard,
     known_view,
@@ -74,6 +77,7 @@ RELEASE_BRAKES: tuple[Brake, ...] = (
 """What holds the Rotation of a quarantined machine that was released for it."""
 
 QUARANTINE_BRAKES: tuple[Brake, ...] = (
+    acts,
     not_paused,
     known_guard,
     known_view,

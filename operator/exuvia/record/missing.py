@@ -1,0 +1,52 @@
+"""Entries that must be in the ledger and are not, and how that is said to a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from exuvia.record import chain
+
+WAY_OUT = "Restore the right file, or run `exuvia ledger accept --reason TEXT`."
+CHAIN_WAY_OUT = (
+    "Restore a good copy; where there is none, move the file away and run `exuvia ledger accept --reason TEXT`."
+)
+
+
+@dataclass(slots=True)
+class Missing:
+    """Number -> hash of what is missing. Zeros as hash: the chain itself is broken there.
+
+    `after`: an acceptance counts that comes after this entry. `at_start`: also one that was added while nobody wrote.
+    """
+
+    entries: dict[int, bytes] = field(default_factory=dict)
+    after: int = 0
+    at_start: bool = False
+
+    def add(self, seq: int, hash_: bytes, *, head: int, at_start: bool) -> None:
+        """One more; of several the first says from where on an acceptance counts."""
+        if not self.entries:
+            self.after, self.at_start = head, at_start
+        self.entries[seq] = hash_
+
+    def broken(self) -> list[int]:
+        """Where the chain itself is broken."""
+        return [seq for seq, hash_ in self.entries.items() if hash_ == chain.GENESIS]
+
+    def in_another_file(self, head: int, healed: Iterable[int]) -> None:
+        """Another file is in place: an acceptance in it counts by its own numbers, and its chain for itself."""
+        self.after = min(self.after, head)
+        for seq in healed:
+            del self.entries[seq]
+
+
+def said(path: Path, seq: int, hash_: bytes, named_by: str = "") -> str:
+    """What is wrong, why that is known, and the way out."""
+    if hash_ == chain.GENESIS:
+        return (
+            f"the chain of the ledger {path} is broken: entry {seq} was changed, or the one before it. {CHAIN_WAY_OUT}"
+        )
+    named = f", which {named_by} names" if named_by else ""
+    return f"the ledger {path} misses entry {seq}{named}: a restored backup, a cut tail or a lost file. {WAY_OUT}"
