@@ -1,4 +1,4 @@
-"""The lives of machines from a file of facts (history.md): one version of each, the one that holds as it is known now."""
+"""The lives of machines from a file of facts (history.md): of each the one version that holds, as it is known now."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
     "explain": Entry(target="exuvia.cli.explain:explain_", help="Why a machine is, or is not, rotated."),
     "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),
+    "license": Entry(target="exuvia.cli.license:license_", help="Licence seats: what was used, is needed, would be."),
     "lint": Entry(target="exuvia.cli.lint:lint", help="Check manifests, each mistake with its line."),
     "pause": Entry(target="exuvia.cli.guard:pause", help="Let nothing disruptive begin or go on."),
     "quarantine": Entry(target="exuvia.cli.operate:quarantine", help="Freeze one machine and keep the evidence."),

@@ -1,0 +1,188 @@
+"""`exuvia license simulate | forecast | history`: seats over machines that really lived. None needs a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from exuvia import errors
+from exuvia.cli import instance_facts, moments, printing, remembering, seat_figures
+from exuvia.decide.seats import forecasting, metering, simulating
+from exuvia.decide.seats.metering import Period
+from exuvia.decide.seats.simulating import Window
+from exuvia.model.facts import microseconds
+from exuvia.model.histories import Life
+from exuvia.model.seats import Exhaustion, Terms
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+
+def _lives_options(command: _Command) -> _Command:
+    """Where the lives come from, and which window is asked about."""
+    facts = click.option(
+        "--facts", "file", required=True, metavar="FILE",
+        help="Facts as JSON lines; those of type instance count. Corrections hold as they are known now.",
+    )  # fmt: skip
+    began = click.option(
+        "--from", "began", required=True, metavar="TIME",
+        help="Begin of the window (RFC 3339, or a span ago). What was before it is carried into it.",
+    )  # fmt: skip
+    ended = click.option(
+        "--to", "ended", default="", metavar="TIME", help="Its end, not in it (RFC 3339, or a span ago). Default: now."
+    )
+    return facts(began(ended(command)))
+
+
+def _grace_options(command: _Command) -> _Command:
+    """How long a seat takes to come back."""
+    grace = click.option(
+        "--grace", default="0s", show_default=True, metavar="SPAN",
+        help="How long a dead instance keeps its seat; it counts as used.",
+    )  # fmt: skip
+    return grace(_delay_option(command))
+
+
+def _delay_option(command: _Command) -> _Command:
+    return click.option(
+        "--reclaim-delay", "delay", default="0s", show_default=True, metavar="SPAN",
+        help="How long a seat takes to come back after that, for example until the vendor notices.",
+    )(command)  # fmt: skip
+
+
+_exhaustion_option = click.option(
+    "--exhaustion",
+    type=click.Choice([one.value for one in Exhaustion]),
+    default=Exhaustion.QUEUE.value,
+    show_default=True,
+    help="What becomes of who asks while no seat is free.",
+)
+
+
+@click.group(name="license")
+def license_() -> None:
+    """Licence seats: what a pool would have done, will need, and used."""
+
+
+@license_.command()
+@_lives_options
+@click.option("--seats", required=True, type=click.IntRange(min=0), help="Seats of the pool.")
+@_exhaustion_option
+@_grace_options
+@printing.output_option
+def simulate(
+    file: str, began: str, ended: str, seats: int, exhaustion: str, grace: str, delay: str, output: str
+) -> None:
+    """Replay the machines that lived against a pool: what another size, policy, grace or delay would have cost."""
+    window, now = _window(began, ended)
+    terms = _terms(seats, exhaustion, grace, delay)
+    figures = simulating.simulate(_lives(file, now), terms, window)
+    printing.show(seat_figures.sections(figures), seat_figures.document(figures), output)
+
+
+@license_.command()
+@click.option("--facts", "file", default="", metavar="FILE", help="Facts as JSON lines; those of type instance count.")
+@click.option("--from", "began", default="", metavar="TIME", help="Begin of the window (RFC 3339, or a span ago).")
+@click.option("--to", "ended", default="", metavar="TIME", help="Its end, not in it. Default: now.")
+@click.option("--arrivals", type=click.FloatRange(min=0), help="Instead of facts: births an hour.")
+@click.option("--life", default="", metavar="SPAN", help="Instead of facts: how long each lives.")
+@click.option("--seats", type=click.IntRange(min=0), help="Seats of the pool, to say when they run out.")
+@_delay_option
+@printing.output_option
+def forecast(
+    file: str,
+    began: str,
+    ended: str,
+    arrivals: float | None,
+    life: str,
+    seats: int | None,
+    delay: str,
+    output: str,
+) -> None:
+    """Say how many seats are needed: arrivals x (life + reclaim delay), from facts or from two numbers."""
+    late = _span("--reclaim-delay", delay)
+    if arrivals is not None and life and not file:
+        average = forecasting.needed(arrivals, _span("--life", life), late)
+        data = seat_figures.plain_forecast(arrivals, _span("--life", life), late, average, seats)
+    elif file and began and arrivals is None and not life:
+        window, now = _window(began, ended)
+        found = forecasting.forecast(_lives(file, now), window, seats=seats or 0, delay=late)
+        data = seat_figures.forecast(found, window, late, seats)
+    else:
+        raise click.UsageError("Give either --facts and --from, or --arrivals and --life.")
+    printing.show(seat_figures.forecast_sections(data), data, output)
+
+
+@license_.command()
+@_lives_options
+@click.option(
+    "--period",
+    type=click.Choice([one.value for one in Period]),
+    default=Period.DAY.value,
+    show_default=True,
+    help="By what to tell it; calendar periods in UTC.",
+)
+@click.option("--seats", type=click.IntRange(min=0), help="Seats of the pool. Default: enough for all.")
+@_exhaustion_option
+@_grace_options
+@printing.output_option
+def history(
+    file: str,
+    began: str,
+    ended: str,
+    period: str,
+    seats: int | None,
+    exhaustion: str,
+    grace: str,
+    delay: str,
+    output: str,
+) -> None:
+    """High water and seat-hours by period, and what vendors' meters make of them."""
+    window, now = _window(began, ended)
+    lives = _lives(file, now)
+    terms = _terms(len(lives) if seats is None else seats, exhaustion, grace, delay)
+    done = simulating.replay(lives, terms, until=window.ended)
+    by_period = metering.history(done, window, Period(period))
+    data = seat_figures.history(done, window, Period(period), by_period, seats)
+    printing.show(seat_figures.history_sections(data), data, output)
+
+
+def _window(began: str, ended: str) -> tuple[Window, datetime]:
+    """The window that was asked for, and the moment of asking. Raises `errors.SettingsError`."""
+    now = datetime.now(UTC)
+    first = moments.earlier(began, now)
+    last = moments.earlier(ended, now) if ended else now
+    if last <= first:
+        said = f"The window from {remembering.written(first)} to {remembering.written(last)} has no length."
+        raise errors.SettingsError(said, remedy="Give a --to that is after --from.")
+    return Window(began=microseconds(first), ended=microseconds(last)), now
+
+
+def _lives(file: str, now: datetime) -> tuple[Life, ...]:
+    """The lives of a file; what was left out is said on stderr."""
+    found = instance_facts.read(Path(file), recorded=microseconds(now))
+    if found.dead:
+        first = found.dead[0]
+        lines = printing.count(len(found.dead), "line")
+        click.echo(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
+    return found.lives
+
+
+def _terms(seats: int, exhaustion: str, grace: str, delay: str) -> Terms:
+    return Terms(
+        seats=seats,
+        exhaustion=Exhaustion(exhaustion),
+        grace=_span("--grace", grace),
+        delay=_span("--reclaim-delay", delay),
+    )
+
+
+def _span(option: str, text: str) -> int:
+    """Microseconds. Raises `errors.SettingsError` naming the option."""
+    try:
+        return round(moments.span(text).total_seconds()) * 1_000_000
+    except errors.SettingsError as trouble:
+        raise errors.SettingsError(f"{option}: {trouble.message}", remedy=trouble.remedy) from None
