@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from exuvia.app import posture
-from exuvia.decide.brakes import acting
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.report.conditions import Said
 

@@ -168,15 +168,27 @@ def test_an_operator_that_only_watches_starts_nothing() -> None:
     said = conclusion(found)
     assert "starts with the next sweep" not in said
     assert "But the operator only watches (--read-only): start it without --read-only" in said
+    told = {"name": "readOnly", "state": "Engaged", "reason": "the operator runs with --read-only: it only looks"}
+    found = explain(snapshot(machines, policy(nodes="2"), guard={"status": status | {"brakes": [told]}}))
+    assert [brake.title for brake in found.holding] == ["the operator acts"]
+    assert "the operator runs with --read-only: it only looks" in conclusion(found)
+    assert "only watches" not in conclusion(found), "once is enough"
+
+
+def test_a_brake_that_the_operator_says_is_free_is_asked_all_the_same() -> None:
+    asked = {"uninstall": {"by": "alice", "at": "2026-11-24T11:00:00Z"}}
+    told = {"brakes": [{"name": "readOnly", "state": "Released", "reason": ""}]}
+    machines = [machine(index) for index in range(4)]
+    found = explain(snapshot(machines, policy(nodes="2"), guard={"spec": asked, "status": told}))
+    assert [brake.title for brake in found.holding] == ["the operator acts"]
 
 
 def test_after_an_uninstall_the_way_back_is_named() -> None:
     asked = {"uninstall": {"by": "alice", "at": "2026-11-24T11:00:00Z"}}
     found = explain(snapshot([machine(index) for index in range(4)], policy(nodes="2"), guard={"spec": asked}))
-    (held,) = found.holding
-    assert held.title == "pause"
+    assert [brake.title for brake in found.holding] == ["the operator acts"]
     assert "uninstalled, as alice asked" in conclusion(found)
-    assert "spec.pauseRequests and .uninstall; `exuvia resume`" in conclusion(found)
+    assert "`exuvia resume` takes that back" in conclusion(found)
 
 
 def frozen(**status: Any) -> Quarantine:

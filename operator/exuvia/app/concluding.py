@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from exuvia.app import posture
 from exuvia.app.explaining import BrakeAnswer, Explanation
 from exuvia.model.findings import Result, Verdict, Wish
 from exuvia.model.specs.quarantine import Quarantine
@@ -30,10 +31,10 @@ def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
     blocked = operation.status.blocked
     if blocked is not None:
         next_ = f"; next try {blocked.next:%Y-%m-%dT%H:%M:%SZ}" if blocked.next else ""
-        return f"{said} and held ({blocked.reason}): {blocked.message}{next_}{_end(found)}"
+        return _end(f"{said} and held ({blocked.reason}): {blocked.message}{next_}", found)
     if found.holding:
-        return f"{said} and held: {_brake(found.holding[0])}{_end(found)}"
-    return said + _end(found)
+        return _end(f"{said} and held: {_brake(found.holding[0])}", found)
+    return _end(said, found)
 
 
 def _pending(operation: Rotation | Quarantine, found: Explanation) -> str:
@@ -41,7 +42,7 @@ def _pending(operation: Rotation | Quarantine, found: Explanation) -> str:
     said = f"{operation.KIND} {operation.name} waits to be started"
     blocked = operation.status.blocked
     if blocked is not None and not found.holding:
-        return f"{said}, and the operator holds it ({blocked.reason}): {blocked.message}{_end(found)}"
+        return _end(f"{said}, and the operator holds it ({blocked.reason}): {blocked.message}", found)
     return _waits(said, found)
 
 
@@ -51,11 +52,12 @@ def _wanted(wish: Wish, verb: str) -> str:
 
 def _waits(said: str, found: Explanation) -> str:
     if not found.holding:
-        return f"{said}; no brake holds it" + (_end(found) if found.idle else ", it starts with the next sweep.")
+        starts = "" if found.idle else ", it starts with the next sweep"
+        return _end(f"{said}; no brake holds it{starts}", found)
     first, *others = found.holding
     held = "1 more brake holds it" if len(others) == 1 else f"{len(others)} more brakes hold it"
     more = f" {held}: {', '.join(one.title for one in others)}." if others else ""
-    return f"{said}, and is held: {_brake(first)}.{more} {_next(found)}{_end(found)}"
+    return _end(f"{said}, and is held: {_brake(first)}.{more} {_next(found)}", found)
 
 
 def _brake(one: BrakeAnswer) -> str:
@@ -69,8 +71,10 @@ def _next(found: Explanation) -> str:
     return f"It is tried again at {found.next:%Y-%m-%dT%H:%M:%SZ}, or when that changes"
 
 
-def _end(found: Explanation) -> str:
-    return f". But {found.idle}." if found.idle else "."
+def _end(said: str, found: Explanation) -> str:
+    """A brake that is named already may say the same as what idles the operator: once is enough."""
+    told = not found.idle or (posture.OPTION in found.idle and posture.OPTION in said)
+    return f"{said}." if told else f"{said}. But {found.idle}."
 
 
 def _quiet(found: Explanation) -> str:

@@ -283,7 +283,7 @@ def _answers(candidate: Candidate, picture: Picture, snapshot: Snapshot) -> Iter
             continue
         words = naming.name_of(brake)
         told = _told(words.told, snapshot)
-        yield _answer(words, brake(candidate, picture) if told is None else None, told or "")
+        yield _answer(words, None if told else brake(candidate, picture), told)
 
 
 def _holds(operation: Rotation | Quarantine, picture: Picture) -> Iterator[BrakeAnswer]:
@@ -310,12 +310,12 @@ def _answer(words: naming.BrakeName, blocked: Blocked | None, told: str) -> Brak
     )
 
 
-def _told(name: str, snapshot: Snapshot) -> str | None:
-    """What the operator says of a brake that only it can know: "" when it does not hold; None when it says nothing."""
+def _told(name: str, snapshot: Snapshot) -> str:
+    """What the operator says of a brake that only it can know; "" where it does not hold or nothing is said."""
     if not name or snapshot.guard is None:
-        return None
+        return ""
     found = next((one for one in snapshot.guard.status.brakes if one.name == name), None)
-    return None if found is None else (found.reason or name) if found.state == "Engaged" else ""
+    return (found.reason or name) if found is not None and found.state == "Engaged" else ""
 
 
 def _pods(snapshot: Snapshot, drain: DrainSettings) -> Iterator[PodInTheWay]:

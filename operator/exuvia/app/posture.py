@@ -15,6 +15,8 @@ UNINSTALLING = "Uninstalling"  # somebody asked for it: nothing starts any more
 
 UNINSTALLED = "Uninstalled"
 
+OPTION = "--read-only"
+"""How an operator is told to watch only; every word about that names it."""
 WAY_OUT = "start it without --read-only (`kubectl apply -k deploy/` installs it so)"
 """What to do where the operator only watches."""
 

@@ -33,6 +33,9 @@ ledger_option = click.option(
 )
 
 
+_COMPARED = ("bootID", "digest", "epoch", "generation", "machineID", "operation", "policyUID", "instance", "uid")
+
+
 @click.group()
 def ledger() -> None:
     """Ask the history: lives, names, what ran where; and check its chain."""
@@ -160,7 +163,9 @@ def _show_entries(entries: list[dict[str, Any]], how: str) -> None:
 
 
 def _words(body: dict[str, Any]) -> str:
-    return " ".join(f"{key}={_word(value)}" for key, value in body.items() if value not in ("", None, [], {}))
+    """What a person asks for first, and what only programs compare last."""
+    said = {key: value for key, value in body.items() if value not in ("", None, [], {})}
+    return " ".join(f"{key}={_word(said[key])}" for key in sorted(said, key=lambda key: key in _COMPARED))
 
 
 def _word(value: Any) -> str:
