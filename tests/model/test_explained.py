@@ -12,13 +12,13 @@ import pytest
 import yaml
 
 from exuvia.app.manifests import crds, describing
-from exuvia.model.specs import quarantine, rotation, security_policy
+from exuvia.model.specs import choices, quarantine, rotation
 
 FILES = sorted(path for path in (Path(__file__).parents[2] / "crds").glob("*.yaml") if path.stem != "kustomization")
 IMPLICIT = ".metadata"  # the API server describes it, and allows nothing of ours there
 ENUMS = [
     one
-    for module in (security_policy, rotation, quarantine)
+    for module in (choices, rotation, quarantine)
     for _, one in inspect.getmembers(module, inspect.isclass)
     if issubclass(one, StrEnum) and one is not StrEnum and one.__module__ == module.__name__
 ]
