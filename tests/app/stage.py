@@ -85,6 +85,7 @@ def services(**parts: Any) -> Any:
         "own": OwnPlace(),
         "recollection": Recollection(),
         "providers": {},
+        "client": None,
         "past_trouble": "",
     }
     return SimpleNamespace(**(given | parts))

@@ -61,6 +61,7 @@ class Guarding:
         except errors.AlreadyExists:
             return
         self._services.view.overlay(resources.FLEET_GUARDS, made)
+        log.info("FleetGuard %s was made%s", NAME, ", paused: it was deleted" if deleted else ", with its defaults")
         if deleted:
             self._say_deleted(made["metadata"]["uid"])
         self._note_seen("created paused: it was deleted" if deleted else "created with its defaults")

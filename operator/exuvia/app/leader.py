@@ -111,6 +111,7 @@ class Elector:
         self._released = False
         self._resting = 0.0
         self._trouble = ""
+        self._holder: str | None = None
 
     async def run(self) -> None:
         """Elect and renew for ever; a failure is logged once and tried again."""
@@ -134,6 +135,7 @@ class Elector:
     async def _return_lease(self) -> None:
         try:
             await self._give_back(self._version)
+            log.info("the lease was given back")
         except errors.Conflict:
             await self._give_back_renewed()
         except errors.ClusterError as trouble:
@@ -200,12 +202,15 @@ class Elector:
 
     async def _take(self, lease: ports.Body) -> None:
         epoch = max(_epoch_of(lease), await self._floor()) + 1
+        former = _spec_of(lease).get("holderIdentity") or "nobody"
         started = self._clock.monotonic()
         body = {
             "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
             "spec": {**self._spec(self._terms.identity, epoch), "acquireTime": self._stamp()},
         }
-        self._won(await self._patch(body), started, epoch)
+        taken = await self._patch(body)
+        log.info("took the lease over from %s", former, extra={"former": former, "epoch": epoch})
+        self._won(taken, started, epoch)
 
     async def _renew(self, lease: ports.Body) -> None:
         if not self._leadership.leads():
@@ -226,20 +231,29 @@ class Elector:
         if self._released:
             return
         if not self._leadership.leads():
-            log.info("leading", extra={"epoch": epoch, "identity": self._terms.identity})
+            log.info("leading under epoch %d", epoch, extra={"epoch": epoch, "identity": self._terms.identity})
+            self._holder = None
         self._leadership.extend(started + self._terms.renew_deadline.total_seconds(), epoch)
 
     def _ended(self, lease: ports.Body) -> bool:
         """Whether a foreign lease did not change for its whole duration, seen from here (or was given back)."""
         self._leadership.end()
         spec, now = _spec_of(lease), self._clock.monotonic()
-        if not spec.get("holderIdentity"):
+        holder = str(spec.get("holderIdentity") or "")
+        self._stand_by(holder)
+        if not holder:
             return True
         version = lease["metadata"]["resourceVersion"]
         if self._seen is None or self._seen.version != version:
             seconds = float(spec.get("leaseDurationSeconds") or 0)
             self._seen = _Seen(version, now, seconds if seconds > 0 else self._terms.duration.total_seconds())
         return now - self._seen.since >= self._seen.duration
+
+    def _stand_by(self, holder: str) -> None:
+        """Said once for each that leads meanwhile."""
+        if holder and holder != self._holder:
+            log.info("standing by: %s leads", holder, extra={"holder": holder, "identity": self._terms.identity})
+        self._holder = holder or self._holder
 
     def _spec(self, holder: str, epoch: int, seconds: int = 0) -> dict[str, object]:
         return {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from datetime import UTC, datetime
 
 from pythonjsonlogger.json import JsonFormatter
 
@@ -20,8 +21,25 @@ def configure(*, json: bool, verbose: bool) -> None:
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.WARNING)
 
 
+def moment(record: logging.LogRecord) -> str:
+    """RFC 3339 in UTC, with milliseconds: the form of every time that exuvia writes."""
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+class _Json(JsonFormatter):
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """As `moment` has it."""
+        return moment(record)
+
+
+class _Plain(logging.Formatter):
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:
+        """As `moment` has it."""
+        return moment(record)
+
+
 def _json() -> logging.Formatter:
-    return JsonFormatter(
+    return _Json(
         "{asctime}{levelname}{name}{message}",
         style="{",
         rename_fields={"asctime": "ts", "levelname": "level", "name": "logger"},
@@ -29,4 +47,4 @@ def _json() -> logging.Formatter:
 
 
 def _plain() -> logging.Formatter:
-    return logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", datefmt="%H:%M:%S")
+    return _Plain("%(asctime)s %(levelname)-7s %(name)s: %(message)s")

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Iterable, Mapping
+from importlib import metadata
 from pathlib import Path
 
 from aiohttp import web
@@ -58,18 +59,23 @@ class Operator:
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._stop.set)
         site = await self._serve()
+        log.info(
+            "exuvia %s begins as %s", metadata.version("exuvia"), self._settings.identity, extra=_told(self._settings)
+        )
         self._view.start()
         elector = self._electing = asyncio.create_task(self._elector.run(), name="elector")
         lags = asyncio.create_task(self._measure_lag(), name="loop lag")
         try:
             await self._terms_until_stopped()
         finally:
+            log.info("stopping: what is under way ends, and the lease is given back")
             await self._elector.release()
             for task in (elector, lags):
                 task.cancel()
             await asyncio.gather(elector, lags, return_exceptions=True)
             await self._view.stop()
             await site.cleanup()
+            log.info("stopped")
 
     async def _terms_until_stopped(self) -> None:
         fenced = FencedCluster(self._client, self._leadership)
@@ -170,6 +176,10 @@ class Operator:
             await asyncio.sleep(LAG_PERIOD)
             self._lags.append(max(0.0, self._clock.monotonic() - started - LAG_PERIOD))
             del self._lags[:-LAG_KEPT]
+
+
+def _told(settings: Settings) -> dict[str, object]:
+    return {"identity": settings.identity, "readOnly": settings.read_only, "ledger": settings.ledger}
 
 
 async def check_crds(client: ports.Cluster) -> None:

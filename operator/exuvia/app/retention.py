@@ -47,6 +47,7 @@ class Retention:
             try:
                 await self._services.cluster.delete(resource, one.name, uid=one.uid)
                 removed += 1
+                log.info("%s %s is over for long and was removed", one.KIND, one.name, extra={"operation": one.name})
             except (errors.NotFound, errors.Conflict):
                 continue
             except errors.ClusterError as trouble:

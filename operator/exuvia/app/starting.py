@@ -11,7 +11,7 @@ import logging
 from collections.abc import Mapping
 
 from exuvia import errors
-from exuvia.app import operations, telling
+from exuvia.app import journal, operations, telling
 from exuvia.app.advance import Advancer
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
@@ -100,6 +100,8 @@ class Starter:
             return None  # it is open already: the view will show it
         self._services.view.overlay(line.resource, made)
         operation = line.model.parse(made)
+        wish = opening.wish
+        journal.opened(operation, f"policy {wish.policy}, rule {wish.rule}, wants it of {operation.spec.instance.name}")
         self._say_planned(operation, opening)
         return operation
 

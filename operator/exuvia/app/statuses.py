@@ -66,6 +66,9 @@ class Statuses:
             on = name in set(engaged)
             reason = by_name[name].reason if name in by_name else ""
             self._services.scribe.note(facts.brake(name=name, engaged=on, reason=reason, at=self._services.clock.now()))
+            log.info(
+                "brake %s %s%s", name, "holds" if on else "lets go", f": {reason}" if on else "", extra={"brake": name}
+            )
             if guard is not None:
                 said = EventReason.BRAKE_ENGAGED if on else EventReason.BRAKE_RELEASED
                 text = f"brake {name} {'holds starts: ' + reason if on else 'lets go'}"
@@ -191,6 +194,7 @@ class Statuses:
 
     def _say_invalid(self, name: str, uid: str, problems: Iterable[Problem]) -> None:
         text = f"policy {name} cannot be used: " + "; ".join(str(one) for one in problems)
+        log.warning("%s", text[:1000], extra={"policy": name})
         self._say(telling.ours("SecurityPolicy", name, uid), EventReason.POLICY_INVALID, text[:1000], warning=True)
 
     def _say(self, about: ObjectReference, reason: EventReason, text: str, *, warning: bool) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
+from exuvia.app import journal
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
 from exuvia.model import facts, resources
@@ -17,6 +19,8 @@ from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import Action
 from exuvia.model.steps import Note
 from exuvia.report.events import Event, ObjectReference
+
+log = logging.getLogger(__name__)
 
 
 def node(name: str, uid: str) -> ObjectReference:
@@ -63,7 +67,8 @@ def ended(services: Services, operation: Operation, at: datetime | None = None) 
 
 
 def progress(services: Services, before: Operation, after: Operation) -> None:
-    """What one status write brought: the time a phase took, custody, sealed evidence."""
+    """What one status write brought: another phase and the time the former took, custody, sealed evidence."""
+    journal.moved(before, after)
     if isinstance(before, Rotation) and isinstance(after, Rotation) and before.status.phase != after.status.phase:
         _phase(services, before)
     if isinstance(before, Quarantine) and isinstance(after, Quarantine):
@@ -71,9 +76,11 @@ def progress(services: Services, before: Operation, after: Operation) -> None:
         _sealed(services, before, after)
 
 
-def outcomes(services: Services, said: Iterable[Outcome]) -> None:
-    """How fast a machine was isolated."""
-    for one in said:
+def outcomes(services: Services, operation: Operation, step: str, said: Iterable[Outcome]) -> None:
+    """What was done, and how fast a machine was isolated."""
+    some = tuple(said)
+    journal.acted(operation, step, some)
+    for one in some:
         match one.action:
             case MarkInstance(instance=instance, marks=MarkSet.QUARANTINED) if one.kind is OutcomeKind.DONE:
                 reacted(services, instance.uid, Action.QUARANTINE)
@@ -90,7 +97,9 @@ def reacted(services: Services, uid: str, action: Action) -> None:
 
 def collected(services: Services, quarantine: Quarantine, said: Collected) -> None:
     """Evidence by collector and result."""
-    del quarantine
+    state = "sealed" if said.sealed else "not sealed yet"
+    fields = {"operation": quarantine.name, "kind": quarantine.KIND, "action": "collect", "result": state}
+    log.info("Quarantine %s: evidence was collected: %s", quarantine.name, state, extra=fields)
     for one in said.items:
         services.tallies.add("exuvia_evidence_captures_total", one.collector, str(one.result))
         services.tallies.add("exuvia_evidence_bytes_total", one.collector, by=float(one.bytes))
@@ -113,6 +122,7 @@ def _custody(services: Services, before: Quarantine, after: Quarantine) -> None:
     for one in after.status.custody:
         if one not in known:
             services.scribe.note(facts.custody(operation=after.uid, by=one.by, what=one.what, at=one.at))
+            log.info("Quarantine %s: %s, by %s", after.name, one.what, one.by, extra={"operation": after.name})
 
 
 def _sealed(services: Services, before: Quarantine, after: Quarantine) -> None:

@@ -114,6 +114,7 @@ class Uninstalling:
         known = next((one for one in existing if one["type"] == CONDITION), None)
         if known is not None and (known["reason"], known.get("message", "")) == (reason, message):
             return
+        log.info("uninstall: %s: %s", reason, message)
         said = [Said(type=CONDITION, status=done, reason=reason, message=message)]
         conditions = merged(existing, said, generation=guard.metadata.generation, now=self._services.clock.now())
         body = {
