@@ -1,0 +1,242 @@
+"""What an import adds: each change is a line, a repetition none, and what vanished is taken back."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exuvia import errors
+from exuvia.observe.feeds.changes import Change
+from tests.observe.feeds.files import (
+    NAMED,
+    ROWS,
+    Memory,
+    analysed,
+    cyclonedx,
+    entry,
+    epss,
+    hour,
+    kev,
+    openvex,
+    read,
+    says,
+)
+
+CVE = "CVE-2026-0001"
+CSV = "vulnerability,score,published\n"
+FILES = {
+    "epss": epss(),
+    "kev": kev(entry(CVE), entry("CVE-2026-0002")),
+    "cvss": CSV + f"{CVE},9.8,2026-01-15\n{CVE},5.0,2026-01-01\n",
+    "openvex": openvex(says(CVE), says("CVE-2026-0002", "affected")),
+    "cyclonedx": cyclonedx(analysed(CVE), analysed("CVE-2026-0002", "in_triage")),
+}
+
+
+def test_there_is_a_file_of_every_feed() -> None:
+    assert set(FILES) == set(NAMED)
+
+
+@pytest.mark.parametrize("feed", FILES)
+def test_the_same_file_twice_adds_nothing(feed: str) -> None:
+    memory = Memory()
+    first = memory.learn(feed, read(feed, FILES[feed]), hour(1))
+    stands = memory.stands()
+    again = memory.learn(feed, read(feed, FILES[feed]), hour(1))
+    assert first.steps and not again.steps
+    assert (memory.stands(), again.unchanged) == (stands, first.count(Change.NEW) + first.unchanged)
+
+
+@pytest.mark.parametrize("feed", FILES)
+def test_a_line_says_where_it_is_from(feed: str) -> None:
+    memory = Memory()
+    release = read(feed, FILES[feed])
+    memory.learn(feed, release, hour(1))
+    body = memory.lines[0]
+    assert (body["type"], body["feed"], body["feedVersion"], body["change"]) == ("score", feed, release.version, "new")
+    assert body["recordedAt"] == "2026-11-25T01:00:00Z"
+    assert "was" not in body and "withdrawn" not in body
+
+
+def test_epss_adds_what_changed_and_older_days_stay_as_they_were() -> None:
+    memory = Memory()
+    memory.learn("epss", read("epss", epss()), hour(1))
+    changed = {**ROWS, CVE: "0.20000", "CVE-2026-0004": "0.3"}
+    made = memory.learn("epss", read("epss", epss(changed, "2026-11-25")), hour(25))
+    assert (made.count(Change.NEW), made.count(Change.CHANGED), made.unchanged) == (1, 1, 2)
+    (line,) = [one for one in memory.lines if one["change"] == "changed"]
+    assert (line["value"], line["was"], line["percentile"]) == ("0.20000", "0.10000", "0.5")
+    assert line["validFrom"] == line["feedReleased"] == "2026-11-25T12:55:00Z"
+    assert memory.stands()[CVE, "epss", "2026-11-24T12:55:00Z"] == "0.10000"
+
+
+def test_scores_are_compared_as_text() -> None:
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0.1"})), hour(1))
+    assert memory.learn("epss", read("epss", epss({CVE: "0.10"}, "2026-11-25")), hour(25)).count(Change.CHANGED) == 1
+
+
+def test_what_vanishes_from_epss_is_taken_back_for_all_days() -> None:
+    """Else the score of an older day would come to life again."""
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0.1", "CVE-2026-0002": "0.2"})), hour(1))
+    memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-25")), hour(25))
+    made = memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-26")), hour(49))
+    assert made.count(Change.WITHDRAWN) == 1
+    assert {key[0] for key in memory.stands()} == {"CVE-2026-0002"}
+    gone = [one for one in memory.lines if one["change"] == "withdrawn"]
+    assert [(one["value"], one["was"], one["withdrawn"]) for one in gone] == [
+        ("0.1", "0.3", True),
+        ("0.3", "0.3", True),
+    ]
+    back = memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-27")), hour(73))
+    assert back.count(Change.NEW) == 1
+
+
+def test_an_older_file_is_refused_or_fills_gaps_only() -> None:
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-24")), hour(1))
+    older = read("epss", epss({CVE: "0.2", "CVE-2026-0002": "0.3"}, "2026-11-20"))
+    with pytest.raises(errors.InvalidObject, match="this file is of 2026-11-20T12:55:00Z") as refused:
+        memory.learn("epss", older, hour(2))
+    assert "--fill-gaps" in refused.value.remedy
+    made = memory.learn("epss", older, hour(2), gaps=True)
+    assert (made.count(Change.NEW), made.count(Change.CHANGED), made.count(Change.WITHDRAWN)) == (2, 0, 0)
+    again = memory.learn("epss", read("epss", epss({CVE: "0.9"}, "2026-11-22")), hour(3), gaps=True)
+    assert (again.steps, again.skipped) == ((), 1)
+
+
+def test_kev_adds_changes_and_takes_back() -> None:
+    memory = Memory()
+    two = entry("CVE-2026-0002")
+    memory.learn("kev", read("kev", kev(entry(CVE), two, day=21)), hour(1))
+    sooner = entry(CVE, dueDate="2026-11-11", knownRansomwareCampaignUse="Known")
+    made = memory.learn("kev", read("kev", kev(sooner, two, day=22)), hour(2))
+    assert (made.count(Change.CHANGED), made.unchanged) == (1, 1)
+    line = memory.lines[-1]
+    assert (line["dueDate"], line["ransomware"], line["was"]) == ("2026-11-11", "Known", "1")
+    assert line["formerly"] == {"dueDate": "2026-11-22", "ransomware": "Unknown"}
+    moved = memory.learn("kev", read("kev", kev(sooner | {"dateAdded": "2026-11-02"}, two, day=23)), hour(3))
+    assert moved.count(Change.CHANGED) == 1
+    assert [(one["validFrom"], one.get("withdrawn", False)) for one in memory.lines[-2:]] == [
+        ("2026-11-01T00:00:00Z", True),
+        ("2026-11-02T00:00:00Z", False),
+    ]
+    memory.learn("kev", read("kev", kev(two, day=24)), hour(4))
+    assert memory.stands() == {("CVE-2026-0002", "kev", "2026-11-01T00:00:00Z"): "1"}
+    with pytest.raises(errors.InvalidObject, match="Import the files of a feed in the order of their days"):
+        memory.learn("kev", read("kev", kev(sooner, two, day=23)), hour(5))
+
+
+def test_a_great_loss_is_refused_until_somebody_says_that_it_is_right() -> None:
+    many = [entry(f"CVE-2026-{number:04}") for number in range(1, 101)]
+    memory = Memory()
+    memory.learn("kev", read("kev", kev(*many, day=21)), hour(1))
+    with pytest.raises(errors.InvalidObject, match="21 of 100 entries that kev stated are not in this file") as refused:
+        memory.learn("kev", read("kev", kev(*many[21:], day=22)), hour(2))
+    assert "--accept-losses" in refused.value.remedy
+    assert memory.learn("kev", read("kev", kev(*many[20:], day=22)), hour(2)).count(Change.WITHDRAWN) == 20
+    made = memory.learn("kev", read("kev", kev(many[99], day=23)), hour(3), losing=True)
+    assert made.count(Change.WITHDRAWN) == 79
+
+
+def test_a_corrected_base_score_replaces_the_former_for_all_times() -> None:
+    memory = Memory()
+    memory.learn("cvss", read("cvss", CSV + f"{CVE},5.0,2026-01-15\nB,1,2026-01-01\n"), hour(1))
+    made = memory.learn("cvss", read("cvss", CSV + f"{CVE},9.8,2026-01-10\nB,1,2026-01-01\n"), hour(2))
+    assert (made.count(Change.CHANGED), made.unchanged) == (1, 1)
+    assert memory.stands() == {
+        (CVE, "cvss", "2026-01-10T00:00:00Z"): "9.8",
+        ("B", "cvss", "2026-01-01T00:00:00Z"): "1",
+    }
+    assert {one["basis"] for one in memory.lines} == {"intrinsic"}
+
+
+def test_a_line_that_vanishes_from_a_list_is_taken_back_and_other_lists_are_left_alone() -> None:
+    memory = Memory()
+    memory.learn("cvss", read("cvss", CSV + "A,5,2026-01-01\nB,6,2026-01-01\n", document="ours"), hour(1))
+    memory.learn("cvss", read("cvss", CSV + "C,7,2026-01-01\n", document="theirs"), hour(2))
+    assert {key[0] for key in memory.stands()} == {"A", "B", "C"}
+    memory.learn("cvss", read("cvss", CSV + "A,5,2026-01-01\n", document="ours"), hour(3))
+    assert {key[0] for key in memory.stands()} == {"A", "C"}
+
+
+def test_affected_takes_back_whoever_said_that_it_was_not() -> None:
+    memory = Memory()
+    ours, theirs = "https://example.com/vex/ours", "https://example.com/vex/theirs"
+    memory.learn("openvex", read("openvex", openvex(says(CVE), id=ours)), hour(1))
+    newer = openvex(says(CVE, "affected"), id=theirs, timestamp="2026-11-21T00:00:00Z")
+    made = memory.learn("openvex", read("openvex", newer), hour(2))
+    assert (made.count(Change.WITHDRAWN), memory.stands()) == (1, {})
+    again = memory.learn("openvex", read("openvex", openvex(says(CVE), id=ours)), hour(3))
+    assert (again.steps, memory.stands()) == ((), {}), "the older word does not silence it again"
+    issued_again = openvex(says(CVE), id=ours, timestamp="2026-11-22T00:00:00Z", version=2)
+    assert memory.learn("openvex", read("openvex", issued_again), hour(4)).count(Change.NEW) == 1
+
+
+def test_a_document_takes_back_only_its_own_words_by_leaving_them_out() -> None:
+    memory = Memory()
+    both = openvex(says(CVE), says("CVE-2026-0002"))
+    memory.learn("openvex", read("openvex", both), hour(1))
+    memory.learn("cyclonedx", read("cyclonedx", cyclonedx(analysed("CVE-2026-0003"))), hour(2))
+    memory.learn("openvex", read("openvex", openvex(says(CVE), version=2)), hour(3))
+    assert {key[0] for key in memory.stands()} == {CVE, "CVE-2026-0003"}
+
+
+def test_two_documents_may_say_the_same() -> None:
+    memory = Memory()
+    memory.learn("openvex", read("openvex", openvex(says(CVE))), hour(1))
+    same = memory.learn("cyclonedx", read("cyclonedx", cyclonedx(analysed(CVE))), hour(2))
+    assert (same.steps, same.unchanged) == ((), 1)
+    earlier = cyclonedx(analysed(CVE, published="2026-01-01T00:00:00Z"))
+    assert memory.learn("cyclonedx", read("cyclonedx", earlier), hour(3)).count(Change.NEW) == 1
+    assert len(memory.stands()) == 2
+
+
+def test_a_document_that_is_issued_again_later_leaves_the_first_moment() -> None:
+    memory = Memory()
+    memory.learn("openvex", read("openvex", openvex(says(CVE))), hour(1))
+    later = openvex(says(CVE), timestamp="2026-11-22T00:00:00Z", version=2)
+    assert memory.learn("openvex", read("openvex", later), hour(2)).unchanged == 1
+    made = memory.learn("openvex", read("openvex", later), hour(2), firm=True)
+    assert made.count(Change.CHANGED) == 1
+    assert memory.stands() == {(CVE, "vex", "2026-11-22T00:00:00Z"): "0"}
+
+
+def test_what_is_recorded_before_what_it_changes_is_refused() -> None:
+    memory = Memory()
+    memory.learn("kev", read("kev", kev(entry(CVE), day=21)), hour(5))
+    changed = read("kev", kev(entry(CVE, dueDate="2026-12-24"), day=22))
+    with pytest.raises(errors.InvalidObject, match="not after it") as refused:
+        memory.learn("kev", changed, hour(5))
+    assert "--recorded-at" in refused.value.remedy
+    assert memory.learn("kev", changed, hour(6)).count(Change.CHANGED) == 1
+
+
+CVES = [f"CVE-2026-000{number}" for number in range(5)]
+DAYS = st.lists(
+    st.dictionaries(st.sampled_from(CVES), st.sampled_from(["0.1", "0.2", "0.9"]), min_size=1), min_size=1, max_size=6
+)
+
+
+@given(DAYS)
+def test_after_each_day_the_last_row_of_each_cve_is_what_the_file_said(days: list[dict[str, str]]) -> None:
+    memory = Memory()
+    for number, rows in enumerate(days):
+        made = memory.learn("epss", read("epss", epss(rows, f"2026-11-{number + 1:02}")), hour(number))
+        latest = {cve: value for (cve, _, _), value in sorted(memory.stands().items())}
+        assert latest == rows
+        assert made.unchanged + sum(one.change is not Change.WITHDRAWN for one in made.steps) == len(rows)
+
+
+@given(DAYS)
+def test_after_each_catalogue_exactly_its_entries_stand(days: list[dict[str, str]]) -> None:
+    memory = Memory()
+    for number, rows in enumerate(days):
+        entries = [
+            entry(cve, f"2026-10-0{len(value) + int(value[-1]) % 3}", dueDate=value) for cve, value in rows.items()
+        ]
+        memory.learn("kev", read("kev", kev(*entries, day=number + 10)), hour(number))
+        assert {key[0] for key in memory.stands()} == set(rows)
+        assert len(memory.stands()) == len(rows)
