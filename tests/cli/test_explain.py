@@ -63,6 +63,8 @@ async def test_the_winner_of_several_policies(cluster: Cluster, admin: Person) -
     assert found["provider"]["name"] == "Simulated"
     assert found["settings"]["drain"]["unmanagedPods"] == "Block", "the strictest knob of all policies counts"
     table_ = (await admin.call("explain", name, code=1)).stdout
+    assert "do not hold it and are not shown (--all shows them)." in table_ and "opt-out of a pod" not in table_
+    assert "opt-out of a pod " in (await admin.call("explain", name, "--all", code=1)).stdout
     assert "BRAKES ON THE START OF A ROTATION" in table_ and "SETTINGS IT WOULD GET" in table_
 
 
@@ -186,3 +188,4 @@ async def test_without_some_rights_the_rest_is_said(cluster: Cluster, admin: Per
 async def test_a_machine_that_is_not_there(admin: Person) -> None:
     said = (await admin.call("explain", "no-such-node", code=2)).stderr
     assert said.startswith("error: There is no Node no-such-node.")
+    assert "`exuvia ledger who --name no-such-node --at TIME`" in said

@@ -76,6 +76,22 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "ledger.db"
 
 
+def test_a_row_is_never_cut_where_nobody_looks(file: Path) -> None:
+    """Step, policy and name of an intent are there in full, the UIDs after them."""
+    said = call("ledger", "query", "--ledger", file, "--kind", "intent").stdout.splitlines()[-1]
+    assert all(word in said for word in ("step=Cordoned", "policy=workers", "kind=Rotation", "operation=op-1"))
+    assert said.index("step=Cordoned") < said.index("operation=op-1")
+    assert "…" not in said
+
+
+@pytest.mark.parametrize("option", ["--at", "--since"])
+def test_a_word_that_is_no_time_names_what_is(file: Path, option: str) -> None:
+    command = ("who", "--name", "vdi-07") if option == "--at" else ("query",)
+    said = call("ledger", *command, "--ledger", file, option, "yesterday", code=2).stderr
+    assert "'yesterday' is no time. Write a time like 2026-11-24T12:00:00Z, or how long ago" in said
+    assert "24h, 90m or 2h30m (there is no d)" in said
+
+
 def test_who_bore_a_name_then(file: Path) -> None:
     found = answer("ledger", "who", "--ledger", file, "--name", "vdi-07", "--at", "2026-11-24T12:30:00Z")
     assert found["answer"] == "one"

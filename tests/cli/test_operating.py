@@ -265,7 +265,9 @@ async def test_an_uninstall_is_named_and_taken_back(cluster: Cluster, admin: Per
     assert "asked for" in (await admin.call("rotate", node["metadata"]["name"])).stdout
 
 
-async def test_an_operator_that_only_watches_is_asked_for_nothing(cluster: Cluster, admin: Person) -> None:
+async def test_an_operator_that_only_watches_is_asked_for_nothing(
+    cluster: Cluster, admin: Person, tmp_path: Path
+) -> None:
     rotating, held = await cluster.nodes(2)
     await lease(cluster, "pod-1", datetime.now(UTC))
     await admin.call("rotate", rotating["metadata"]["name"])
@@ -277,6 +279,10 @@ async def test_an_operator_that_only_watches_is_asked_for_nothing(cluster: Clust
         said = (await admin.call(command, held["metadata"]["name"], code=2)).stderr
         assert "The operator only watches (--read-only)" in said and "start it without --read-only" in said
     assert "The operator only watches" in (await admin.call("status", code=1)).stdout
+    assert (
+        "the operator only watches (--read-only)"
+        in (await admin.call("doctor", "--as-me", "--evidence-dir", tmp_path)).stdout
+    )
     assert "the operator only watches" in (await admin.call("explain", rotating["metadata"]["name"], code=1)).stdout
     refused = (await admin.call("uninstall", "--discard-history", code=2)).stderr
     assert "it calls nothing off" in refused and "Give --force" in refused

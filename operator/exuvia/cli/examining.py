@@ -206,10 +206,10 @@ async def _guard(client: Client) -> Check:
     if found.spec.uninstall is not None:
         said = f"exuvia is uninstalled, as {found.spec.uninstall.by} asked: nothing starts"
         return problem("fleet guard", said, "Take that back by `exuvia resume`, or delete deploy/.")
-    if not found.status.brakes:
-        return unknown("fleet guard", "no operator has said yet how the brakes stand")
     if posture.only_watches(found):
         return ok("fleet guard", "the operator only watches (--read-only): it begins and ends nothing")
+    if not found.status.brakes:
+        return unknown("fleet guard", "no operator has said yet how the brakes stand")
     return ok("fleet guard", f"holding: {', '.join(engaged)}" if engaged else "no brake holds")
 
 

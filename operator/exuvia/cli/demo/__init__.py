@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sys
 import tempfile
 from pathlib import Path
 
@@ -74,7 +75,10 @@ async def _play(place: stage.Stage, narrator: Narrator, *, keep: bool) -> bool:
 def _farewell(place: stage.Stage, narrator: Narrator, *, keep: bool, good: bool) -> None:
     narrator.chapter(f"{'The story came true' if good else 'The story did NOT come true'} in {narrator.seconds:.0f} s.")
     if keep:
-        click.echo(_AROUND.format(kubeconfig=place.plane.kubeconfig, metrics=place.metrics, folder=place.plane.folder))
+        plane = place.plane
+        path = f"{Path(sys.executable).parent}:{plane.binaries}"
+        around = {"kubeconfig": plane.kubeconfig, "metrics": place.metrics, "folder": plane.folder, "path": path}
+        click.echo(_AROUND.format(**around))
     elif good:
         click.echo("Everything is stopped. `exuvia demo --keep` leaves it running, to look around with kubectl.")
     else:
@@ -83,6 +87,7 @@ def _farewell(place: stage.Stage, narrator: Narrator, *, keep: bool, good: bool)
 
 _AROUND = """
 Look around:
+  export PATH="{path}:$PATH"  # exuvia and kubectl
   export KUBECONFIG={kubeconfig}
   kubectl get exuvia
   kubectl get nodes -L exuvia.dev/state,topology.kubernetes.io/zone
