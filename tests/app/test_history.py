@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from exuvia.app.history import History
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
 from exuvia.model import facts
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
 from exuvia.record import opening, tables
 from exuvia.record.ledger import Ledger
@@ -38,7 +40,7 @@ def rotation(name: str, phase: str, machine: str, **status: Any) -> Rotation:
 
 
 async def takeover(
-    path: Path, *rotations: Rotation, told: list[facts.Fact], cluster: stage.Objects | None = None
+    path: Path, *rotations: Rotation | Quarantine, told: list[facts.Fact], cluster: stage.Objects | None = None
 ) -> Any:
     """A new leader on that ledger, which sees these Rotations and the machine `alive`; returns its services."""
     ledger = Ledger(path, epoch=lambda: 3)
@@ -59,7 +61,8 @@ async def takeover(
     )
     fleet = stage.fleet(services, node("alive"))
     for one in rotations:
-        services.view.rotations.store.put(one, "1")
+        kind = services.view.rotations if isinstance(one, Rotation) else services.view.quarantines
+        kind.store.put(one, "1")
     for one in services.view.reflectors:
         one.synced = True
     writer = asyncio.create_task(scribe.run())
@@ -144,3 +147,68 @@ async def test_identities_that_changed_while_nobody_looked_are_told(tmp_path: Pa
     noted.clear()
     services.chronicle.seen(node("alive", boot_id="b2", machine_id="m1", addresses=("10.0.0.8",)))
     assert noted == []
+
+
+def quarantine(name: str, phase: str, machine: str, *, spec: Any = None, **status: Any) -> Quarantine:
+    meta = {"name": name, "uid": f"uid-{name}", "creationTimestamp": "2026-11-25T11:00:00Z"}
+    said = {
+        "instance": {"kind": "Node", "name": machine, "uid": f"uid-{machine}"},
+        "policy": {"name": "workers", "uid": "P", "generation": 1},
+        "rule": "suspicious",
+        **(spec or {}),
+    }
+    given = {"phase": phase, "startedAt": "2026-11-25T11:10:00Z", **status}
+    return Quarantine.parse({"metadata": meta, "spec": said, "status": given})
+
+
+def step(name: str, at: str) -> dict[str, str]:
+    return {"name": name, "startedAt": at, "finishedAt": at}
+
+
+STEPS = [step("Isolating", "2026-11-25T11:10:01Z"), step("Freezing", "2026-11-25T11:10:03Z")]
+
+
+def bodies(path: Path, kind: str) -> list[dict[str, Any]]:
+    with opening.open_for_reading(path).connect() as connection:
+        rows = connection.execute(select(tables.entries).order_by(tables.entries.c.seq))
+        return [json.loads(row.body) for row in rows if row.kind == kind]
+
+
+async def test_all_that_a_quarantine_did_without_a_ledger_is_entered_late_and_once(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    workloads = [{"pod": "shop/cart-1", "uid": "p", "treatment": "Frozen"}]
+    steps = [*STEPS, {"name": "Sealed", "startedAt": "2026-11-25T11:11:00Z"}]
+    held = quarantine("q-1", "Held", "alive", steps=steps, workloads=workloads)
+    await takeover(path, held, told=[])
+    intents = [(one["body"]["step"], one["body"]["late"], one["at"]) for one in bodies(path, "intent")]
+    moments = [facts.microseconds(NOW - timedelta(minutes=50) + timedelta(seconds=one)) for one in (0, 1, 3)]
+    assert intents == [(name, True, at) for name, at in zip(("Start", "Isolating", "Freezing"), moments, strict=True)]
+    assert len(bodies(path, "outcome")) == 3
+    await takeover(path, held, told=[])
+    assert len(bodies(path, "intent")) == 3
+
+
+async def test_what_needs_no_intent_is_not_entered_late(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    bare = quarantine("q-1", "Held", "alive", steps=STEPS)
+    heir = quarantine("q-2", "Held", "alive", steps=STEPS, spec={"inheritedFrom": "q-0"})
+    starts = [
+        facts.operation(
+            uid=one.uid,
+            kind="Quarantine",
+            name=one.name,
+            event="started",
+            instance="uid-alive",
+            policy="workers",
+            rule="suspicious",
+            pool="",
+            result="",
+            by="",
+            at=NOW,
+        )
+        for one in (bare, heir)
+    ]
+    await takeover(path, bare, heir, told=starts)
+    assert [(one["body"]["operation"], one["body"]["step"]) for one in bodies(path, "intent")] == [
+        ("uid-q-1", "Isolating")
+    ]

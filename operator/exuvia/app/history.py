@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,10 +20,12 @@ from exuvia.app.fleet import STARTS_KEPT, Fleet
 from exuvia.app.scribe import Late
 from exuvia.app.services import Services
 from exuvia.decide.backoff import CALLED_OFF
+from exuvia.decide.quarantine import asking
 from exuvia.model import facts
 from exuvia.model.facts import Fact, LedgerState
 from exuvia.model.planning import Start
 from exuvia.model.reasons import EndReason
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.record import opening, queries, recall
 
@@ -51,6 +54,7 @@ class Past:
     called_off: list[recall.CalledOff]
     ended: set[str]
     borne: dict[str, dict[str, set[str]]]
+    steps: set[tuple[str, str]]  # (UID of a Quarantine, step) of which an intent is there
 
 
 class History:
@@ -105,7 +109,11 @@ class History:
         services = self._services
         try:
             past = await asyncio.to_thread(
-                read, Path(services.settings.ledger), services.clock.now(), services.leadership.epoch
+                read,
+                Path(services.settings.ledger),
+                services.clock.now(),
+                services.leadership.epoch,
+                frozenset(one.uid for one in services.view.all_quarantines()),
             )
         except errors.LedgerError as trouble:
             log.warning("the ledger's history cannot be read: %s", trouble)
@@ -166,7 +174,7 @@ class History:
         begin_counters(services, past.counts)
         services.recollection.remember(map(recollection.rotation, past.called_off), services.clock.now())
         self._finish(past.unfinished)
-        self._tell_late(past.started)
+        self._tell_late(past)
         self._tell_untold(past)
         living = {one.uid for one in services.view.nodes.store}
         running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
@@ -178,16 +186,22 @@ class History:
         for seq, operation in unfinished:
             self._services.scribe.note(self._outcome(operation, seq, "interrupted", said))
 
-    def _tell_late(self, started: set[str]) -> None:
-        """Quarantines that started while the ledger was down, and whose leader ended before it was mended."""
+    def _tell_late(self, past: Past) -> None:
+        """What Quarantines did while the ledger was down, where their leader ended before it was mended."""
         for one in self._services.view.all_quarantines():
-            if one.status.started_at is None or one.uid in started:
+            if one.status.started_at is None:
                 continue
-            intent = winning.intent(one, "Start", one.status.epoch or 0, one.status.started_at)
-            late = Late(winning.late(intent))
-            start = replace(telling.started(self._services, one), at=one.status.started_at)
-            self._services.scribe.note(late, winning.late(start))
-            self._services.scribe.settle(late, partial(self._outcome, one.uid, result="done", said="entered late"))
+            if one.uid not in past.started:
+                self._intent_late(one, "Start", one.status.started_at)
+                start = replace(telling.started(self._services, one), at=one.status.started_at)
+                self._services.scribe.note(winning.late(start))
+            for step, at in untold(one, past):
+                self._intent_late(one, step, at)
+
+    def _intent_late(self, one: Quarantine, step: str, at: datetime) -> None:
+        late = Late(winning.late(winning.intent(one, step, one.status.epoch or 0, at)))
+        self._services.scribe.note(late)
+        self._services.scribe.settle(late, partial(self._outcome, one.uid, result="done", said="entered late"))
 
     def _tell_untold(self, past: Past) -> None:
         """Starts of Rotations and ends that a former leader won and did not live to tell."""
@@ -209,8 +223,22 @@ class History:
         return facts.outcome(operation=operation, intent=seq, result=result, message=said, at=now)
 
 
-def read(path: Path, now: datetime, epoch: int) -> Past:
-    """Everything in one read-only connection. Raises `errors.LedgerError`."""
+def untold(one: Quarantine, past: Past) -> Iterator[tuple[str, datetime]]:
+    """Steps that wrote to the machine or its pods and have no intent, with the moment at which each began. What an heir
+    does is recovery under a brake, and then has none."""
+    if one.spec.inherited_from and one.uid in past.started:
+        return
+    wrote = {asking.MARK, asking.EVICT, asking.LEAVE, asking.HAND_OVER}
+    if one.status.workloads:
+        wrote.add(asking.FREEZE)
+    for step in one.status.steps:
+        if step.name in wrote and step.started_at is not None and (one.uid, step.name) not in past.steps:
+            yield step.name, step.started_at
+
+
+def read(path: Path, now: datetime, epoch: int, quarantines: frozenset[str] = frozenset()) -> Past:
+    """Everything in one read-only connection. `quarantines`: UIDs of those that are there. Raises
+    `errors.LedgerError`."""
     engine = opening.open_for_reading(path)
     try:
         with engine.connect() as connection:
@@ -232,6 +260,7 @@ def read(path: Path, now: datetime, epoch: int) -> Past:
                 called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
                 ended=recall.ended(connection),
                 borne=recall.borne(connection),
+                steps=recall.steps(connection, quarantines),
             )
     except DBAPIError as trouble:
         raise opening.explained(path, trouble) from trouble

@@ -4,6 +4,7 @@ what a former leader did not bring to its end."""
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from sqlalchemy import Connection, select
 from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables
 from exuvia.record.queries import moment
+
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +58,16 @@ def started(connection: Connection) -> set[str]:
     """UIDs of every operation whose start was recorded."""
     table = tables.operations
     return set(connection.scalars(select(table.c.uid).where(table.c.started.is_not(None))))
+
+
+def steps(connection: Connection, operations: Iterable[str]) -> set[tuple[str, str]]:
+    """(operation, step) of every intent of these operations, by UID."""
+    table, uids, found = tables.intents, sorted(operations), set[tuple[str, str]]()
+    for start in range(0, len(uids), CHUNK):
+        some = table.c.operation.in_(uids[start : start + CHUNK])
+        rows = connection.execute(select(table.c.operation, table.c.step).where(some))
+        found |= {(str(row.operation), str(row.step)) for row in rows}
+    return found
 
 
 def ended(connection: Connection) -> set[str]:
