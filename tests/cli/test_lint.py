@@ -81,7 +81,7 @@ def test_good_manifests_pass_and_other_groups_are_passed_over(tmp_path: Path) ->
         ("{name: default}", "{name: other}", 20, "", "one FleetGuard, named `default`"),
         ("metadata: {name: workers}", "metadata: {}", 3, "metadata.name", "must be a name"),
         ("v1alpha1\nkind: FleetGuard", "v1\nkind: FleetGuard", 20, "apiVersion", "must be exuvia.dev/v1alpha1"),
-        ("kind: FleetGuard", "kind: LicensePool", 21, "kind", "no kind that this version serves"),
+        ("kind: FleetGuard", "kind: CloneScan", 21, "kind", "no kind that this version serves"),
         ("kind: FleetGuard", "kind: FleetGard", 21, "kind", "did you mean `FleetGuard`?"),
         (".dev/v1alpha1\nkind: FleetG", ".io/v1alpha1\nkind: FleetG", 20, "apiVersion", "must be exuvia.dev/v1alpha1"),
         ("apiVersion: exuvia.dev/v1alpha1\nkind: FleetG", "kind: FleetG", 20, "apiVersion", "must be exuvia.dev"),

@@ -27,6 +27,7 @@ COLLECTIONS = {
     "fleetguard": f"{OURS}/fleetguards",
     "rotation": f"{OURS}/rotations",
     "quarantine": f"{OURS}/quarantines",
+    "licensepool": f"{OURS}/licensepools",
 }
 
 
@@ -185,6 +186,17 @@ def policy(**spec: Any) -> dict[str, Any]:
         "apiVersion": "exuvia.dev/v1alpha1",
         "kind": "SecurityPolicy",
         "metadata": {"name": fresh_name("policy")},
+        "spec": least | spec,
+    }
+
+
+def license_pool(**spec: Any) -> dict[str, Any]:
+    """A LicensePool with a fresh name and, unless said otherwise, three seats for all machines."""
+    least = {"seats": 3, "target": {"selector": {}}}
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "LicensePool",
+        "metadata": {"name": fresh_name("pool")},
         "spec": least | spec,
     }
 

@@ -28,6 +28,7 @@ COLUMNS = {
     "exfg": "NAME PAUSED DISRUPTED ALLOWED STORM AGE",
     "exrot": "NAME INSTANCE PHASE REPLACEMENT BLOCKED POLICY AGE",
     "exq": "NAME INSTANCE PHASE ISOLATED EVIDENCE POLICY AGE",
+    "exlp": "NAME READY SEATS USED FREE QUEUED EXHAUSTED AGE",
 }
 
 
@@ -52,6 +53,7 @@ def test_the_columns_hold_what_the_status_says(
         shown = {what: installed.kubectl("get", *what.split("/"), "--no-headers").split() for what in made}
         values = {what.split("/")[0]: row[1:-1] for what, row in shown.items()}
         assert values["securitypolicy"] == ["Audit", "True", "4", "1", "0", "2"]
+        assert values["licensepool"] == ["True", "3", "3", "0", "2", "True"]
         assert values["fleetguard"] == ["false", "1", "2", "Released"]
         assert values["rotation"][1:] == ["Draining", "worker-9", "PDB", "p"]
         assert values["quarantine"][1:] == ["Held", "Partial", "True", "p"]
@@ -74,12 +76,18 @@ def _one_of_each(admin: calling.Caller, exuvia: calling.Caller) -> list[str]:
     """One object of each kind, each with a status."""
     policy = calling.policy()
     assert admin.create(policy).done
+    pool = calling.license_pool()
+    assert admin.create(pool).done
     assert admin.create(calling.fleet_guard()).done
     made = {
         f"securitypolicy/{policy['metadata']['name']}": {
             "conditions": [_condition("Ready")],
             "instances": {"matched": 4, "compliant": 3, "violating": 1},
             "actions": {"blocked": 2},
+        },
+        f"licensepool/{pool['metadata']['name']}": {
+            "conditions": [_condition("Ready"), _condition("Exhausted")],
+            "seats": {"total": 3, "used": 3, "free": 0, "queued": 2},
         },
         "fleetguard/default": {
             "paused": False,

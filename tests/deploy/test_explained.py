@@ -9,7 +9,7 @@ from tests.deploy import calling
 
 pytestmark = pytest.mark.cluster
 
-KINDS = ("securitypolicies", "fleetguards", "rotations", "quarantines")
+KINDS = ("securitypolicies", "fleetguards", "rotations", "quarantines", "licensepools")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -46,6 +46,7 @@ _PLACING: tuple[Permission, ...] = (  # whether the ledger's volume ties exuvia 
 _JUDGING: tuple[Permission, ...] = (
     _ours(Duty.OBSERVE, "securitypolicies/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards/status", "patch"),
+    _ours(Duty.OBSERVE, "licensepools/status", "patch"),
     _ours(Duty.OBSERVE, "rotations/status", "patch"),  # why it waits, also where nothing may be done
     _ours(Duty.OBSERVE, "quarantines/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards", "create"),  # with its defaults, or paused when it was deleted

@@ -66,4 +66,5 @@ SECURITY_POLICIES = Resource(group=marks.GROUP, version="v1alpha1", plural="secu
 FLEET_GUARDS = Resource(group=marks.GROUP, version="v1alpha1", plural="fleetguards", kind="FleetGuard")
 ROTATIONS = Resource(group=marks.GROUP, version="v1alpha1", plural="rotations", kind="Rotation")
 QUARANTINES = Resource(group=marks.GROUP, version="v1alpha1", plural="quarantines", kind="Quarantine")
-OURS = (SECURITY_POLICIES, FLEET_GUARDS, ROTATIONS, QUARANTINES)
+LICENSE_POOLS = Resource(group=marks.GROUP, version="v1alpha1", plural="licensepools", kind="LicensePool")
+OURS = (SECURITY_POLICIES, FLEET_GUARDS, ROTATIONS, QUARANTINES, LICENSE_POOLS)

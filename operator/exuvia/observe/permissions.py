@@ -15,6 +15,7 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(duty=Duty.OBSERVE, group=marks.GROUP, resource="fleetguards", verbs=_SEE),
     Permission(duty=Duty.OBSERVE, group=marks.GROUP, resource="rotations", verbs=_SEE),
     Permission(duty=Duty.OBSERVE, group=marks.GROUP, resource="quarantines", verbs=_SEE),
+    Permission(duty=Duty.OBSERVE, group=marks.GROUP, resource="licensepools", verbs=_SEE),
     # Node leases live in kube-node-lease: how many look expired tells whether it is we who are cut off.
     Permission(duty=Duty.OBSERVE, group="coordination.k8s.io", resource="leases", verbs=("list",)),
     Permission(duty=Duty.OBSERVE, group="storage.k8s.io", resource="volumeattachments", verbs=("list",)),

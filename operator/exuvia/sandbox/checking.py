@@ -10,6 +10,7 @@ from exuvia.model import resources
 from exuvia.model.resources import Resource
 from exuvia.model.specs.common import Resource as Parsed
 from exuvia.model.specs.fleet_guard import FleetGuard
+from exuvia.model.specs.license_pool import LicensePool
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import SecurityPolicy
@@ -20,6 +21,7 @@ _MODELS: Mapping[Resource, type[Parsed]] = {
     resources.FLEET_GUARDS: FleetGuard,
     resources.ROTATIONS: Rotation,
     resources.QUARANTINES: Quarantine,
+    resources.LICENSE_POOLS: LicensePool,
 }
 _MAY_CHANGE = {resources.ROTATIONS: {"abort"}, resources.QUARANTINES: {"release"}}
 

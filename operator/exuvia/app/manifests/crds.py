@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from exuvia.app.manifests import schema
 from exuvia.model import marks, resources
-from exuvia.model.specs import fleet_guard, quarantine, rotation, security_policy
+from exuvia.model.specs import fleet_guard, license_pool, quarantine, rotation, security_policy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +105,23 @@ DEFINITIONS: tuple[Definition, ...] = (
             _AGE,
         ),
         selectable=(".spec.instance.name",),
+    ),
+    Definition(
+        resource=resources.LICENSE_POOLS,
+        short="exlp",
+        spec=license_pool.LicensePoolSpec,
+        status=license_pool.LicensePoolStatus,
+        columns=(
+            Column(name="Ready", path=_READY),
+            Column(name="Seats", path=".spec.seats", type="integer"),
+            Column(name="Used", path=".status.seats.used", type="integer"),
+            Column(name="Free", path=".status.seats.free", type="integer"),
+            Column(name="Queued", path=".status.seats.queued", type="integer"),
+            Column(name="Exhausted", path='.status.conditions[?(@.type=="Exhausted")].status'),
+            Column(name="Ghosts", path=".status.seats.ghosts", type="integer", priority=1),
+            Column(name="High Water", path=".status.highWater.used", type="integer", priority=1),
+            _AGE,
+        ),
     ),
 )
 

@@ -121,7 +121,7 @@ class Reclaim(SpecModel):
         json_schema_extra={
             "x-kubernetes-validations": [
                 {
-                    "rule": "has(self.webhook) == (self.type == 'Webhook')",
+                    "rule": "has(self.webhook) == (has(self.type) && self.type == 'Webhook')",
                     "message": "`webhook` must be set when `type` is Webhook, and only then",
                 }
             ]
