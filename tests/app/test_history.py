@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
@@ -16,9 +17,12 @@ from exuvia.app.chronicle import Chronicle
 from exuvia.app.history import History
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
+from exuvia.decide.backoff import after_call_off
 from exuvia.model import facts
+from exuvia.model.findings import Wish
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
+from exuvia.model.specs.security_policy import Action, Severity
 from exuvia.record import opening, tables
 from exuvia.record.ledger import Ledger
 from exuvia.report.metrics import Durations, Tallies
@@ -212,3 +216,32 @@ async def test_what_needs_no_intent_is_not_entered_late(tmp_path: Path) -> None:
     assert [(one["body"]["operation"], one["body"]["step"]) for one in bodies(path, "intent")] == [
         ("uid-q-1", "Isolating")
     ]
+
+
+@pytest.mark.parametrize(("verdict", "holds"), [("Return", True), ("Rotate", False)])
+async def test_what_a_person_gave_back_and_deleted_is_left_alone_by_the_next_leader_too(
+    tmp_path: Path, verdict: str, holds: bool
+) -> None:
+    path = tmp_path / "ledger.db"
+    release = {"by": "alice", "verdict": verdict, "reason": "false alarm"}
+    over = {"reason": "Released", "finishedAt": "2026-11-25T11:40:00Z", "releaseAccepted": release}
+    await takeover(path, quarantine("q-1", "Released", "alive", **over), told=[])
+    (told,) = [one["body"] for one in bodies(path, "operation") if one["body"]["event"] == "ended"]
+    assert (told["verdict"], told["releasedBy"]) == (verdict, "alice")
+    services = await takeover(path, told=[])
+    wish = Wish(
+        uid="uid-alive",
+        action=Action.QUARANTINE,
+        policy="workers",
+        policy_uid="P",
+        generation=1,
+        rule="suspicious",
+        severity=Severity.HIGH,
+        message="",
+    )
+    remembered = services.recollection.quarantines(())
+    held = after_call_off(remembered, wish, NOW)
+    assert (held is not None) == holds
+    if held is not None:
+        assert "was called off by alice" in held.message
+    assert after_call_off(remembered, wish, NOW + timedelta(hours=24)) is None

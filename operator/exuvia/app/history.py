@@ -25,7 +25,7 @@ from exuvia.model import facts
 from exuvia.model.facts import Fact, LedgerState
 from exuvia.model.planning import Start
 from exuvia.model.reasons import EndReason
-from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.record import opening, queries, recall
 
@@ -35,6 +35,7 @@ PATIENCE = timedelta(seconds=8)
 LOOK_SECONDS = 0.5
 KINDS = ("Rotation", "Quarantine")
 CALLED_OFF_RESULT = f"{RotationPhase.ABORTED}/{EndReason.CALLED_OFF}"
+RELEASED_RESULT = f"{QuarantinePhase.RELEASED}/{EndReason.RELEASED}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +53,7 @@ class Past:
     unfinished: list[tuple[int, str]]
     started: set[str]
     called_off: list[recall.CalledOff]
+    released: list[recall.CalledOff]
     ended: set[str]
     borne: dict[str, dict[str, set[str]]]
     steps: set[tuple[str, str]]  # (UID of a Quarantine, step) of which an intent is there
@@ -173,6 +175,7 @@ class History:
         self.guard_seen = past.guard_seen
         begin_counters(services, past.counts)
         services.recollection.remember(map(recollection.rotation, past.called_off), services.clock.now())
+        services.recollection.remember(map(recollection.quarantine, past.released), services.clock.now())
         self._finish(past.unfinished)
         self._tell_late(past)
         self._tell_untold(past)
@@ -258,6 +261,7 @@ def read(path: Path, now: datetime, epoch: int, quarantines: frozenset[str] = fr
                 unfinished=recall.unfinished(connection, epoch),
                 started=recall.started(connection),
                 called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
+                released=recall.released(connection, RELEASED_RESULT, now - CALLED_OFF),
                 ended=recall.ended(connection),
                 borne=recall.borne(connection),
                 steps=recall.steps(connection, quarantines),

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 
 from exuvia.app.operations import Operation
 from exuvia.decide.backoff import CALLED_OFF, called_off_by, ended_at
 from exuvia.model.reasons import EndReason
-from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.record.recall import CalledOff
 from exuvia.report.conditions import stamp
@@ -41,16 +42,21 @@ class Recollection:
 
 def rotation(told: CalledOff) -> Rotation:
     """As far as the ledger tells of it."""
+    return Rotation.parse(_object(told, phase=str(RotationPhase.ABORTED), reason=str(EndReason.CALLED_OFF)))
+
+
+def quarantine(told: CalledOff) -> Quarantine:
+    """The same of one that a person released."""
+    release = {"by": told.by or "unknown", "verdict": told.verdict}
+    phase, reason = str(QuarantinePhase.RELEASED), str(EndReason.RELEASED)
+    return Quarantine.parse(_object(told, phase=phase, reason=reason, releaseAccepted=release))
+
+
+def _object(told: CalledOff, **status: Any) -> dict[str, Any]:
     policy = {"policy": {"name": told.policy, "uid": "unknown"}, "rule": told.rule} if told.policy else {}
     moment = stamp(told.ended)
-    return Rotation.parse(
-        {
-            "metadata": {"name": told.name, "uid": told.uid, "creationTimestamp": moment},
-            "spec": {"instance": {"kind": "Node", "name": told.name, "uid": told.instance}, **policy},
-            "status": {
-                "phase": str(RotationPhase.ABORTED),
-                "reason": str(EndReason.CALLED_OFF),
-                "finishedAt": moment,
-            },
-        }
-    )
+    return {
+        "metadata": {"name": told.name, "uid": told.uid, "creationTimestamp": moment},
+        "spec": {"instance": {"kind": "Node", "name": told.name, "uid": told.instance}, **policy},
+        "status": {"finishedAt": moment, **status},
+    }

@@ -143,6 +143,8 @@ def _sealed(services: Services, before: Quarantine, after: Quarantine) -> None:
 
 def _fact(services: Services, operation: Operation, event: str, result: str) -> Fact:
     settings = operation.status.settings
+    release = operation.status.release_accepted or operation.spec.release if isinstance(operation, Quarantine) else None
+    decided = release if event == "ended" else None
     return facts.operation(
         uid=operation.uid,
         kind=operation.KIND,
@@ -155,4 +157,6 @@ def _fact(services: Services, operation: Operation, event: str, result: str) -> 
         result=result,
         by=operation.spec.requested_by or "",
         at=services.clock.now(),
+        verdict=str(decided.verdict) if decided else "",
+        released_by=decided.by if decided else "",
     )

@@ -143,6 +143,8 @@ def operation(
     by: str,
     at: datetime,
     late: bool = False,
+    verdict: str = "",
+    released_by: str = "",
 ) -> Fact:
     """An operation was `started` or `ended` (then `result` is phase and reason, `Failed/DrainTimeout`)."""
     body: dict[str, Any] = {
@@ -159,6 +161,8 @@ def operation(
     }
     if late:
         body["late"] = True
+    if verdict:
+        body |= {"verdict": verdict, "releasedBy": released_by}
     return Fact(kind=FactKind.OPERATION, at=at, body=body)
 
 

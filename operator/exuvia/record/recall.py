@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Connection, select
 
@@ -19,7 +20,8 @@ CHUNK = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalledOff:
-    """A Rotation that a person called off; `instance` is a UID."""
+    """A Rotation that a person called off, or a Quarantine that one released; `instance` is a UID. `verdict` and `by`
+    are of a Quarantine only."""
 
     uid: str
     name: str
@@ -27,6 +29,8 @@ class CalledOff:
     policy: str
     rule: str
     ended: datetime
+    verdict: str = ""
+    by: str = ""
 
 
 def bearers(connection: Connection, attribute: str) -> set[str]:
@@ -93,6 +97,29 @@ def called_off(connection: Connection, result: str, since: datetime) -> list[Cal
         )
         for row in rows
     ]
+
+
+def released(connection: Connection, result: str, since: datetime) -> list[CalledOff]:
+    """Quarantines that ended so since then, by a person's release, with its verdict."""
+    table = tables.entries
+    told = (table.c.kind == FactKind.OPERATION.value, table.c.recorded >= microseconds(since))
+    rows = connection.scalars(select(table.c.body).where(*told).order_by(table.c.seq))
+    entries = [one for one in map(json.loads, rows) if one["body"].get("verdict")]
+    return [_released(one) for one in entries if one["body"]["result"] == result]
+
+
+def _released(entry: dict[str, Any]) -> CalledOff:
+    body = entry["body"]
+    return CalledOff(
+        uid=body["uid"],
+        name=body["name"],
+        instance=body["instance"],
+        policy=body["policy"],
+        rule=body["rule"],
+        ended=moment(entry["at"]),
+        verdict=body["verdict"],
+        by=body.get("releasedBy", ""),
+    )
 
 
 def borne(connection: Connection) -> dict[str, dict[str, set[str]]]:
