@@ -12,9 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia.evaluate.risk import moment
+from exuvia.evaluate.risk.accumulate import accumulate
+from exuvia.evaluate.risk.explain import explain
 from exuvia.model.risks import Aggregation, Band, RiskReport
 from tests.evaluate.risk import reference, strategies
-from tests.evaluate.risk.telling import Line, at, frozen, instance, presence, report, score, settled
+from tests.evaluate.risk.telling import Line, at, frozen, instance, presence, report, score, settled, window
 
 MANY = settings(max_examples=400, deadline=None)
 FEW = settings(max_examples=150, deadline=None)
@@ -166,8 +168,9 @@ def told_in_time(line: Line) -> list[Line]:
 def test_splitting_a_machine_changes_no_hours_and_no_hazard(
     told: list[Line], span: tuple[int, int], factor: Fraction, cut: int
 ) -> None:
-    split = [part for one in told for part in _split(one, cut)]
-    whole, parts = (report(one, *span, 12, factor=factor) for one in (told, split))
+    untied = list({(reference_key(one), one["recordedAt"]): one for one in told}.values())
+    split = [part for one in untied for part in _split(one, cut)]
+    whole, parts = (report(one, *span, 12, factor=factor) for one in (untied, split))
 
     def kept(found: RiskReport) -> tuple[Any, ...]:
         exposures = found.exposures
@@ -214,6 +217,21 @@ def test_leap_days_and_microseconds_are_time_like_any_other(start: int, length: 
     found = report(told, 0, leap * 2, leap * 2)
     assert found.exposures.now == Fraction(length, 3_600_000_000) * value
     assert found.instance_hours == Fraction(length, 3_600_000_000)
+
+
+@FEW
+@given(strategies.histories(), strategies.spans(), strategies.hours, strategies.factors)
+def test_what_is_explained_adds_up_to_the_report(
+    told: list[Line], span: tuple[int, int], as_of: int, factor: Fraction
+) -> None:
+    pasts, scores = settled(told)
+    for past in pasts:
+        alone = accumulate([past], scores, window=window(*span), as_of=at(as_of), quarantine_factor=factor)
+        found = explain(past, scores, window=window(*span), as_of=at(as_of), quarantine_factor=factor)
+        assert sum(one.score_hours for one in found.now) == alone.exposures.now
+        assert sum(one.score_hours for one in found.then) == alone.exposures.then
+        assert sum(one.hours * one.factor for one in found.now if not one.source) == alone.unscored_hours
+        assert all(one.window.began < one.window.ended for one in (*found.now, *found.then))
 
 
 def test_frozen_machines_count_by_the_factor() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-from exuvia.evaluate.risk import scores
 from exuvia.evaluate.risk.intervals import Intervals, intersection, without
 from exuvia.evaluate.risk.scores import History, Steps
 from exuvia.evaluate.risk.tally import Tally
@@ -39,11 +38,13 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
-    """What was added up between two edges: weighed times, and the rows that hold all through it."""
+    """What was added up between two edges: weighed times by lens and model, and the rows that hold all through it."""
 
     began: int
     now: int
     then: int
+    undead: int
+    live_only: int
     row_now: Score | None
     row_then: Score | None
     row_epss: Score | None
@@ -52,27 +53,31 @@ class Bin:
 class Account:
     """One vulnerability: when it was there by each lens and model, and the scores that it had."""
 
-    __slots__ = ("history", "latest", "live_only", "now", "then", "undead", "window")
+    __slots__ = ("edges", "history", "latest", "live_only", "now", "then", "undead", "window")
 
     def __init__(self, history: History, window: Window, as_of: int, marks: tuple[int, ...]) -> None:
-        edges = tuple(sorted({*marks, *_inside(history, window)}))
+        self.edges = tuple(sorted({*marks, *_inside(history, window)}))
         self.history = history
         self.window = window
-        self.latest = scores.value(history.now.at(as_of))
-        self.now = Weighed(edges)
-        self.then = Weighed(edges)
-        self.undead = Weighed(marks)
-        self.live_only = Weighed(marks)
+        latest = history.now.at(as_of)
+        self.latest = "" if latest is None else latest.value
+        self.now = Weighed(self.edges)
+        self.then = Weighed(self.edges)
+        self.undead = Weighed(self.edges)
+        self.live_only = Weighed(self.edges)
 
     def bins(self, factor: Fraction) -> Iterator[Bin]:
         """The bins in order of time."""
-        now, then = self.now.lengths(self.window, factor), self.then.lengths(self.window, factor)
-        begins = (self.window.began, *self.now.running.edges)
-        for began, length_now, length_then in zip(begins, now, then, strict=True):
+        weighed = (self.now, self.then, self.undead, self.live_only)
+        sums = (one.lengths(self.window, factor) for one in weighed)
+        begins = (self.window.began, *self.edges)
+        for began, now, then, undead, live_only in zip(begins, *sums, strict=True):
             yield Bin(
                 began=began,
-                now=length_now,
-                then=length_then,
+                now=now,
+                then=then,
+                undead=undead,
+                live_only=live_only,
                 row_now=self.history.now.at(began),
                 row_then=self.history.then.at(began),
                 row_epss=self.history.epss.at(began),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from fractions import Fraction
 
-from exuvia.evaluate.risk import closures, intervals, known, scores, summing
+from exuvia.evaluate.risk import closures, intervals, known, ordinary, scores, summing
 from exuvia.evaluate.risk.accounts import Account
 from exuvia.evaluate.risk.closures import Held
-from exuvia.evaluate.risk.intervals import Intervals
+from exuvia.evaluate.risk.intervals import Interval, Intervals
+from exuvia.evaluate.risk.ordinary import Frame
 from exuvia.evaluate.risk.scores import History
 from exuvia.evaluate.risk.tally import Tally
 from exuvia.model.histories import Past, Presence, Score
@@ -46,37 +46,68 @@ class Sums:
         self.alive = Tally(self.marks)
         self.vulnerable = 0
         self.accounts: dict[str, Account] = {}
-        self.closed: Counter[int] = Counter()
-        self.censored: Counter[int] = Counter()
-        self.closings: Counter[Closing] = Counter()
-        self.patched = 0
+        self.closed: dict[str, list[int]] = {one.value: [] for one in Closing}
+        self.censored: list[int] = []
         self._histories = scores.histories(facts, as_of)
         self._whole = intervals.interval(self.window.began, self.window.ended)
 
     def add(self, past: Past) -> None:
         """One machine."""
-        alive = known.now(past.lives, self.as_of)
-        for began, ended in self._seen(alive):
-            self.alive.add(began, ended)
-        if not past.presences:
-            return
-        rows = _by_vulnerability(past.presences)
-        self._add_now(past, rows)
-        self._add_then(past, rows)
+        life = ordinary.frame(past, self.as_of)
+        if life is None:
+            self._add_life(known.now(past.lives, self.as_of))
+            there = self._add_any(past, _by_vulnerability(past.presences))
+        else:
+            self._add_life(((life.born, life.died),))
+            there = self._add_ordinary(past, life)
+        if there:
+            self.vulnerable += intervals.length(self._seen(intervals.union(there)))
 
-    def _add_now(self, past: Past, rows: dict[str, list[Presence]]) -> None:
-        """What was there by the account of K."""
+    def _add_life(self, alive: Intervals) -> None:
+        for began, ended in alive:
+            first, last = max(began, self.window.began), min(ended, self.window.ended)
+            if first < last:
+                self.alive.add(first, last)
+
+    def _add_ordinary(self, past: Past, life: Frame) -> list[Interval]:
+        """Findings on an ordinary machine; when they were there by the account of K."""
+        there: list[Interval] = []
+        others: dict[str, list[Presence]] = {}
+        for name, told in _by_vulnerability(past.presences).items():
+            learnt = ordinary.learnt(told, self.as_of)
+            if learnt is None:
+                others[name] = told
+            else:
+                there.append(self._add_plain(told[-1], life, learnt))
+        return there + self._add_any(past, others) if others else there
+
+    def _add_plain(self, row: Presence, life: Frame, learnt: Interval) -> Interval:
+        """An ordinary finding on an ordinary machine."""
+        account = self.accounts.get(row.vulnerability) or self._account(row.vulnerability)
+        began, ended, reason = row.began if row.began > life.born else life.born, row.ended, ""
+        if ended is None or ended > life.died:
+            ended, reason = life.died, life.at_death
+        if began < ended:
+            self._close(began, ended, reason or closures.word(row.closed))
+            ordinary.add(account, began, ended, still=ended > self.as_of)
+        since, until = learnt
+        ordinary.add_then(
+            account, since if since > life.since else life.since, until if until < life.until else life.until
+        )
+        return began, ended
+
+    def _add_any(self, past: Past, rows: dict[str, list[Presence]]) -> list[Interval]:
+        """Findings of any kind; when they were there by the account of K."""
+        self._add_then(past, rows)
         lives = known.current(past.lives, self.as_of)
-        if not lives:
-            return
         frozen = known.now(past.freezes, self.as_of)
-        anything: list[tuple[int, int]] = []
-        for vulnerability, versions in rows.items():
+        there: list[Interval] = []
+        for name, versions in rows.items() if lives else ():
             found = closures.held(known.current(versions, self.as_of), lives[0])
             if found:
-                self._add_held(self._account(vulnerability), found, frozen)
-                anything += closures.times(found)
-        self.vulnerable += intervals.length(self._seen(intervals.union(anything)))
+                self._add_held(self._account(name), found, frozen)
+                there += closures.times(found)
+        return there
 
     def _add_held(self, account: Account, found: list[Held], frozen: Intervals) -> None:
         open_ = tuple((one.began, one.ended) for one in found if one.ended > self.as_of)
@@ -84,17 +115,16 @@ class Sums:
         account.undead.add(self._seen(((found[0].began, intervals.FOREVER),)), frozen)
         account.live_only.add(self._seen(open_), frozen)
         for one in found:
-            self._close(one)
+            self._close(one.began, one.ended, one.reason)
 
-    def _close(self, one: Held) -> None:
+    def _close(self, began: int, ended: int, reason: str) -> None:
         """What ended in the window is closed; what is there at its end is censored; what ended before is neither."""
-        if self.window.began <= one.ended < self.window.ended:
-            length = one.ended - one.began
-            self.closed[length] += 1
-            self.closings[one.reason] += 1
-            self.patched += length if one.reason is Closing.PATCHED else 0
-        elif one.ended >= self.window.ended > one.began and self.window.ended <= self.as_of:
-            self.censored[self.window.ended - one.began] += 1
+        end = self.window.ended
+        if ended < end:
+            if ended >= self.window.began:
+                self.closed[reason].append(ended - began)
+        elif began < end <= self.as_of:
+            self.censored.append(end - began)
 
     def _add_then(self, past: Past, rows: dict[str, list[Presence]]) -> None:
         """What was there by the account of the time."""
@@ -102,10 +132,10 @@ class Sums:
         if not alive:
             return
         frozen = known.then(past.freezes, self.as_of)
-        for vulnerability, versions in rows.items():
+        for name, versions in rows.items():
             found = intervals.intersection(known.then(versions, self.as_of), alive)
             if found:
-                self._account(vulnerability).then.add(found, frozen)
+                self._account(name).then.add(found, frozen)
 
     def _seen(self, some: Intervals) -> Intervals:
         return intervals.intersection(some, self._whole)

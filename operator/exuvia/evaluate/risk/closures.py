@@ -11,7 +11,13 @@ from exuvia.model.facts import DeathReason
 from exuvia.model.histories import Life, Presence
 from exuvia.model.risks import Closing
 
-_WORDS = {one.value: one for one in Closing}
+PATCHED, ROTATED, DIED, UNKNOWN = (
+    one.value for one in (Closing.PATCHED, Closing.ROTATED, Closing.DIED, Closing.UNKNOWN)
+)
+"""As plain words: they are looked up for every row, which is slow with members of an enum."""
+
+_WORDS = frozenset((PATCHED, ROTATED, DIED))
+_OURS = DeathReason.EXUVIA.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,7 @@ class Held:
 
     began: int
     ended: int
-    reason: Closing
+    reason: str
 
 
 def held(rows: Iterable[Presence], life: Life) -> list[Held]:
@@ -28,8 +34,8 @@ def held(rows: Iterable[Presence], life: Life) -> list[Held]:
 
     The reason is that of the row that ends last; of several the one recorded last, then the greater word.
     """
-    died, by_death = intervals.end(life.died), _by_death(life)
-    found: list[tuple[int, int, int, Closing]] = []
+    died, by_death = intervals.end(life.died), at_death(life)
+    found: list[tuple[int, int, int, str]] = []
     for began, ended, recorded, reason in sorted(_cut(one, life.born, died, by_death) for one in rows):
         if began >= ended:
             continue
@@ -46,16 +52,17 @@ def times(found: Iterable[Held]) -> Intervals:
     return tuple((one.began, one.ended) for one in found)
 
 
-def word(closed: str) -> Closing:
+def word(closed: str) -> str:
     """The reason that a row gives; what is no such word counts as unknown."""
-    return _WORDS.get(closed, Closing.UNKNOWN)
+    return closed if closed in _WORDS else UNKNOWN
 
 
-def _by_death(life: Life) -> Closing:
-    return Closing.ROTATED if life.reason == DeathReason.EXUVIA else Closing.DIED
+def at_death(life: Life) -> str:
+    """The reason of what a death closed."""
+    return ROTATED if life.reason == _OURS else DIED
 
 
-def _cut(row: Presence, born: int, died: int, by_death: Closing) -> tuple[int, int, int, Closing]:
+def _cut(row: Presence, born: int, died: int, by_death: str) -> tuple[int, int, int, str]:
     began, ended = max(row.began, born), intervals.end(row.ended)
     if ended > died or ended == FOREVER:
         return began, died, row.recorded, by_death

@@ -12,7 +12,10 @@ from exuvia.model.risks import Window
 
 
 class Tally:
-    """How much of many intervals lies between neighbouring edges. Integers: exact, and in any order the same."""
+    """How much of many intervals lies between neighbouring edges. Integers: exact, and in any order the same.
+
+    `places` and `counts` are there for `ordinary`, which adds to them itself.
+    """
 
     __slots__ = ("counts", "edges", "places")
 
@@ -23,22 +26,21 @@ class Tally:
 
     def add(self, began: int, ended: int) -> None:
         """An interval that lies within the window of `lengths`."""
-        if not self.edges:
-            self.places[0] += ended - began
-            return
         first, last = bisect_right(self.edges, began), bisect_right(self.edges, ended)
         self.places[first] -= began
         self.places[last] += ended
-        if first != last:
-            self.counts[first] -= 1
-            self.counts[last] += 1
+        self.counts[first] -= 1
+        self.counts[last] += 1
 
     def lengths(self, window: Window) -> list[int]:
-        """How much lies in each bin; the edges lie inside of the window."""
+        """How much lies in each bin; the edges lie inside of the window. What has no end ends with the window."""
+        counts, places = list(self.counts), list(self.places)
+        endless = -sum(counts)
+        counts[-1] += endless
+        places[-1] += endless * window.ended
         bounds = (window.began, *self.edges, window.ended)
         found, before = [], 0
-        for place, count, began, ended in zip(self.places, self.counts, bounds, bounds[1:], strict=False):
-            after = -before - count
-            found.append(place + after * ended + before * began)
+        for place, count, began, ended in zip(places, counts, bounds, bounds[1:], strict=False):
+            found.append(place - (before + count) * ended + before * began)
             before += count
         return found
