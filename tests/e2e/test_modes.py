@@ -13,10 +13,13 @@ from exuvia.model import marks, resources
 from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicy
 from tests.cluster import until
-from tests.e2e.operated import Operated, guard, policy, settle
+from tests.e2e.operated import Operated, exuvia, guard, held_for, policy, settle
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
 pytestmark = pytest.mark.cluster
+
+OWN = {("securitypolicies", "status"), ("fleetguards", "status"), ("leases", ""), ("events", ""), ("configmaps", "")}
+"""What an operator writes that changes nothing: how things stand, who leads, and where the ledger ends."""
 
 
 async def stored(world: Operated, name: str) -> SecurityPolicy:
@@ -50,7 +53,7 @@ async def test_audit_writes_nothing_but_its_own(world: Operated) -> None:
     touched = {
         (one["objectRef"]["resource"], one["objectRef"].get("subresource", "")) for one in world.audit(since=since)
     }
-    assert touched <= {("securitypolicies", "status"), ("fleetguards", "status"), ("leases", ""), ("events", "")}
+    assert touched <= OWN
 
 
 async def test_nodes_delete_at_once_when_the_operator_is_absent(world: Operated) -> None:
@@ -149,6 +152,29 @@ async def test_uninstall_leaves_nothing(world: Operated) -> None:
     assert not [one for one in node["spec"].get("taints", ()) if one["key"].startswith("exuvia.dev/")]
 
 
+async def test_an_uninstall_holds_a_restarted_operator_until_it_is_taken_back(world: Operated) -> None:
+    """It starts nothing and says why with the way back; `exuvia resume` is that way."""
+    await define(world)
+    (old,) = await world.cluster.nodes(1, image=OLD_IMAGE)
+    world.apply(guard())
+    await world.start()
+    done = exuvia(world, "uninstall", "--discard-history")
+    assert (done.returncode, done.stdout.count("\n")) == (0, 3), done.stdout
+    assert done.stdout.endswith(
+        "Done: everything of exuvia may be deleted now. Go on with `kubectl delete -k deploy/`.\n"
+    )
+    world.stop()
+
+    await world.start()
+    world.apply(policy("again", world.cluster.pool, OLD, rotation=FIRST))
+    assert "`exuvia resume` takes that back" in await held_for(world, "again", "Uninstalled")
+    refused = exuvia(world, "rotate", old["metadata"]["name"])
+    assert refused.returncode == 2
+    assert "Take that back by `exuvia resume`" in refused.stderr
+    assert exuvia(world, "resume").stdout == "the uninstall is taken back: what waits may start again\n"
+    await one_rotation(world, RotationPhase.REPLACING)
+
+
 async def test_read_only_acts_on_no_policy(world: Operated) -> None:
     """`--read-only` judges a policy in Enforce as one in Audit, and leaves a Rotation that a person made alone."""
     nodes = await world.cluster.nodes(2, image=OLD_IMAGE)
@@ -169,6 +195,16 @@ async def test_read_only_acts_on_no_policy(world: Operated) -> None:
         return found.actions is not None and found.actions.would_rotate == 2
 
     await until(judged, what="the policy's counts")
+    refused = exuvia(world, "quarantine", nodes[1]["metadata"]["name"])
+    assert refused.returncode == 2
+    assert "The operator only watches (--read-only)" in refused.stderr
+    status = exuvia(world, "status")
+    assert (status.returncode, status.stdout.startswith("The operator only watches (--read-only)")) == (1, True)
+    said = exuvia(world, "explain", nodes[1]["metadata"]["name"]).stdout
+    assert "starts with the next sweep" not in said
+    assert "--read-only" in said.splitlines()[1]
     await settle(3)
-    written = {one["objectRef"]["resource"] for one in world.audit(since=since)}
-    assert written <= {"securitypolicies", "fleetguards", "leases", "events"}
+    written = {
+        (one["objectRef"]["resource"], one["objectRef"].get("subresource", "")) for one in world.audit(since=since)
+    }
+    assert written <= {*OWN, ("rotations", "status")}, "what waits says for what, and nothing more"
