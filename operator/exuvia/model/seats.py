@@ -108,15 +108,23 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lapsed:
+    """A living instance whose lease ended at `at` by expiry or release, and which has not asked again since."""
+
+    uid: str
+    at: int
+    cause: ReturnCause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Seats:
-    """All that a pool knows, after everything up to and at `at`. `lapsed` are living instances whose lease expired, and
-    when; `ghosts` are heard although they hold none."""
+    """All that a pool knows, after everything up to and at `at`. `ghosts` are heard although they hold no seat."""
 
     at: int = 0
     leases: tuple[Lease, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     denied: tuple[Claimant, ...] = ()
-    lapsed: tuple[tuple[str, int], ...] = ()
+    lapsed: tuple[Lapsed, ...] = ()
     frozen: frozenset[str] = frozenset()
     ghosts: frozenset[str] = frozenset()
     order: int = 0
@@ -132,8 +140,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Died:
-    """An instance died. `cause` is RECONCILE where it is merely not there any more, RELEASE where the pool no longer
-    serves it (then there is no grace)."""
+    """An instance died. `cause` is RECONCILE where it is merely not there any more and nobody had said so."""
 
     at: int
     uid: str
@@ -172,7 +179,15 @@ class Thawed:
     uid: str
 
 
-SeatEvent = Claim | Died | Heard | Silent | Frozen | Thawed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unserved:
+    """The pool no longer selects an instance that lives on."""
+
+    at: int
+    uid: str
+
+
+SeatEvent = Claim | Died | Heard | Silent | Frozen | Thawed | Unserved
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -231,7 +246,7 @@ class Denied:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Left:
-    """One that had no seat asks for none any more: it died, or was quarantined."""
+    """One that had no seat asks for none any more: it died, was quarantined, or is no longer selected."""
 
     at: int
     uid: str

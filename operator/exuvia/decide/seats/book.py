@@ -21,6 +21,7 @@ from exuvia.model.seats import (
     Granted,
     Heard,
     Kept,
+    Lapsed,
     Lease,
     Left,
     QuarantinedSeat,
@@ -33,8 +34,12 @@ from exuvia.model.seats import (
     Silent,
     Terms,
     Thawed,
+    Unserved,
     Waiting,
 )
+
+LASTING = (ReturnCause.EXPIRY, ReturnCause.RELEASE)
+"""Causes by which an instance loses its seat, lives on, and does not wait for another one by itself."""
 
 
 class Book:
@@ -47,7 +52,7 @@ class Book:
         self._leases = {one.uid: one for one in state.leases}
         self._waiting = {one.uid: one for one in state.waiting}
         self._denied = {one.uid: one for one in state.denied}
-        self._lapsed = dict(state.lapsed)
+        self._lapsed = {one.uid: one for one in state.lapsed}
         self._frozen = set(state.frozen)
         self._ghosts = set(state.ghosts)
         self._queue = [(one.place, one.uid) for one in state.waiting]
@@ -67,9 +72,9 @@ class Book:
 
     def instant(self, now: int, events: Sequence[SeatEvent]) -> None:
         """Everything that happens at `now`. Events may have been earlier: they are learnt now."""
-        heard = [one for one in events if isinstance(one, Heard)]
+        heard = sorted((one for one in events if isinstance(one, Heard)), key=lambda one: (one.at, one.uid))
         strange = [one.uid for one in heard if not self._hear(one)]
-        for event in events:
+        for event in sorted(events, key=_rank):
             self._take(event, now)
         self._return_due(now)
         self._serve(now)
@@ -86,7 +91,7 @@ class Book:
             leases=tuple(sorted(self._leases.values(), key=lambda one: one.order)),
             waiting=tuple(sorted(self._waiting.values(), key=lambda one: one.place)),
             denied=tuple(self._denied[uid] for uid in sorted(self._denied)),
-            lapsed=tuple(sorted(self._lapsed.items())),
+            lapsed=tuple(self._lapsed[uid] for uid in sorted(self._lapsed)),
             frozen=frozenset(self._frozen),
             ghosts=frozenset(self._ghosts),
             order=self._order,
@@ -111,6 +116,8 @@ class Book:
                 self._freeze(uid, now)
             case Thawed(uid=uid):
                 self._thaw(uid, now)
+            case Unserved(uid=uid):
+                self._release(uid, now)
             case Silent(uid=uid):
                 self._ghosts.discard(uid)
             case Heard() | Claim():
@@ -122,8 +129,7 @@ class Book:
         lease = self._leases.get(event.uid)
         if lease is None or lease.due is not None:
             return
-        grace = 0 if event.cause is ReturnCause.RELEASE else self._terms.grace
-        due = event.at + grace + self._terms.delay
+        due = event.at + self._terms.grace + self._terms.delay
         self._leases[event.uid] = replace(lease, died=event.at, due=due, cause=event.cause)
         heapq.heappush(self._due, (due, event.uid))
         if due > now:
@@ -137,10 +143,14 @@ class Book:
 
     def _freeze(self, uid: str, now: int) -> None:
         self._frozen.add(uid)
-        if self._terms.quarantined is not QuarantinedSeat.RELEASE:
-            return
+        if self._terms.quarantined is QuarantinedSeat.RELEASE:
+            self._release(uid, now)
+
+    def _release(self, uid: str, now: int) -> None:
+        """It wants no seat for now, and lives on."""
         self._leave(uid, now)
-        if uid in self._leases:
+        lease = self._leases.get(uid)
+        if lease is not None and lease.due is None:
             self._give_back(uid, now, ReturnCause.RELEASE)
 
     def _thaw(self, uid: str, now: int) -> None:
@@ -185,11 +195,12 @@ class Book:
         while self._expiring and self._expiring[0][0] <= now:
             _, uid = heapq.heappop(self._expiring)
             self._give_back(uid, now, ReturnCause.EXPIRY)
-            self._lapsed[uid] = now
             self._settle()
 
     def _give_back(self, uid: str, now: int, cause: ReturnCause) -> Claimant:
         lease = self._leases.pop(uid)
+        if cause in LASTING:
+            self._lapsed[uid] = Lapsed(uid=uid, at=now, cause=cause)
         self.told.append(Returned(at=now, lease=lease, cause=cause, died=lease.died))
         return lease.holder
 
@@ -301,6 +312,14 @@ class Book:
 
 def _age(lease: Lease) -> tuple[int, int, str]:
     return (lease.since, lease.order, lease.uid)
+
+
+_RANKS = {one: rank for rank, one in enumerate((Silent, Died, Unserved, Frozen, Thawed))}
+
+
+def _rank(event: SeatEvent) -> int:
+    """What comes first of what happens at one instant, in whatever order it is handed in."""
+    return _RANKS.get(type(event), len(_RANKS))
 
 
 def _turn(claim: Claim) -> tuple[int, int, str]:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
+from exuvia.decide.seats.book import LASTING
 from exuvia.model.seats import (
     Claimant,
     Denied,
@@ -13,6 +14,7 @@ from exuvia.model.seats import (
     Ghost,
     Granted,
     Kept,
+    Lapsed,
     Lease,
     Left,
     Queued,
@@ -38,7 +40,7 @@ class _Kept:
         self.leases: dict[str, Lease] = {}
         self.waiting: dict[str, Waiting] = {}
         self.denied: dict[str, Claimant] = {}
-        self.lapsed: dict[str, int] = {}
+        self.lapsed: dict[str, Lapsed] = {}
         self.order = 0
 
     def apply(self, change: SeatChange) -> None:
@@ -67,8 +69,8 @@ class _Kept:
 
     def _return(self, change: Returned) -> None:
         self.leases.pop(change.lease.uid, None)
-        if change.cause is ReturnCause.EXPIRY:
-            self.lapsed[change.lease.uid] = change.at
+        if change.cause in LASTING:
+            self.lapsed[change.lease.uid] = Lapsed(uid=change.lease.uid, at=change.at, cause=change.cause)
 
     def _mark(self, change: Ending | Kept) -> None:
         lease = self.leases.get(change.uid)
@@ -80,7 +82,7 @@ class _Kept:
             self.leases[change.uid] = replace(lease, died=None, due=None, cause=ReturnCause.DEATH)
 
     def _leave(self, uid: str) -> None:
-        places: dict[str, Waiting] | dict[str, Claimant] | dict[str, int]
+        places: dict[str, Waiting] | dict[str, Claimant] | dict[str, Lapsed]
         for places in (self.waiting, self.denied, self.lapsed):
             places.pop(uid, None)
 
@@ -91,6 +93,6 @@ class _Kept:
             leases=tuple(sorted(leases, key=lambda one: one.order)),
             waiting=tuple(sorted(self.waiting.values(), key=lambda one: one.place)),
             denied=tuple(self.denied[uid] for uid in sorted(self.denied)),
-            lapsed=tuple(sorted(self.lapsed.items())),
+            lapsed=tuple(self.lapsed[uid] for uid in sorted(self.lapsed)),
             order=self.order,
         )

@@ -19,7 +19,7 @@ from exuvia.model.specs.common import (
     StatusModel,
     Time,
 )
-from exuvia.model.specs.security_policy import TargetKind
+from exuvia.model.specs.choices import TargetKind
 
 
 class ReclaimType(StrEnum):
