@@ -121,11 +121,13 @@ async def test_what_was_told_is_not_told_again(tmp_path: Path) -> None:
 async def test_a_machine_that_exuvia_removed_while_nobody_led_died_by_exuvia(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     told = [born("gone"), born("lost"), born("alive")]
-    await takeover(path, rotation("r-1", "Terminating", "gone"), told=told)
+    services = await takeover(path, rotation("r-1", "Terminating", "gone"), told=told)
     found = rows(path, tables.instances)
     assert (found["uid-gone"].reason, found["uid-gone"].died_by) == (facts.DeathReason.EXUVIA, "uid-r-1")
     assert found["uid-lost"].reason == facts.DeathReason.UNKNOWN
     assert found["uid-alive"].died is None
+    deaths = {one[1]: one[2] for one in counters(services) if one[0] == "exuvia_instance_deaths_total"}
+    assert deaths == {("Node", "p", "exuvia"): 1.0, ("Node", "p", "unknown"): 1.0}
 
 
 def rows_of_entries(path: Path) -> list[str]:

@@ -478,3 +478,22 @@ def test_who_resigns_lets_others_lead_and_comes_back_only_where_nobody_does(othe
         await stopped(tasks, server)
 
     virtual.run(story())
+
+
+def test_a_replica_says_whether_it_leads_or_who_does() -> None:
+    async def story() -> None:
+        server = LeaseServer()
+        first, second = Replica(server, "first"), Replica(server, "second")
+        assert second.elector.role() == "stands by"
+        tasks = [first.start()]
+        await asyncio.sleep(1)
+        tasks.append(second.start())
+        await asyncio.sleep(3)
+        assert (first.elector.role(), second.elector.role()) == ("leads, epoch 1", "stands by, first leads")
+        await first.elector.release()
+        await asyncio.sleep(5)
+        assert second.elector.role() == "leads, epoch 2"
+        for one in tasks:
+            one.cancel()
+
+    virtual.run(story())

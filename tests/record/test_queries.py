@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
 from exuvia.model import facts
-from exuvia.record import queries, tables
+from exuvia.record import queries, recall, tables
 from tests.record import world
 from tests.record.world import at, written
 
@@ -96,7 +96,7 @@ def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
         ran = queries.who(connection, "name", "a", at(5))[0].placements
         assert [(one.name, one.began, one.ended) for one in ran] == [("cart", at(2), at(20)), ("db-0", at(1), at(10))]
         assert (ran[1].service_account, ran[1].owner, ran[1].images) == ("db", "StatefulSet/db", ("sha256:1",))
-        assert queries.open_placements(connection) == {"2"}
+        assert set(recall.running(connection)) == {"2"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_cannot_be_so_goes_to_the_dead_letters(tmp_path: Path, told: list[f
         assert why in letters[0].reason
         assert f'"type":"{told[-1].kind.value}"' in letters[0].body
         assert connection.scalar(text("select count(*) from entries")) == len(told) - 1
-        assert queries.alive(connection) == {"A": "a"}
+        assert set(recall.lives(connection)) == {"A"}
 
 
 def test_an_intent_has_one_outcome_at_most(tmp_path: Path) -> None:
@@ -185,7 +185,7 @@ def test_counts_begin_where_history_stands(tmp_path: Path) -> None:
         assert found.noncompliant_seconds == {("workers", "High"): 1200.0, ("workers", "Low"): 300.0}
         assert found.records == {"birth": 3, "verdict": 5, "death": 1, "operation": 4}
         assert queries.open_verdicts(connection) == {("A", "workers"): "violating", ("C", "workers"): "unknown"}
-        assert queries.alive(connection) == {"A": "a", "C": "c"}
+        assert set(recall.lives(connection)) == {"A", "C"}
 
 
 def test_an_empty_ledger_answers_too(tmp_path: Path) -> None:

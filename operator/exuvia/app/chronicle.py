@@ -11,6 +11,7 @@ from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
+from exuvia.record.recall import Life
 
 SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
 SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
@@ -28,33 +29,48 @@ class Chronicle:
         self._note = note
         self._now = now
         self._alive: dict[str, Instance | None] = {}
+        self._lives: dict[str, Life] = {}
         self._borne: dict[str, Mapping[str, set[str]]] = {}
-        self._placed: set[str] = set()
+        self._placed: dict[str, datetime] = {}
         self.ready_once: set[str] = set()
         self.loaded = False
 
-    def load(self, alive: Iterable[str], placed: Iterable[str], ready_once: Iterable[str], borne: Borne) -> None:
-        """What the ledger says; at the start of a term, and again when it may have lost something."""
+    def load(
+        self, alive: Mapping[str, Life], placed: Mapping[str, datetime], ready_once: Iterable[str], borne: Borne
+    ) -> None:
+        """What the ledger says; at the start of a term, and again when it may have lost something. `placed`: UID of a
+        pod -> when it began."""
         self._alive = {uid: self._alive.get(uid) for uid in alive}
-        self._placed = set(placed)
+        self._lives = dict(alive)
+        self._placed = dict(placed)
         self.ready_once |= set(ready_once)
         self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}
         self.loaded = True
 
     def settle(
         self, living: set[str], running: set[str], last_recorded: datetime | None, removed: Mapping[str, str]
-    ) -> None:
+    ) -> list[tuple[Life, DeathReason]]:
         """Deaths and ends that happened while nobody looked: somewhere between the last entry and now. `removed`: UID
-        of a machine that exuvia removed -> the Rotation that did."""
-        now = self._now()
+        of a machine that exuvia removed -> the Rotation that did. Returns the deaths."""
+        found = []
         for uid in [one for one in self._alive if one not in living]:
-            del self._alive[uid]
             by = removed.get(uid, "")
             reason = DeathReason.EXUVIA if by else DeathReason.UNKNOWN
-            self._note(facts.death(uid=uid, reason=reason, at=now, by=by, not_before=last_recorded))
-        for uid in self._placed - running:
-            self._note(_ended(uid, now))
-        self._placed &= running
+            found.append((self._lives[uid], reason))
+            self._die(uid, reason, by, last_recorded)
+        for uid in set(self._placed) - running:
+            self._end(uid)
+        return found
+
+    def _die(self, uid: str, reason: DeathReason, by: str, not_before: datetime | None = None) -> None:
+        """No life ends before it began: where our clock is behind the server's, it ended between the two moments."""
+        del self._alive[uid]
+        at, earliest = _after(self._lives.pop(uid).born, self._now(), not_before)
+        self._note(facts.death(uid=uid, reason=reason, at=at, by=by, not_before=earliest))
+
+    def _end(self, pod_uid: str) -> None:
+        at, earliest = _after(self._placed.pop(pod_uid), self._now(), None)
+        self._note(_ended(pod_uid, at, earliest))
 
     def seen(self, instance: Instance) -> bool:
         """A machine as it is now: a birth (True), a changed identity, Ready for the first time, or nothing new."""
@@ -69,6 +85,7 @@ class Chronicle:
         elif instance.uid in self._borne:
             self._note(*_drifted(self._borne.pop(instance.uid), instance, self._now()))
         self._alive[instance.uid] = instance
+        self._lives[instance.uid] = Life(kind=str(instance.kind), pool=instance.pool, born=instance.born)
         if instance.ready and instance.uid not in self.ready_once:
             self.ready_once.add(instance.uid)
             fact = facts.identity(uid=instance.uid, attribute=READY_ONCE, value="true", former="", at=self._now())
@@ -79,23 +96,21 @@ class Chronicle:
         """A machine is gone now. False: nobody knew that it lived, or it was told already."""
         if not self.loaded or last.uid not in self._alive:
             return False
-        del self._alive[last.uid]
         self.ready_once.discard(last.uid)
-        self._note(facts.death(uid=last.uid, reason=reason, at=self._now(), by=by))
+        self._die(last.uid, reason, by)
         return True
 
     def placed(self, pod: Pod, instance: str) -> None:
         """A pod is bound to a machine."""
         if self.loaded and pod.uid not in self._placed and not pod.finished:
-            self._placed.add(pod.uid)
             at = pod.started or pod.created
+            self._placed[pod.uid] = at
             self._note(facts.placement(pod=_pod_body(pod), instance=instance, event="from", at=at))
 
     def unplaced(self, pod_uid: str) -> None:
         """A pod is gone, or has finished."""
         if self.loaded and pod_uid in self._placed:
-            self._placed.discard(pod_uid)
-            self._note(_ended(pod_uid, self._now()))
+            self._end(pod_uid)
 
 
 def reason_of(last: Instance) -> DeathReason:
@@ -107,8 +122,18 @@ def reason_of(last: Instance) -> DeathReason:
     return DeathReason.UNKNOWN
 
 
-def _ended(pod_uid: str, at: datetime) -> Fact:
-    return facts.placement(pod={"uid": pod_uid}, instance="", event="to", at=at)
+def _after(began: datetime, now: datetime, not_before: datetime | None) -> tuple[datetime, datetime | None]:
+    """(when something ended, since when that may have been so; None: it is known exactly)."""
+    if now < began:
+        return began, now
+    return now, min(not_before, now) if not_before is not None else None
+
+
+def _ended(pod_uid: str, at: datetime, not_before: datetime | None) -> Fact:
+    pod: dict[str, Any] = {"uid": pod_uid}
+    if not_before is not None:
+        pod["notBefore"] = facts.microseconds(not_before)
+    return facts.placement(pod=pod, instance="", event="to", at=at)
 
 
 def _body(one: Instance) -> dict[str, Any]:

@@ -42,8 +42,8 @@ RELEASED_RESULT = f"{QuarantinePhase.RELEASED}/{EndReason.RELEASED}"
 class Past:
     """All that was asked of the ledger, in one read."""
 
-    alive: dict[str, str]
-    placed: set[str]
+    alive: dict[str, recall.Life]
+    placed: dict[str, datetime]
     ready_once: set[str]
     verdicts: dict[tuple[str, str], str]
     starts: tuple[Start, ...]
@@ -181,7 +181,8 @@ class History:
         self._tell_untold(past)
         living = {one.uid for one in services.view.nodes.store}
         running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
-        services.chronicle.settle(living, running, past.last_recorded, self._removed())
+        for life, reason in services.chronicle.settle(living, running, past.last_recorded, self._removed()):
+            services.tallies.add("exuvia_instance_deaths_total", life.kind, life.pool, str(reason))
 
     def _finish(self, unfinished: list[tuple[int, str]]) -> None:
         """A former leader ended in the middle of these: every intent gets its outcome."""
@@ -246,8 +247,8 @@ def read(path: Path, now: datetime, epoch: int, quarantines: frozenset[str] = fr
     try:
         with engine.connect() as connection:
             return Past(
-                alive=queries.alive(connection),
-                placed=queries.open_placements(connection),
+                alive=recall.lives(connection),
+                placed=recall.running(connection),
                 ready_once=recall.bearers(connection, READY_ONCE),
                 verdicts=queries.open_verdicts(connection),
                 starts=tuple(

@@ -125,6 +125,12 @@ class Elector:
                 log.exception("the elector stumbled and goes on")
             await asyncio.sleep(self._terms.retry.total_seconds() * random.uniform(0.9, 1.1))
 
+    def role(self) -> str:
+        """Whether this replica acts or stands by, in words."""
+        if self._leadership.leads():
+            return f"leads, epoch {self._leadership.epoch}"
+        return f"stands by, {self._holder} leads" if self._holder else "stands by"
+
     async def release(self) -> None:
         """Give the lease back so that another replica can take it at once. A failure only costs it some seconds."""
         led, self._released = self._leadership.leads(), True

@@ -119,7 +119,7 @@ class Operator:
             await asyncio.sleep(0.05)
 
     async def _serve(self) -> web.AppRunner:
-        probes = Probes(healthy=self._healthy, ready=self._ready)
+        probes = Probes(healthy=self._healthy, ready=self._ready, role=self._elector.role)
         try:
             return await serve(self._registry, probes, host=self._settings.http_host, port=self._settings.http_port)
         except OSError as trouble:

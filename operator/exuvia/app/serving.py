@@ -13,10 +13,12 @@ from prometheus_client.exposition import choose_encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
-    """Questions that the endpoints ask: each gives "" for yes, else the sentence that says why not."""
+    """Questions that the endpoints ask: each gives "" for yes, else the sentence that says why not. `role`: whether this
+    replica acts or stands by, in words, for people who look."""
 
     healthy: Callable[[], str]
     ready: Callable[[], str]
+    role: Callable[[], str] = lambda: ""
 
 
 async def serve(registry: CollectorRegistry, probes: Probes, *, host: str, port: int) -> web.AppRunner:
@@ -25,8 +27,8 @@ async def serve(registry: CollectorRegistry, probes: Probes, *, host: str, port:
     app.add_routes(
         [
             web.get("/metrics", _metrics(registry)),
-            web.get("/healthz", _probe(probes.healthy)),
-            web.get("/readyz", _probe(probes.ready)),
+            web.get("/healthz", _probe(probes.healthy, probes.role)),
+            web.get("/readyz", _probe(probes.ready, probes.role)),
         ]
     )
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
@@ -44,9 +46,12 @@ def _metrics(registry: CollectorRegistry) -> Callable[[web.Request], Awaitable[w
     return answer
 
 
-def _probe(question: Callable[[], str]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _probe(
+    question: Callable[[], str], role: Callable[[], str]
+) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def answer(_: web.Request) -> web.StreamResponse:
-        trouble = question()
-        return web.Response(status=503 if trouble else 200, text=(trouble or "ok") + "\n")
+        trouble, said = question(), role()
+        fine = f"ok: {said}" if said else "ok"
+        return web.Response(status=503 if trouble else 200, text=(trouble or fine) + "\n")
 
     return answer

@@ -141,20 +141,6 @@ def starts(connection: Connection, kind: str, since: datetime) -> list[tuple[str
     return [(row.uid, moment(row.started)) for row in rows]
 
 
-def alive(connection: Connection) -> dict[str, str]:
-    """UID -> name of every instance without a recorded death."""
-    table = tables.instances
-    return {
-        row.uid: row.name for row in connection.execute(select(table.c.uid, table.c.name).where(table.c.died.is_(None)))
-    }
-
-
-def open_placements(connection: Connection) -> set[str]:
-    """Pod UIDs of placements without an end."""
-    table = tables.placements
-    return set(connection.scalars(select(table.c.pod_uid).where(table.c.ended.is_(None))))
-
-
 def open_verdicts(connection: Connection) -> dict[tuple[str, str], str]:
     """(instance UID, policy) -> verdict as last recorded."""
     table = tables.verdicts

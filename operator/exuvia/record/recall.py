@@ -33,6 +33,30 @@ class CalledOff:
     by: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """A machine that lives, as far as the ledger knows."""
+
+    kind: str
+    pool: str
+    born: datetime
+
+
+def lives(connection: Connection) -> dict[str, Life]:
+    """UID -> life of every instance without a recorded death."""
+    table = tables.instances
+    columns = select(table.c.uid, table.c.kind, table.c.pool, table.c.born)
+    rows = connection.execute(columns.where(table.c.died.is_(None)))
+    return {row.uid: Life(kind=row.kind, pool=row.pool, born=moment(row.born)) for row in rows}
+
+
+def running(connection: Connection) -> dict[str, datetime]:
+    """UID of a pod -> when it began, of every placement without an end."""
+    table = tables.placements
+    rows = connection.execute(select(table.c.pod_uid, table.c.began).where(table.c.ended.is_(None)))
+    return {row.pod_uid: moment(row.began) for row in rows}
+
+
 def bearers(connection: Connection, attribute: str) -> set[str]:
     """UIDs of living instances that bear any value of an attribute now."""
     table = tables.identities
