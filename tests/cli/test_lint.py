@@ -73,9 +73,9 @@ def test_good_manifests_pass_and_other_groups_are_passed_over(tmp_path: Path) ->
         ("hardLimit: 900h", "hardLimit: 1h", 9, "spec.rules[0].maxAge", "`hardLimit` must not be below `limit`"),
         ("name: image, type", "name: age, type", 15, "spec.rules[2]", "stands in this list twice"),
         ("type: Image, image: {", "type: Image, maxAge: {limit: 1h}, image: {", 15, "spec.rules[2]", "and only then"),
-        ('["Talos .*"]', '["Talos (.*"]', 15, "spec.rules[2].image.allowed[0]", "is no regular expression"),
+        ('["Talos .*"]', '["Talos (.*"]', 15, "spec.rules[2].image.allowed[0]", "is meant literally with a backslash"),
         ('nodes: "0"', "nodes: 0", 18, "spec.disruption.budgets[0].nodes", 'write it in quotes, "0"'),
-        ("mon-fri", "mon-fry", 18, "spec.disruption.budgets[0]", "is no schedule"),
+        ("mon-fri", "mon-fry", 18, "spec.disruption.budgets[0]", "Write minute, hour, day, month and weekday"),
         ("Europe/Berlin", "Europe/Berln", 18, "spec.disruption.budgets[0]", "no IANA time zone"),
         (" duration: 10h,", "", 18, "spec.disruption.budgets[0]", "must be set together"),
         ("{name: default}", "{name: other}", 20, "", "one FleetGuard, named `default`"),
@@ -141,6 +141,7 @@ def test_cel_has_line_and_caret_in_the_file() -> None:
     found = mistake(GOOD, old="k.startsWith('debug'))", new="k.startsWith('debug'))\n          &&& true")
     assert found.line == 15
     assert found.message.split("\n")[0].startswith("line 2, column 5: Syntax error")
+    assert "Mend the expression where the caret stands." in found.message.split("\n")[0]
     assert found.message.endswith("^")
 
 

@@ -227,7 +227,8 @@ def _compiled(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 def _problem(problem: Problem) -> str:
     first, *carets = problem.message.split("\n")
     reason = f" ({problem.reason})" if problem.reason != "InvalidSpec" else ""
-    words = f"{first} {problem.remedy}".strip() + reason
+    ended = first if first.endswith((".", "?")) else f"{first}."
+    words = f"{ended} {problem.remedy or phrasing.hint(first)}".strip() + reason
     return "\n".join([words, *carets])
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import msgspec
 
 from exuvia import errors
@@ -25,6 +26,28 @@ def trouble(verb: str, path: str, status: int, headers: Mapping[str, str], raw: 
         remedy = "Ask an admin for the right, or apply the RBAC of deploy/."
         return errors.Forbidden(what, status=status, reason=_forbidden_reason(body), body=body, remedy=remedy)
     return _kind(status, reason)(what, status=status, reason=reason, body=body)
+
+
+def no_answer(host: str, verb: str, path: str, trouble: BaseException) -> errors.Unreachable:
+    """The exception for no answer at all. A certificate that is not trusted is no cluster that does not run."""
+    why = str(trouble).strip() or ("no answer in time" if isinstance(trouble, TimeoutError) else type(trouble).__name__)
+    if isinstance(trouble, aiohttp.ClientSSLError) and "certificate" in why.lower():
+        return errors.Unreachable(
+            f"No trusted connection to the API server {host} for {verb} {path}: {_of_certificate(trouble) or why}.",
+            remedy="The kubeconfig's certificate authority or server name is not that of this server, or a certificate"
+            " has expired: fetch the kubeconfig of this cluster again.",
+        )
+    return errors.Unreachable(
+        f"The API server {host} does not answer {verb} {path}: {why}.",
+        remedy="Check that the cluster runs and that the kubeconfig names it.",
+    )
+
+
+def _of_certificate(trouble: BaseException) -> str:
+    """What the check of the server's certificate found, without the words of a library around it; "" for others."""
+    found = getattr(trouble, "certificate_error", None)
+    said = str(getattr(found, "verify_message", "") or "")
+    return f"certificate verify failed, {said}" if said else ""
 
 
 def _kind(status: int, reason: str) -> type[errors.ClusterError]:

@@ -256,7 +256,7 @@ class Client:
             async with asyncio.timeout(seconds), slot, request as response:
                 return await response.read()
         except TimeoutError as trouble:
-            raise self._unreachable(verb, path, trouble) from trouble
+            raise answers.no_answer(self.host, verb, path, trouble) from trouble
 
     @asynccontextmanager
     async def _request(
@@ -292,7 +292,7 @@ class Client:
                     yield response
                     return
         except (aiohttp.ClientError, TimeoutError, OSError) as trouble:
-            raise self._unreachable(verb, path, trouble) from trouble
+            raise answers.no_answer(self.host, verb, path, trouble) from trouble
         finally:
             if self.on_request is not None:
                 self.on_request(verb, resource, code)
@@ -306,25 +306,6 @@ class Client:
 
     async def _log_in_again(self) -> None:
         self._configuration = await self._reload()
-
-    def _unreachable(self, verb: str, path: str, trouble: BaseException) -> errors.Unreachable:
-        why = str(trouble).strip() or (
-            "no answer in time" if isinstance(trouble, TimeoutError) else type(trouble).__name__
-        )
-        if isinstance(trouble, aiohttp.ClientSSLError) and "certificate" in why.lower():
-            return self._untrusted(verb, path, why)
-        return errors.Unreachable(
-            f"The API server {self.host} does not answer {verb} {path}: {why}.",
-            remedy="Check that the cluster runs and that the kubeconfig names it.",
-        )
-
-    def _untrusted(self, verb: str, path: str, why: str) -> errors.Unreachable:
-        """It runs and answers, and one side does not trust the other's certificate."""
-        return errors.Unreachable(
-            f"No trusted connection to the API server {self.host} for {verb} {path}: {why}.",
-            remedy="The kubeconfig's certificate authority or server name is not that of this server, or a certificate"
-            " has expired: fetch the kubeconfig of this cluster again.",
-        )
 
     def _note_date(self, text: str) -> None:
         """The server's clock has whole seconds; its half is the best guess."""
