@@ -134,3 +134,13 @@ def test_names_are_free_and_short_enough(name: str, numbers: list[int]) -> None:
     made = inheritance.operation_name(name, uid, existing)
     assert made not in existing
     assert len(made) <= 253
+
+
+def test_who_shares_an_identity_with_a_held_machine_is_looked_at() -> None:
+    held = _held(provider_id="cloud://7", machine_id="m7")
+    assert inheritance.resembles(_machine(), held)
+    assert inheritance.resembles(_machine("other", machine_id="m7"), held)
+    assert inheritance.resembles(_machine("other", provider_id="cloud://7"), held)
+    assert not inheritance.resembles(_machine("other"), held)
+    assert not inheritance.resembles(_machine("other", provider_id="cloud://8", machine_id="m8"), held)
+    assert not inheritance.resembles(_machine(uid="old-uid"), held), "it is the very machine"

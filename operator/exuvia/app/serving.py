@@ -13,8 +13,8 @@ from prometheus_client.exposition import choose_encoder
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probes:
-    """Questions that the endpoints ask: each gives "" for yes, else the sentence that says why not. `role`: whether this
-    replica acts or stands by, in words, for people who look."""
+    """Questions that the endpoints ask: each gives "" for yes, else the sentence that says why not. `role`: whether
+    this replica acts or stands by, in words, for people who look."""
 
     healthy: Callable[[], str]
     ready: Callable[[], str]

@@ -24,6 +24,7 @@ from exuvia.app.starting import Starter
 from exuvia.app.statuses import Statuses
 from exuvia.app.waking import Waking
 from exuvia.decide.brakes import acting
+from exuvia.decide.inheritance import resembles
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Plan
 from exuvia.observe import leases
@@ -53,6 +54,7 @@ class Sweep:
         self._examiner = Examiner(services, fleet)
         self._starter = Starter(services, fleet, advancer)
         self._waking = Waking(services, advancer)
+        self._advancer = advancer
         self._ripening: list[tuple[datetime, str]] = []
         self._full_at = 0.0
         self._plan = Plan()
@@ -151,9 +153,16 @@ class Sweep:
         return found
 
     def _born(self, instance: Instance, now: datetime) -> None:
-        self._examiner.seen(instance)
+        if self._examiner.seen(instance):
+            self._wake_namesakes(instance)
         if not self._fleet.ready_once(instance, now):
             heapq.heappush(self._ripening, (instance.born + SETTLED_AGE, instance.uid))
+
+    def _wake_namesakes(self, newborn: Instance) -> None:
+        """It may be a quarantined machine under a new object: whose Quarantine that would be looks at it."""
+        for one in self._services.view.open_quarantines():
+            if resembles(newborn, one):
+                self._advancer.wake_soon(one.KIND, one.uid)
 
     def _ripe_at(self) -> datetime | None:
         return self._ripening[0][0] if self._ripening else None

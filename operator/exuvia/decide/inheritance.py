@@ -53,6 +53,16 @@ def judge(
     return next((one for one in found if isinstance(one, Inheritance)), found[0] if found else None)
 
 
+def resembles(newborn: Instance, held: Quarantine) -> bool:
+    """Whether a new instance shares an identity with the machine of a Quarantine, so that somebody must judge."""
+    was, frozen = held.spec.instance, held.status.settings
+    if was.uid == newborn.uid:
+        return False
+    machine_id = frozen.machine_id if frozen else ""
+    same_machine = bool(machine_id) and machine_id == newborn.machine_id
+    return was.name == newborn.name or same_machine or bool(was.provider_id and was.provider_id == newborn.provider_id)
+
+
 def _provider_id(former: Quarantine, live: tuple[Instance, ...]) -> str:
     """As recorded; where it was empty then, as the machine says now."""
     now = next((one.provider_id for one in live if one.uid == former.spec.instance.uid), "")

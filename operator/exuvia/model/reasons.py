@@ -66,6 +66,7 @@ class EventReason(StrEnum):
     EVIDENCE_CAPTURE_FAILED = "EvidenceCaptureFailed"  # a collector failed; it is retried
     EVIDENCE_SEALED = "EvidenceSealed"  # the manifest was written, read back and verified
     QUARANTINE_TAMPERED = "QuarantineTampered"  # somebody took off our marks; they are put back
+    MACHINE_ID_SHARED = "MachineIDShared"  # a new machine has the machineID of a quarantined one: no proof
     QUARANTINE_HOLD_EXPIRING = "QuarantineHoldExpiring"  # the hold time is over; a person must decide
     QUARANTINE_RELEASED = "QuarantineReleased"  # the quarantine ended
     SEAT_GRANTED = "SeatGranted"  # a licence seat was granted

@@ -12,7 +12,20 @@ from exuvia.model.actions import CreateOperation, EvictPod, LabelPod, MarkInstan
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.model.reasons import EventReason
 
-from .world import NODE_UID, PAUSED, World, condition, instance, marked, pod, quarantine, release, rotation, settings
+from .world import (
+    NODE_UID,
+    NOW,
+    PAUSED,
+    World,
+    condition,
+    instance,
+    marked,
+    pod,
+    quarantine,
+    release,
+    rotation,
+    settings,
+)
 
 POLICY = {"name": "workers", "uid": "policy-uid", "generation": 3}
 NEW_UID = "33333333-node"
@@ -248,3 +261,29 @@ def test_a_former_seals_what_it_has_before_it_ends() -> None:
     assert world.orders[-1].seal_incomplete is True
     assert world.status.evidence.digest
     assert world.status.reason == "PassedOn"
+
+
+def test_a_new_machine_with_the_same_machine_id_under_another_name_is_told_once_and_nothing_follows() -> None:
+    world = World().held()
+    world.tick().settle()
+    before, steps = len(world.done), len(world.notes)
+    clone = instance("worker-8", "88888888-node", machine_id="machine-7", born=world.now)
+    older = instance("worker-6", "66666666-node", machine_id="machine-7", born=NOW - timedelta(days=9))
+    world.instances = (clone, older)
+    world.tick().settle()
+    world.tick().settle()
+    told = world.notes[steps:]
+    assert [one.reason for one in told] == [EventReason.MACHINE_ID_SHARED]
+    assert "worker-8 has the machineID of worker-7" in told[0].text
+    assert [one.what for one in world.status.custody if "machineID" in one.what] == [told[0].text]
+    assert len(world.done) == before
+
+
+def test_of_many_clones_the_first_few_are_told() -> None:
+    world = World().held()
+    world.tick().settle()
+    names = [f"clone-{n:02}" for n in range(30)]
+    world.instances = tuple(instance(name, f"uid-{name}", machine_id="machine-7", born=world.now) for name in names)
+    world.tick().settle()
+    said = [one for one in world.notes if one.reason is EventReason.MACHINE_ID_SHARED]
+    assert [one.text.split(" ")[0] for one in said] == names[:8]

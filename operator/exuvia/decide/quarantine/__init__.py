@@ -63,6 +63,7 @@ _HOLDING: tuple[Stage, ...] = (
     isolating.network,  # what others changed there
     capacity.follow,  # what takes over
     staying.protection,
+    passing.suspicious,  # who else has its machineID
 )
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from exuvia.decide import inheritance
-from exuvia.decide.inheritance import Inheritance
+from exuvia.decide.inheritance import Inheritance, Suspicion
 from exuvia.decide.quarantine import asking, ending, marking
 from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, waits
 from exuvia.model.instances import Instance
 from exuvia.model.quarantine_views import QuarantineView
-from exuvia.model.reasons import EndReason
+from exuvia.model.reasons import EndReason, EventReason
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.steps import Look, Step
+from exuvia.model.steps import Look, Note, Step
+
+SUSPICIONS = 8  # told of one machine: an autoscaler may launch cloned images all day
 
 
 def successors(view: QuarantineView) -> tuple[Instance, ...]:
@@ -53,6 +55,21 @@ def create_heir(view: QuarantineView, now: datetime) -> Step | None:
     patch = Patch(view.quarantine, now).began(asking.PASS_ON)
     patch.custody(EXUVIA, f"the machine came back as {newborn.name} (UID {newborn.uid}): {action.name} goes on")
     return Step(name=asking.PASS_ON, status=patch.body, actions=(action,))
+
+
+def suspicious(view: QuarantineView, now: datetime) -> Step | None:
+    """A new machine has the machineID of this one, which proves nothing: it is told once, and nothing follows."""
+    quarantine = view.quarantine
+    began, said = quarantine.status.started_at, {one.what for one in quarantine.status.custody}
+    live = (*view.instances, *((view.instance,) if view.instance else ()))
+    new = [one for one in view.instances if began is not None and one.born >= began]
+    answers = (inheritance.judge(one, (quarantine,), live) for one in sorted(new, key=lambda one: (one.born, one.name)))
+    found = [one.message for one in answers if isinstance(one, Suspicion)][:SUSPICIONS]
+    message = next((one for one in found if one not in said), None)
+    if message is None:
+        return None
+    note = Note(reason=EventReason.MACHINE_ID_SHARED, text=message, warning=True)
+    return Step(name=asking.STATE, status=Patch(quarantine, now).custody(EXUVIA, message).body, notes=(note,))
 
 
 def passed_on(view: QuarantineView, now: datetime) -> Step | None:
