@@ -10,9 +10,11 @@ import pytest
 from exuvia.act.hands import TOGETHER
 from exuvia.app.advance import Advancer
 from exuvia.decide.rotation import HAND_OVER
-from exuvia.model.actions import EvictPod, Outcome, OutcomeKind, PodTarget
+from exuvia.model.actions import EvictPod, Outcome, OutcomeKind, PodTarget, RemoveMachine
 from exuvia.model.blocking import Blocked
+from exuvia.model.instances import Reference
 from exuvia.model.reasons import BlockedReason
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.steps import Step
 from tests import virtual
 from tests.app import stage
@@ -104,3 +106,74 @@ def test_leadership_is_handed_over_when_a_rotation_asks_for_it() -> None:
     assert scene.resigned == 0
     scene.advancer._hand_over(WON, Step(name=HAND_OVER))
     assert scene.resigned == 1
+
+
+class Telling:
+    """Keeps what the ledger would be told of one step."""
+
+    def __init__(self, hands: Any) -> None:
+        self.intents: list[str] = []
+        self.outcomes: list[str] = []
+        services = stage.services(hands=hands, leadership=SimpleNamespace(leads=lambda: True))
+        self.advancer = Advancer(services, stage.fleet(services))
+        self.advancer.winner = self  # type: ignore[assignment]
+        self.view = SimpleNamespace(hold=None, eviction_hold=None)
+
+        async def gather(won: Any, looks: Any) -> Any:
+            return self.view
+
+        self.line: Any = SimpleNamespace(gather=gather, held=lambda view, now: None)
+
+    async def intent(self, operation: Any, step: str, machine: str = "") -> Any:
+        self.intents.append(machine or operation.spec.instance.uid)
+        return object()
+
+    async def swap(self, line: Any, operation: Any, status: Any, receipt: Any = None) -> Any:
+        return operation
+
+    def outcome(self, operation: Any, receipt: Any, result: str, outcomes: Any = ()) -> None:
+        self.outcomes.append(result)
+
+    def carry_out(self, step: Step) -> None:
+        meta = {"name": "r-1", "uid": "R", "creationTimestamp": "2026-11-25T11:00:00Z", "resourceVersion": "1"}
+        spec = {"instance": {"kind": "Node", "name": "old", "uid": "N-old"}}
+        operation = Rotation.parse({"metadata": meta, "spec": spec, "status": {"phase": "Failed"}})
+        virtual.run(self.advancer._carry_out(self.line, operation, self.view, step))
+
+
+async def _slip(actions: Any) -> Any:
+    raise ValueError("nobody thought of this")
+
+
+@pytest.mark.parametrize(
+    ("action", "machine"),
+    [
+        (
+            RemoveMachine(provider="Simulated", pool="p", instance=Reference(kind="Node", name="new", uid="N-new")),
+            "N-new",
+        ),
+        (evictions(1)[0], "N-old"),
+    ],
+)
+def test_an_intent_names_the_machine_that_is_written_to_and_has_its_outcome_whatever_the_hands_do(
+    action: Any, machine: str
+) -> None:
+    told = Telling(SimpleNamespace(execute_all=_slip))
+    with pytest.raises(ValueError, match="nobody thought of this"):
+        told.carry_out(Step(name="GivingBack", actions=(action,), disruptive=True))
+    assert told.intents == [machine]
+    assert told.outcomes == ["unknown"]
+
+
+def test_what_the_runner_wrote_itself_wakes_nobody_and_what_others_write_does() -> None:
+    """It looks again after each write by itself; a write is a compare-and-swap on all that came before it."""
+    scene = Scene()
+    woken: list[str] = []
+    scene.advancer.wake = lambda kind, uid: woken.append(uid)  # type: ignore[method-assign]
+    scene.advancer._written["uid-r-1"] = 7
+    for version in ("5", "7"):
+        scene.advancer.changed("Rotation", "uid-r-1", version)
+    assert woken == []
+    scene.advancer.changed("Rotation", "uid-r-1", "8")
+    scene.advancer.changed("Rotation", "uid-r-2", "5")
+    assert woken == ["uid-r-1", "uid-r-2"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from exuvia.app.lanes import Lanes
+from exuvia.model.specs.rotation import Rotation
 
 
 async def test_what_is_urgent_goes_before_what_is_calm() -> None:
@@ -58,3 +59,28 @@ async def test_only_so_many_work_at_the_same_time() -> None:
 
     await asyncio.gather(*(one(number) for number in range(20)), return_exceptions=True)
     assert most == 3
+
+
+def rotation(phase: str, reason: str = "") -> Rotation:
+    meta = {"name": "r", "uid": "R", "creationTimestamp": "2026-11-25T11:00:00Z"}
+    spec = {"instance": {"kind": "Node", "name": "w", "uid": "N"}}
+    status = {"phase": phase, "before": {"unschedulable": False}} | ({"reason": reason} if reason else {})
+    return Rotation.parse({"metadata": meta, "spec": spec, "status": status})
+
+
+async def test_who_waits_for_a_dead_provider_delays_neither_a_drain_nor_a_restore() -> None:
+    """All lanes of those that wait for it are full, and the others have their turn at once."""
+    lanes, stuck = Lanes(outside=2, calm=2), asyncio.Event()
+
+    async def waits(one: Rotation) -> None:
+        async with lanes.turn_of(one):
+            await stuck.wait()
+
+    waiting = [rotation("Terminating") for _ in range(9)] + [rotation("Drained", "ReplacementFailed") for _ in range(9)]
+    tasks = [asyncio.create_task(waits(one)) for one in waiting]
+    await asyncio.sleep(0)
+    for one in (rotation("Draining"), rotation("Cordoned", "CalledOff")):
+        async with asyncio.timeout(0.5), lanes.turn_of(one):
+            pass
+    stuck.set()
+    await asyncio.gather(*tasks)

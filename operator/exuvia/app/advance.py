@@ -17,7 +17,7 @@ from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
-from exuvia.app.lanes import Lanes, is_urgent
+from exuvia.app.lanes import Lanes
 from exuvia.app.operations import Operation
 from exuvia.app.running import LONGEST, Runners
 from exuvia.app.services import Services
@@ -25,7 +25,7 @@ from exuvia.app.stepping import Line, lines
 from exuvia.app.winning import Winner
 from exuvia.decide.rotation import HAND_OVER
 from exuvia.model import marks
-from exuvia.model.actions import Action, DeletePod, EvictPod, Outcome, RemoveMachine
+from exuvia.model.actions import Action, DeletePod, EvictPod, MarkInstance, Outcome, RemoveMachine, RestoreInstance
 from exuvia.model.blocking import Blocked
 from exuvia.model.steps import Look, Step
 
@@ -97,7 +97,7 @@ class Advancer:
                 return None
             if not operation.open:
                 return await self._ended(line, operation)
-            async with self._lanes.turn(urgent=is_urgent(operation)):
+            async with self._lanes.turn_of(operation):
                 after = await self._round(line, uid)
             if after is not ONCE_MORE:
                 return after
@@ -138,7 +138,8 @@ class Advancer:
 
     async def _carry_out(self, line: Line, operation: Operation, view: Any, step: Step) -> bool:
         """Win the step, act, note. False: it was lost; look again a little later."""
-        receipt = await self.winner.intent(operation, step.name) if step.disruptive else None
+        machine = written_to(step)
+        receipt = await self.winner.intent(operation, step.name, machine) if step.disruptive else None
         try:
             won = await self.winner.swap(line, operation, step.status, receipt)
         except errors.ClusterError:
@@ -149,9 +150,13 @@ class Advancer:
             return False
         telling.notes(self._services, won, step.notes)
         telling.progress(self._services, operation, won)
-        if step.snapshot:
-            await self._collecting.snapshot(view)
-        outcomes, whole = await self._act(line, won, view, step)
+        try:
+            if step.snapshot:
+                await self._collecting.snapshot(view)
+            outcomes, whole = await self._act(line, won, view, step)
+        except Exception:  # whatever it was: what came of the step is not known
+            self.winner.outcome(won, receipt, "unknown")
+            raise
         self.winner.outcome(won, receipt, "done" if whole else "held", outcomes)
         self._hand_over(won, step)
         if step.collect:
@@ -184,7 +189,7 @@ class Advancer:
     async def _note(self, line: Line, won: Operation, step: Step, outcomes: tuple[Outcome, ...]) -> bool:
         if not outcomes:
             return True
-        telling.outcomes(self._services, outcomes)
+        telling.outcomes(self._services, won, step.name, outcomes)
         view = await line.gather(won, frozenset())
         noted = line.note(view, step, outcomes, self._services.clock.now())
         after = await self.winner.swap(line, won, noted.status) if noted.status else won
@@ -197,8 +202,7 @@ class Advancer:
         telling.ended(self._services, ended)
         self._forget(ended.uid)
         current = self._current(line, ended.uid) or ended
-        if current.deleting:
-            self._services.recollection.remember([ended], self._services.clock.now())
+        self._services.recollection.remember([ended], self._services.clock.now())  # it may be deleted from now on
         await self.winner.without_finalizer(line, current, marks.FINALIZER)
 
     def _forget(self, uid: str) -> None:
@@ -215,6 +219,12 @@ class Advancer:
 
 def _says_anything(step: Step) -> bool:
     return bool(step.status or step.actions or step.collect or step.finished)
+
+
+def written_to(step: Step) -> str:
+    """UID of the machine that a step writes to: a replacement that is given back, say. "" where it says none."""
+    machines = (one for one in step.actions if isinstance(one, MarkInstance | RestoreInstance | RemoveMachine))
+    return next((one.instance.uid for one in machines), "")
 
 
 def holding(line: Line, view: Any, step: Step, now: datetime) -> Blocked | None:

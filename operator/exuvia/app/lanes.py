@@ -2,6 +2,9 @@
 
 What is not cordoned yet goes before what is: with two hundred suspicious machines at once, each is cut off before the
 work on the first is finished. What waits gives way for a short time only, so nothing is ever kept from going on.
+
+Who waits for somebody outside holds up nobody else: removals have a lane of their own, and what is being undone or
+given back needs no lane at all.
 """
 
 from __future__ import annotations
@@ -11,9 +14,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from exuvia.app.operations import Operation
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 
 URGENT = 16
 CALM = 8
+OUTSIDE = 8
 GIVES_WAY_SECONDS = 1.0
 
 
@@ -22,16 +27,41 @@ def is_urgent(operation: Operation) -> bool:
     return operation.open and operation.status.before is None
 
 
+def is_undone(operation: Operation) -> bool:
+    """Whether it ended as far as anybody wants something of it: what it did is put back, which nothing may delay."""
+    return operation.open and bool(operation.status.reason)
+
+
+def is_outside(operation: Operation) -> bool:
+    """Whether it waits for its provider, which may not answer."""
+    return isinstance(operation, Rotation) and operation.status.phase is RotationPhase.TERMINATING
+
+
 class Lanes:
     """A turn is one look and one step of an operation."""
 
-    def __init__(self, *, urgent: int = URGENT, calm: int = CALM, gives_way: float = GIVES_WAY_SECONDS) -> None:
+    def __init__(
+        self, *, urgent: int = URGENT, calm: int = CALM, gives_way: float = GIVES_WAY_SECONDS, outside: int = OUTSIDE
+    ) -> None:
+        self._outside = asyncio.Semaphore(outside)
         self._urgent = asyncio.Semaphore(urgent)
         self._calm = asyncio.Semaphore(calm)
         self._gives_way = gives_way
         self._hurrying = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+
+    @asynccontextmanager
+    async def turn_of(self, operation: Operation) -> AsyncIterator[None]:
+        """Wait for its turn, and have it."""
+        if is_undone(operation):
+            yield
+        elif is_outside(operation):
+            async with self._outside:
+                yield
+        else:
+            async with self.turn(urgent=is_urgent(operation)):
+                yield
 
     @asynccontextmanager
     async def turn(self, *, urgent: bool) -> AsyncIterator[None]:

@@ -30,12 +30,13 @@ class Winner:
     def __init__(self, services: Services) -> None:
         self._services = services
 
-    async def intent(self, operation: Operation, step: str) -> Receipt | Late:
+    async def intent(self, operation: Operation, step: str, machine: str = "") -> Receipt | Late:
         """Durable when it returns. Late: the ledger is down, and this is a Quarantine, which may go on without it.
+        `machine`: the UID of the one that is written to, "" for the operation's own.
 
         Raises `errors.LedgerError` for a Rotation: then nothing may be written.
         """
-        fact = intent(operation, step, self._services.leadership.epoch, self._services.clock.now())
+        fact = intent(operation, step, self._services.leadership.epoch, self._services.clock.now(), machine)
         try:
             return await self._services.ledger.append(fact)
         except errors.LedgerError:
@@ -103,14 +104,14 @@ class Winner:
         self._services.view.overlay(line.resource, answer)
 
 
-def intent(operation: Operation, step: str, epoch: int, at: datetime) -> Fact:
-    """That a step of an operation will be done."""
+def intent(operation: Operation, step: str, epoch: int, at: datetime, machine: str = "") -> Fact:
+    """That a step of an operation will be done, to its own machine or to the one of that UID."""
     policy = operation.spec.policy
     return facts.intent(
         operation=operation.uid,
         kind=operation.KIND,
         step=step,
-        instance=operation.spec.instance.uid,
+        instance=machine or operation.spec.instance.uid,
         policy=policy.uid if policy else "",
         generation=policy.generation if policy else 0,
         epoch=epoch,
