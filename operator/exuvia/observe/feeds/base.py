@@ -18,6 +18,9 @@ THREAT = "threat"
 LONGEST = 128
 """Characters of a vulnerability's name, as the ledger holds it."""
 
+LONGEST_TEXT = 2048
+"""Characters of any other text that is kept."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -89,6 +92,13 @@ class Feed:
 def complaint(line: int, message: str, remedy: str) -> errors.InvalidObject:
     """What is wrong with a file, on which line, and what to do."""
     return errors.InvalidObject(message, place=f"line {line}", remedy=remedy)
+
+
+def flaw(text: str, longest: int = LONGEST_TEXT) -> str:
+    """Why the ledger should not hold a text: too long, or with characters that are none (a NUL, half a pair); or ""."""
+    if len(text) > longest:
+        return f"{len(text)} characters are too many"
+    return "" if text.isprintable() else f"{text[:40]!r} has characters that cannot be printed"
 
 
 def moment(text: object) -> int | None:

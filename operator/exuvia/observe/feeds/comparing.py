@@ -200,6 +200,8 @@ def _released(feed: Feed, release: Release, row: Known) -> Iterator[int]:
 
 def _refuse_early(made: Comparison, rows: Mapping[Key, list[Known]]) -> None:
     """What is written must be learnt after what it changes: else the order of knowing would not be as it was."""
+    if not rows:
+        return
     for step in made.steps:
         touched = {(one.score.vulnerability, one.score.source) for one in step.withdrawn}
         touched |= {(one.vulnerability, one.source) for one in step.statements}

@@ -86,7 +86,7 @@ def _statement(number: int, row: Mapping[str, str]) -> Statement:
 
 def _problems(row: Mapping[str, str], published: int | None, source: str, vector: str) -> Iterator[str]:
     name = row["vulnerability"]
-    if not name or len(name) > base.LONGEST:
+    if not name or base.flaw(name, base.LONGEST):
         yield f"{name[:40]!r} is no name of a vulnerability"
     if not row["score"]:
         yield "there is no score, and none is computed from a vector"
@@ -94,7 +94,7 @@ def _problems(row: Mapping[str, str], published: int | None, source: str, vector
         yield f"{row['score']!r} is no score from 0 to 10"
     if published is None:
         yield f"{row['published']!r} is no day or time of publication"
-    if vector and not _VECTOR.fullmatch(vector):
+    if vector and (base.flaw(vector) or not _VECTOR.fullmatch(vector)):
         yield f"{vector!r} is no CVSS vector"
     if source in TAKEN or not _SOURCE.fullmatch(source):
         yield f"{source!r} cannot be the source of base scores"

@@ -30,7 +30,7 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
     wanted = tuple(one for one in settled if asked.wants(one.vulnerability))
     identity = document.texts((), document.body, "serialNumber", default=asked.document)
     return Release(
-        version=f"{identity}/{document.body.get('version', 1)}",
+        version=f"{identity}/{document.version()}",
         statements=wanted,
         document=identity,
         released=issued,

@@ -41,6 +41,9 @@ class Document:
             return default
         if not isinstance(value, str) or (not value.strip() and default is None):
             raise self.wrong((*path, key), "the text is missing" if value is None else f"{value!r} is no text")
+        flaw = base.flaw(value.strip())
+        if flaw:
+            raise self.wrong((*path, key), flaw)
         return value.strip()
 
     def moment(self, path: Path, holder: Mapping[str, Any], key: str) -> int | None:
@@ -54,9 +57,17 @@ class Document:
     def name(self, path: Path, holder: Mapping[str, Any], key: str) -> str:
         """A field that names a vulnerability."""
         found = self.texts(path, holder, key)
-        if len(found) > base.LONGEST:
-            raise self.wrong((*path, key), f"{len(found)} characters are too many for the name of a vulnerability")
+        flaw = base.flaw(found, base.LONGEST)
+        if flaw:
+            raise self.wrong((*path, key), f"{flaw} for the name of a vulnerability")
         return found
+
+    def version(self) -> str:
+        """The document's own `version`: a number, or text as older ones have it; 1 where there is none."""
+        found = self.body.get("version", 1)
+        if isinstance(found, bool) or not isinstance(found, int | str) or not str(found) or base.flaw(str(found)):
+            raise self.wrong(("version",), f"{str(found)[:40]!r} is no version")
+        return str(found)
 
     def objects(self, path: Path, holder: Mapping[str, Any], key: str) -> Iterator[tuple[Path, Mapping[str, Any]]]:
         """Every object of a list with its path. Raises `errors.InvalidObject` for anything else."""

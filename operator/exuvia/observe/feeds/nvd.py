@@ -86,4 +86,5 @@ def _scores(document: Document, path: Path, metrics: Mapping[str, Any]) -> Itera
             score = str(held.get("baseScore", ""))
             if not _SCORE.fullmatch(score):
                 raise document.wrong((*place, "cvssData", "baseScore"), f"{score!r} is no score from 0 to 10")
-            yield one.get("type") != "Primary", score, str(held.get("vectorString", ""))
+            vector = document.texts((*place, "cvssData"), held, "vectorString", default="")
+            yield one.get("type") != "Primary", score, vector

@@ -22,15 +22,12 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
     if context not in CONTEXTS:
         raise document.wrong(("@context",), f"{context!r} is none of {', '.join(CONTEXTS)}")
     identity = document.texts((), document.body, "@id")
-    version = document.body.get("version")
-    if isinstance(version, bool) or not isinstance(version, int | str):
-        raise document.wrong(("version",), f"{version!r} is no version")
     issued = document.moment((), document.body, "timestamp")
     updated = document.moment((), document.body, "last_updated")
     settled = vex.settle(document, _sayings(document, issued), asked)
     wanted = tuple(one for one in settled if asked.wants(one.vulnerability))
     return Release(
-        version=f"{identity}/{version}",
+        version=f"{identity}/{document.version()}",
         statements=wanted,
         document=identity,
         released=issued if updated is None else updated,
@@ -64,7 +61,7 @@ def _names(document: Document, path: Path, statement: Mapping[str, Any]) -> tupl
     aliases = found.get("aliases") or []
     if not isinstance(aliases, list) or not all(isinstance(one, str) and one.strip() for one in aliases):
         raise document.wrong((*place, "aliases"), "this is no list of names")
-    return (document.name(place, found, "name"), *(one for one in aliases if len(one) <= base.LONGEST))
+    return (document.name(place, found, "name"), *(one for one in aliases if not base.flaw(one, base.LONGEST)))
 
 
 def _products(document: Document, path: Path, statement: Mapping[str, Any]) -> tuple[str, ...]:
