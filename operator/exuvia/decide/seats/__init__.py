@@ -10,5 +10,6 @@ from __future__ import annotations
 
 from exuvia.decide.seats.advancing import Advanced, advance, look
 from exuvia.decide.seats.recalling import recall
+from exuvia.decide.seats.stepping import step
 
-__all__ = ["Advanced", "advance", "look", "recall"]
+__all__ = ["Advanced", "advance", "look", "recall", "step"]

@@ -137,13 +137,19 @@ class Book:
 
     def _leave(self, uid: str, now: int) -> None:
         """It asks for no seat any more."""
-        places = (self._waiting.pop(uid, None), self._denied.pop(uid, None), self._lapsed.pop(uid, None))
-        if any(one is not None for one in places):
+        places = (self._waiting, self._denied, self._lapsed)
+        if any(uid in one for one in places):
+            self._forget(uid)
             self.told.append(Left(at=now, uid=uid))
+
+    def _forget(self, uid: str) -> None:
+        self._waiting.pop(uid, None)
+        self._denied.pop(uid, None)
+        self._lapsed.pop(uid, None)
 
     def _freeze(self, uid: str, now: int) -> None:
         self._frozen.add(uid)
-        if self._terms.quarantined is QuarantinedSeat.RELEASE:
+        if self._terms.quarantined is QuarantinedSeat.RELEASE and uid not in self._lapsed:
             self._release(uid, now)
 
     def _release(self, uid: str, now: int) -> None:
