@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from exuvia.app.gathering import Gatherer
+from exuvia.app.gathering import JUST_READ, Gatherer
 from exuvia.decide import rotation as decide
 from exuvia.decide.brakes.holds import Holds
 from exuvia.model import marks
@@ -17,6 +17,7 @@ from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import RuleType
+from exuvia.model.steps import Look
 from tests import virtual
 from tests.app import stage
 from tests.app.stage import NOW
@@ -96,3 +97,46 @@ def test_an_edit_calls_off_only_once_the_machine_was_judged_by_it() -> None:
     view = scene.view()
     assert not view.wanted and view.hold is None
     assert called_off(view)
+
+
+class Server:
+    """Counts what is read of it."""
+
+    clock_skew = timedelta(0)
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    async def get(self, *_: object, **__: object) -> None:
+        self.reads += 1
+
+    async def pages(self, *_: object, **__: object) -> Any:
+        self.reads += 1
+        yield []
+
+
+def test_two_steps_of_one_walk_share_what_was_just_read_and_no_write_comes_between() -> None:
+    scene = Scene()
+    server = scene.services.client = Server()
+    looks = frozenset({Look.NODE, Look.PODS})
+
+    def look() -> frozenset[Look]:
+        found: RotationView = virtual.run(scene.gatherer.rotation(replacing(), looks))
+        return found.fresh
+
+    assert (look(), look(), server.reads) == (looks, looks, 2)
+    scene.gatherer.acts("uid-r-1")
+    assert (look(), server.reads) == (looks, 4)
+    scene.services.clock.seconds += JUST_READ
+    assert (look(), server.reads) == (looks, 6)
+
+
+def test_what_runs_on_the_replacement_is_asked_only_when_it_may_be_given_back() -> None:
+    scene = Scene()
+    server = scene.services.client = Server()
+    claim = {"uid": "uid-worker-7", "name": "worker-7"}
+    watched = virtual.run(scene.gatherer.rotation(replacing(replacement=claim), frozenset({Look.MACHINE})))
+    assert (watched.replacement_pods, server.reads) == (None, 0)
+    ends = replacing(replacement=claim, reason="CalledOff")
+    ending = virtual.run(scene.gatherer.rotation(ends, frozenset({Look.MACHINE})))
+    assert (ending.replacement_pods, server.reads) == ((), 1)

@@ -87,3 +87,17 @@ def test_many_changes_at_once_make_one_look() -> None:
         await runners.stop()
 
     virtual.run(story())
+
+
+def test_of_two_wakings_the_sooner_one_counts_and_both_make_one_look() -> None:
+    async def story() -> None:
+        looks = Looks()
+        runners = Runners(looks)
+        runners.wake_soon("Rotation", "u1", 1.0)
+        runners.wake_soon("Rotation", "u1", 0.2)
+        runners.wake_soon("Rotation", "u1", 0.7)
+        await asyncio.sleep(5)
+        assert [round(one, 1) for one in looks.times] == [0.2]
+        await runners.stop()
+
+    virtual.run(story())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -125,7 +125,7 @@ class Process:
             if rest is None:
                 moved = clock.now()
                 continue
-            if operation.status.phase == "Held" and clock.now() > moved + QUIET:
+            if operation.status.phase == "Held" and clock.now() > max(moved, _next_try(operation)) + QUIET:
                 break
             assert clock.now() < deadline, f"{name} stands in {operation.status.phase}"
             self._scene.world.pass_time(max(timedelta(seconds=1), min(rest, PAUSE)))
@@ -298,7 +298,7 @@ class Process:
                 return {"capacity": self._capacity(operation)}
             case Look.NETWORK_POLICIES:
                 spaces = {pod.namespace for pod in view.pods or ()} | set(view.quarantine.status.namespaces)
-                return {"network_policies": await network.read_policies(world, spaces)}
+                return {"network_policies": await network.PolicyLists(world).read(spaces)}
             case Look.EVIDENCE:
                 digest = view.quarantine.status.evidence.digest if view.quarantine.status.evidence else ""
                 return {"evidence": await self._custodian.on_disk(operation.name, operation.uid, digest)}
@@ -320,6 +320,12 @@ class Process:
 def _decide(view: RotationView | QuarantineView, world: World) -> Step:
     now = world.clock.now()
     return rotations.step(view, now) if isinstance(view, RotationView) else quarantines.step(view, now)
+
+
+def _next_try(operation: Operation) -> datetime:
+    """When evidence that is not complete is collected again; long ago where it need not be."""
+    evidence = operation.status.evidence if isinstance(operation, Quarantine) else None
+    return (evidence.next_attempt if evidence else None) or operation.metadata.creation_timestamp
 
 
 def _resource(kind: str) -> resources.Resource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 
 from exuvia import errors, ports
 from exuvia.act.answers import outcome_of
+from exuvia.kube.sharing import SharedReads
 from exuvia.model import marks, resources
 from exuvia.model.actions import AllowNetwork, DenyNetwork, Outcome, OutcomeKind
 from exuvia.model.permissions import Duty, Permission
@@ -104,13 +106,28 @@ async def allow_network(cluster: ports.Cluster, action: AllowNetwork, *, dry_run
     return Outcome(action=action, kind=OutcomeKind.DONE)
 
 
-async def read_policies(cluster: ports.Cluster, namespaces: Iterable[str]) -> tuple[NetworkPolicyFacts, ...]:
-    """All NetworkPolicies of these namespaces, read now. Raises `errors.ClusterError`; never a partial answer."""
-    found: list[NetworkPolicyFacts] = []
-    for namespace in sorted(set(namespaces)):
-        async for page in cluster.pages(resources.NETWORK_POLICIES, namespace=namespace):
-            found += [facts_of(one) for one in page]
-    return tuple(found)
+class PolicyLists:
+    """NetworkPolicies by namespace, read now. Those who ask for a namespace at the same moment share one list, and what
+    is at the version that was seen before is not parsed once more: every Quarantine adds a policy for all to read."""
+
+    def __init__(self, cluster: ports.Cluster) -> None:
+        self._cluster = cluster
+        self._lists: SharedReads[tuple[NetworkPolicyFacts, ...]] = SharedReads(self._list)
+        self._known: dict[str, dict[tuple[str, str], NetworkPolicyFacts]] = {}
+
+    async def read(self, namespaces: Iterable[str]) -> tuple[NetworkPolicyFacts, ...]:
+        """All NetworkPolicies of these namespaces. Raises `errors.ClusterError`; never a partial answer."""
+        listed = await asyncio.gather(*(self._lists.ask(one) for one in sorted(set(namespaces))))
+        return tuple(one for some in listed for one in some)
+
+    async def _list(self, namespace: str) -> tuple[NetworkPolicyFacts, ...]:
+        known, found = self._known.get(namespace, {}), dict[tuple[str, str], NetworkPolicyFacts]()
+        async for page in self._cluster.pages(resources.NETWORK_POLICIES, namespace=namespace):
+            for one in page:
+                seen = (one["metadata"].get("uid", ""), one["metadata"].get("resourceVersion", ""))
+                found[seen] = known[seen] if all(seen) and seen in known else facts_of(one)
+        self._known[namespace] = found
+        return tuple(found.values())
 
 
 def facts_of(body: Mapping[str, Any]) -> NetworkPolicyFacts:

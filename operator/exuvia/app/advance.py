@@ -19,7 +19,8 @@ from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
 from exuvia.app.lanes import Lanes
 from exuvia.app.operations import Operation
-from exuvia.app.running import LONGEST, Runners
+from exuvia.app.running import LONGEST, SOON_SECONDS, Runners
+from exuvia.app.scribe import Late
 from exuvia.app.services import Services
 from exuvia.app.stepping import Line, lines
 from exuvia.app.winning import Winner
@@ -27,7 +28,9 @@ from exuvia.decide.rotation import HAND_OVER
 from exuvia.model import marks
 from exuvia.model.actions import Action, DeletePod, EvictPod, MarkInstance, Outcome, RemoveMachine, RestoreInstance
 from exuvia.model.blocking import Blocked
+from exuvia.model.facts import Receipt
 from exuvia.model.steps import Look, Step
+from exuvia.observe.store import version
 
 log = logging.getLogger(__name__)
 
@@ -50,16 +53,23 @@ class Advancer:
         self._collecting = Collecting(services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake)
         self._runners = Runners(self._guarded)
         self._lanes = Lanes()
+        self._written: dict[str, int] = {}
 
     def wake(self, kind: str, uid: str) -> None:
         """Something changed that this operation may act on: look again, now. Read-only, nothing is advanced."""
         if not self._services.settings.read_only:
             self._runners.wake(kind, uid)
 
-    def wake_soon(self, kind: str, uid: str) -> None:
+    def changed(self, kind: str, uid: str, resource_version: str) -> None:
+        """The operation changed, at that version: look again, unless it is what this very runner wrote, or older. Its
+        write was a compare-and-swap on all that came before, and it looks again after each of them by itself."""
+        if version(resource_version) > self._written.get(uid, 0):
+            self.wake(kind, uid)
+
+    def wake_soon(self, kind: str, uid: str, seconds: float = SOON_SECONDS) -> None:
         """The same a moment later, so that many changes at once make one look."""
         if not self._services.settings.read_only:
-            self._runners.wake_soon(kind, uid)
+            self._runners.wake_soon(kind, uid, seconds)
 
     async def stop(self) -> None:
         """Let runners end; what they were about to do is found again by the next leader."""
@@ -114,7 +124,8 @@ class Advancer:
         view, step = await self._ask(line, operation)
         if not _says_anything(step):
             return step.recheck_after or LONGEST
-        return ONCE_MORE if await self._carry_out(line, operation, view, step) else SOON
+        done = await self._carry_out(line, operation, view, step)
+        return ONCE_MORE if done and not _evicts(step) else SOON  # pods that were asked to go show it a moment later
 
     def _lacks_finalizer(self, operation: Operation) -> bool:
         """Put on at first sight, but not while exuvia is being uninstalled."""
@@ -138,15 +149,12 @@ class Advancer:
 
     async def _carry_out(self, line: Line, operation: Operation, view: Any, step: Step) -> bool:
         """Win the step, act, note. False: it was lost; look again a little later."""
+        if step.snapshot:
+            self._collecting.ask(view)
         machine = written_to(step)
         receipt = await self.winner.intent(operation, step.name, machine) if step.disruptive else None
-        try:
-            won = await self.winner.swap(line, operation, step.status, receipt)
-        except errors.ClusterError:
-            self.winner.outcome(operation, receipt, "unknown")
-            raise
+        won = await self._won(line, operation, step, receipt)
         if won is None:
-            self.winner.outcome(operation, receipt, "lost")
             return False
         telling.notes(self._services, won, step.notes)
         telling.progress(self._services, operation, won)
@@ -165,10 +173,31 @@ class Advancer:
             await self._finish(line, won)
         return await self._note(line, won, step, outcomes) and whole
 
+    async def _won(
+        self, line: Line, operation: Operation, step: Step, receipt: Receipt | Late | None
+    ) -> Operation | None:
+        """The operation once the step is won; None when it was lost. What was read for a step that is not won goes."""
+        won = None
+        try:
+            won = await self.winner.swap(line, operation, step.status, receipt)
+        except errors.ClusterError:
+            self.winner.outcome(operation, receipt, "unknown")
+            raise
+        finally:
+            if won is None and step.snapshot:
+                self._services.custodian.forget(operation.uid)
+        if won is None:
+            self.winner.outcome(operation, receipt, "lost")
+        else:
+            self._written[won.uid] = version(won.metadata.resource_version)
+        return won
+
     async def _act(self, line: Line, won: Operation, view: Any, step: Step) -> tuple[tuple[Outcome, ...], bool]:
         """A few writes at a time, and before each few one more look: a pause counts within seconds, however long the
         ledger or the API server takes (safety.md, 15). What was decided although something holds is not held here."""
         done: list[Outcome] = []
+        if step.actions:
+            self.gatherer.acts(won.uid)
         asked = step.disruptive and holding(line, view, step, self._services.clock.now()) is None
         for few in _few(step.actions):
             if asked:
@@ -195,6 +224,7 @@ class Advancer:
         after = await self.winner.swap(line, won, noted.status) if noted.status else won
         telling.notes(self._services, won, noted.notes)
         if after is not None and after is not won:
+            self._written[after.uid] = version(after.metadata.resource_version)
             telling.progress(self._services, won, after)
         return after is not None
 
@@ -206,6 +236,7 @@ class Advancer:
         await self.winner.without_finalizer(line, current, marks.FINALIZER)
 
     def _forget(self, uid: str) -> None:
+        self._written.pop(uid, None)
         self.gatherer.forget(uid)
         self._services.custodian.forget(uid)
 
@@ -230,9 +261,13 @@ def written_to(step: Step) -> str:
 def holding(line: Line, view: Any, step: Step, now: datetime) -> Blocked | None:
     """What holds the writes of a step at this moment."""
     found = line.held(view, now)
-    if found is None and any(isinstance(one, EvictPod | DeletePod | RemoveMachine) for one in step.actions):
+    if found is None and (_evicts(step) or any(isinstance(one, RemoveMachine) for one in step.actions)):
         found = view.eviction_hold
     return found
+
+
+def _evicts(step: Step) -> bool:
+    return any(isinstance(one, EvictPod | DeletePod) for one in step.actions)
 
 
 def _few(actions: Sequence[Action]) -> Iterator[Sequence[Action]]:

@@ -41,8 +41,12 @@ class Collecting:
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(TOGETHER)
 
+    def ask(self, view: QuarantineView) -> None:
+        """Ask for the machine's API objects, so that they come while the step is being won."""
+        self._services.custodian.begin(decide.order(view))
+
     async def snapshot(self, view: QuarantineView) -> None:
-        """The machine's API objects into memory, in 5 s at most."""
+        """Until those are in memory that our marks change, 5 s at most."""
         await self._services.custodian.snapshot(decide.order(view))
 
     def begin(self, uid: str) -> None:
@@ -59,6 +63,7 @@ class Collecting:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._services.custodian.close()
 
     async def _run(self, uid: str) -> None:
         try:

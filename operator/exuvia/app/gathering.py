@@ -16,7 +16,8 @@ from exuvia.app.controllers import Controllers
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
 from exuvia.app.services import Services
-from exuvia.app.sharing import LazyMapping, LazySequence, SharedRead
+from exuvia.app.sharing import LazyMapping, LazySequence
+from exuvia.kube.sharing import SharedRead
 from exuvia.model import resources
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
@@ -33,6 +34,10 @@ from exuvia.observe.store import Store
 Reader = Callable[[], Awaitable[dict[str, Any]]]
 V = TypeVar("V", RotationView, QuarantineView)
 
+JUST_READ = 0.25
+"""Seconds for which a read counts as made right before the next step of the same walk."""
+_SHARED_BY_STEPS = (Look.NODE, Look.PODS)
+
 
 class Gatherer:
     """Builds the views of Rotations and Quarantines."""
@@ -42,17 +47,42 @@ class Gatherer:
         self._fleet = fleet
         self._controllers = Controllers(services)
         self._machines: dict[str, ports.Machine] = {}
+        self._networks = network.PolicyLists(services.client)
         self._others: SharedRead[dict[str, Any]] = SharedRead(self._read_others)
+        self._just_read: dict[str, dict[Look, tuple[float, dict[str, Any]]]] = {}
         self.collecting: set[str] = set()
 
     def forget(self, uid: str) -> None:
         """The operation ended."""
         self._machines.pop(uid, None)
+        self._just_read.pop(uid, None)
 
     async def rotation(self, rotation: Rotation, looks: frozenset[Look]) -> RotationView:
         """The picture of one Rotation, with these things read anew."""
         view = self._rotation(rotation)
-        return await self._read(view, {look: self._rotation_reader(view, look) for look in sorted(looks)})
+        readers = {look: self._rotation_reader(view, look) for look in sorted(looks)}
+        return await self._read(view, {look: self._once(rotation, look, one) for look, one in readers.items()})
+
+    def acts(self, uid: str) -> None:
+        """The operation is about to write to its machine: what was read of it before counts no more."""
+        self._just_read.pop(uid, None)
+
+    def _once(self, rotation: Rotation, look: Look, reader: Reader) -> Reader:
+        """Machine and pods that the step before has read a moment ago, when nothing was done to them, are not read once
+        more for the next: drained, and removed at once."""
+        if look not in _SHARED_BY_STEPS:
+            return reader
+
+        async def read() -> dict[str, Any]:
+            known, now = self._just_read.get(rotation.uid, {}), self._services.clock.monotonic()
+            at, found = known.get(look, (-JUST_READ, {}))
+            if now - at < JUST_READ:
+                return found
+            found = await reader()
+            self._just_read[rotation.uid] = {**self._just_read.get(rotation.uid, {}), look: (now, found)}
+            return found
+
+        return read
 
     async def quarantine(self, quarantine: Quarantine, looks: frozenset[Look]) -> QuarantineView:
         """The picture of one Quarantine, with these things read anew."""
@@ -269,9 +299,9 @@ class Gatherer:
         return {"capacity": self._capacity(operation, replacement, facts)}
 
     async def _replacement(self, rotation: Rotation, facts: ProviderFacts) -> dict[str, Any]:
-        """The provider's answer, and what runs on the machine that came: one that is given back must be empty."""
+        """The provider's answer; and, once it ends, what runs on the machine that came: what is given back is empty."""
         found = await self._machine(rotation, facts, rotation.status.replacement)
-        node = found["capacity"].node
+        node = found["capacity"].node if rotation.status.reason else None
         pods = await fresh.read_pods(self._services.client, node.name) if node is not None else None
         return {**found, "replacement_pods": pods}
 
@@ -303,7 +333,7 @@ class Gatherer:
 
     async def _policies(self, view: QuarantineView) -> dict[str, Any]:
         namespaces = {pod.namespace for pod in view.pods or ()} | set(view.quarantine.status.namespaces)
-        return {"network_policies": await network.read_policies(self._services.client, namespaces)}
+        return {"network_policies": await self._networks.read(namespaces)}
 
     async def _evidence(self, quarantine: Quarantine) -> dict[str, Any]:
         digest = quarantine.status.evidence.digest if quarantine.status.evidence else ""

@@ -27,8 +27,8 @@ CHUNK = 500
 CREDENTIALS_SECONDS = 10.0
 UNUSED_FINALIZER = "exuvia.dev/kopf"  # kopf takes its finalizer off whatever needs none: ours must not be it
 
-Seen = Callable[[str, str], None]
-"""Told of every event of one of our objects, in the main loop: kind and UID."""
+Seen = Callable[[str, str, str], None]
+"""Told of every event of one of our objects, in the main loop: kind, UID and version."""
 
 
 class _Delays:
@@ -99,9 +99,9 @@ class Handlers:
 
     def _serve_kind(self, registry: kopf.OperatorRegistry, resource: resources.Resource) -> None:
         @kopf.on.event(marks.GROUP, resource.version, resource.plural, registry=registry, id=f"seen-{resource.plural}")
-        async def seen(uid: str | None, **_: Any) -> None:
+        async def seen(uid: str | None, meta: kopf.Meta, **_: Any) -> None:
             if uid and not self._main.is_closed():
-                self._main.call_soon_threadsafe(self._seen, resource.kind, uid)
+                self._main.call_soon_threadsafe(self._seen, resource.kind, uid, str(meta.get("resourceVersion") or ""))
 
 
 def _settings() -> kopf.OperatorSettings:

@@ -35,11 +35,14 @@ class Runners:
             return
         self._running[uid] = asyncio.create_task(self._run(kind, uid), name=f"advance {kind} {uid}")
 
-    def wake_soon(self, kind: str, uid: str) -> None:
-        """The same a moment later, so that many changes at once make one look."""
-        if uid not in self._soon and not self._stopped:
-            loop = asyncio.get_running_loop()
-            self._soon[uid] = loop.call_later(SOON_SECONDS, self._wake_now, kind, uid)
+    def wake_soon(self, kind: str, uid: str, seconds: float = SOON_SECONDS) -> None:
+        """The same a moment later, so that many changes at once make one look. The sooner one of two counts."""
+        loop, pending = asyncio.get_running_loop(), self._soon.get(uid)
+        if self._stopped or (pending is not None and pending.when() <= loop.time() + seconds):
+            return
+        if pending is not None:
+            pending.cancel()
+        self._soon[uid] = loop.call_later(seconds, self._wake_now, kind, uid)
 
     async def stop(self) -> None:
         """Let runners end; nothing is begun any more."""

@@ -1,37 +1,11 @@
-"""What many operations ask for at the same moment is read once; what a step may not need is found only when it asks.
-
-Both keep the way of one fact from growing with the number of operations and machines.
-"""
+"""What a step may not need is found only when it asks, so that the way of one fact does not grow with the fleet."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from typing import Generic, TypeVar, overload
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar, overload
 
 T = TypeVar("T")
-
-
-class SharedRead(Generic[T]):
-    """One read for all who ask meanwhile. Everybody gets the answer of a read that began after they asked."""
-
-    def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
-        self._read = read
-        self._running: asyncio.Future[T] | None = None
-        self._next: asyncio.Future[T] | None = None
-
-    async def ask(self) -> T:
-        """The answer; raises what the read raises."""
-        if self._next is None:
-            self._next = asyncio.ensure_future(self._turn(self._running))
-        return await asyncio.shield(self._next)
-
-    async def _turn(self, before: asyncio.Future[T] | None) -> T:
-        """After the one that runs: whoever asks from now on waits for the next."""
-        if before is not None:
-            await asyncio.wait((before,))
-        self._running, self._next = self._next, None
-        return await self._read()
 
 
 class LazySequence(Sequence[T]):

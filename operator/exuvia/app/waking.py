@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import datetime
+
 from exuvia.app.advance import Advancer
 from exuvia.app.operations import Operation, under_way
 from exuvia.app.services import Services
+from exuvia.decide.brakes.knowledge import LARGEST_SKEW
+from exuvia.model.instances import Instance
 from exuvia.model.specs.fleet_guard import FleetGuard
-from exuvia.model.specs.rotation import Rotation, RotationPhase
+from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
 from exuvia.observe.ours import Unparsable
 
 _AWAITING = (RotationPhase.REPLACING, RotationPhase.TERMINATING)
+_LEAVING = 1.0
+"""Seconds: pods of a drained machine leave one after the other, and only the last one changes what is done next."""
 
 
 class Waking:
@@ -26,12 +33,16 @@ class Waking:
         for one in self._open():
             self._advancer.wake(one.KIND, one.uid)
 
-    def of_machine(self, uid: str, pool: str) -> None:
-        """Operations of this machine, and those that wait for a machine of its pool."""
-        for one in self._open():
+    def of_machines(self, changed: Iterable[Instance]) -> None:
+        """Operations of these machines, as they are or were last seen, and those that one of them may replace."""
+        by_uid = {one.uid: one for one in changed}
+        by_pool: dict[str, list[Instance]] = {}
+        for machine in by_uid.values():
+            by_pool.setdefault(machine.pool, []).append(machine)
+        for one in self._open() if by_uid else ():
             settings = one.status.settings
-            awaited = settings is not None and settings.pool == pool
-            if one.spec.instance.uid == uid or (awaited and _awaits(one)):
+            pool = by_pool.get(settings.pool, ()) if settings is not None and _awaits(one) else ()
+            if one.spec.instance.uid in by_uid or any(_may_replace(machine, one) for machine in pool):
                 self._advancer.wake_soon(one.KIND, one.uid)
 
     def of_changes(self) -> None:
@@ -43,7 +54,7 @@ class Waking:
                 if isinstance(found, Operation):
                     self._operated.add(found.spec.instance.uid)
                     if found.open or found.metadata.finalizers:
-                        self._advancer.wake(found.KIND, uid)
+                        self._advancer.changed(found.KIND, uid, found.metadata.resource_version)
             for last in store.take_gone().values():
                 if isinstance(last, Operation):
                     self._operated.add(last.spec.instance.uid)
@@ -77,24 +88,58 @@ class Waking:
                 chronicle.unplaced(uid)
             elif (node := self._services.view.nodes.store.named(pod.node)) is not None:
                 chronicle.placed(pod, node.uid)
-        for one in self._open():
+        for one in self._open() if touched else ():
             if one.spec.instance.name in touched:
-                self._advancer.wake_soon(one.KIND, one.uid)
+                self._of_pods(one)
+
+    def _of_pods(self, one: Operation) -> None:
+        if _drains(one):
+            self._advancer.wake_soon(one.KIND, one.uid, _LEAVING)
+        else:
+            self._advancer.wake_soon(one.KIND, one.uid)
 
     def _drains(self) -> None:
         for one in self._open():
-            if isinstance(one, Rotation) and one.status.phase is RotationPhase.DRAINING:
+            if _drains(one):
                 self._advancer.wake_soon(one.KIND, one.uid)
 
     def _open(self) -> list[Operation]:
         return under_way(self._services.view)
 
 
+def _drains(one: Operation) -> bool:
+    return isinstance(one, Rotation) and one.status.phase is RotationPhase.DRAINING
+
+
 def _awaits(one: Operation) -> bool:
     """Whether a machine of the pool may be the one that it waits for."""
     if isinstance(one, Rotation):
         return one.status.phase in _AWAITING
-    return one.status.capacity is None or one.status.capacity.state in ("Requested", "Missing")
+    return one.status.capacity is not None and one.status.capacity.state in ("Requested", "Missing")
+
+
+def _may_replace(machine: Instance, one: Operation) -> bool:
+    """Whether it is, or may turn out to be, the machine that the operation waits for: the one that it names, else one
+    that was born since it began. What this misses is found by the next look, which comes within seconds."""
+    wanted = _wanted(one)
+    if wanted is not None and wanted.uid:
+        return machine.uid == wanted.uid
+    if wanted is not None and wanted.provider_id:
+        return machine.provider_id == wanted.provider_id
+    return machine.born >= _since(one, wanted) - LARGEST_SKEW
+
+
+def _wanted(one: Operation) -> ReplacementStatus | None:
+    if isinstance(one, Rotation):
+        return one.status.replacement
+    return one.status.capacity.replacement if one.status.capacity else None
+
+
+def _since(one: Operation, wanted: ReplacementStatus | None) -> datetime:
+    """What was asked for by another operation may have been asked for before this one began."""
+    begun = one.status.started_at or one.metadata.creation_timestamp
+    asked = wanted.requested_at if wanted else None
+    return min(begun, asked) if asked else begun
 
 
 def _written(guard: FleetGuard | Unparsable) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from exuvia import errors
+from exuvia.app import operations
 from exuvia.app.operations import Operation
 from exuvia.app.scribe import Late
 from exuvia.app.services import Services
@@ -62,7 +63,9 @@ class Winner:
         except (errors.Conflict, errors.NotFound):
             return None
         self._services.view.overlay(line.resource, answer)
-        return line.model.parse(answer)
+        shown = operations.find(self._services.view, operation.KIND, operation.uid)
+        same = shown is not None and shown.metadata.resource_version == answer["metadata"]["resourceVersion"]
+        return shown if same else line.model.parse(answer)
 
     def outcome(
         self, operation: Operation, receipt: Receipt | Late | None, result: str, outcomes: Sequence[Outcome] = ()

@@ -15,7 +15,14 @@ from exuvia.decide import inheritance, pools
 from exuvia.decide.brakes import budgets, health, knowledge
 from exuvia.decide.brakes.active import budget_door
 from exuvia.decide.brakes.candidates import candidates
-from exuvia.decide.brakes.holds import Holds, eviction_hold, removal_hold, standing_hold
+from exuvia.decide.brakes.holds import (
+    Holds,
+    eviction_hold,
+    is_member,
+    may_hold_evictions,
+    removal_hold,
+    standing_hold,
+)
 from exuvia.decide.brakes.inflight import age
 from exuvia.decide.brakes.picture import ROTATION, Candidate, Picture, paint
 from exuvia.decide.brakes.status import brake_statuses
@@ -89,14 +96,18 @@ class Planner:
 
     def holds_for(self, uid: str, moment: Moment, now: datetime) -> Holds:
         """What holds an open operation now. `uid`: the operation's own UID, or else its machine's; the operation's is
-        the better one where a quarantined machine is being rotated, as the two are held by different things."""
-        picture = self._picture(moment, now)
+        the better one where a quarantined machine is being rotated, as the two are held by different things.
+
+        On a calm day it costs no walk over the operations: the picture is painted only where it may say something."""
+        self._census.advance(now)
         operation = _operation(uid, moment)
         machine = operation.spec.instance.uid if operation is not None else uid
+        stormy, member = may_hold_evictions(moment, self._census), is_member(machine, operation, self._census)
+        picture = self._picture(moment, now) if stormy or member else None
         return Holds(
             hold=standing_hold(operation, moment, now),
-            eviction_hold=eviction_hold(operation, picture),
-            removal_hold=removal_hold(machine, operation, picture),
+            eviction_hold=eviction_hold(operation, picture) if picture and stormy else None,
+            removal_hold=removal_hold(machine, operation, picture) if picture and member else None,
         )
 
     def explain(self, uid: str, moment: Moment, now: datetime) -> tuple[Blocked, ...]:
@@ -215,10 +226,11 @@ def _policy(wish: Wish) -> PolicyReference:
 def _operation(uid: str, moment: Moment) -> Rotation | Quarantine | None:
     """The open operation of that UID; else one on the machine of that UID, what started before what waits, a release's
     Rotation before the Quarantine."""
-    open_ = [one for some in (moment.rotations, moment.quarantines) for one in some if one.open]
-    found = next((one for one in open_ if one.uid == uid), None)
+    everything: list[Rotation | Quarantine] = [*moment.rotations, *moment.quarantines]
+    found = next((one for one in everything if one.uid == uid and one.open), None)
     if found is not None:
         return found
+    open_ = (one for one in everything if one.open)
     on_machine = sorted((one for one in open_ if one.spec.instance.uid == uid), key=age)
     return min(on_machine, key=_precedence, default=None)
 

@@ -43,7 +43,7 @@ class RotationView:
     volumes: tuple[AttachedVolume, ...] | None = None  # persistent volumes that are attached to the machine's name
     provider: ProviderFacts = ProviderFacts()
     capacity: CapacityFacts | None = None  # of the replacement: what provider and cluster say; None: not looked at
-    replacement_pods: tuple[Pod, ...] | None = None  # all pods bound to the replacement's name; with MACHINE
+    replacement_pods: tuple[Pod, ...] | None = None  # all pods bound to its name; with MACHINE, once it ends
     candidates: Sequence[Instance] = ()  # other live machines of the pool
     failing: Mapping[str, str] = field(default_factory=dict)  # UID of a candidate -> policy and rule it fails or errs
     rotations: tuple[Rotation, ...] = ()  # all other Rotations, open and ended

@@ -9,9 +9,12 @@ from datetime import timedelta
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from exuvia.decide import planner as planner_module
+from exuvia.decide.brakes.holds import Holds, eviction_hold, removal_hold, standing_hold
 from exuvia.decide.planner import plan
 from exuvia.model.blocking import View
 from exuvia.model.planning import Plan, Start, Subject
+from exuvia.model.specs.fleet_guard import FleetGuardStatus, StormStatus
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from tests.decide.planner import drawing, oracle
 from tests.decide.planner.world import MINUTE, World
@@ -188,3 +191,25 @@ def _live_on(world: World, data: st.DataObject) -> None:
             started = one.status.started_at
             del world.rotations[index]
             world.starts += [Start(operation=one.uid, kind="Rotation", at=started)] if started else []
+
+
+@MORE
+@given(world=drawing.worlds(), leases=st.tuples(st.integers(0, 4), st.integers(0, 12)), stormed=st.booleans())
+def test_what_holds_an_operation_is_what_the_whole_picture_says(
+    world: World, leases: tuple[int, int], stormed: bool
+) -> None:
+    """The picture is painted only where it may say something; it never would have said anything else."""
+    world.leases = leases
+    if stormed and world.guard is not None:
+        storm = StormStatus(since=world.now - MINUTE, calm_since=world.now)
+        world.guard = world.guard.model_copy(update={"status": FleetGuardStatus(storm=storm)})
+    planner, moment = world.planner(), world.moment()
+    for one in (*world.rotations, *world.quarantines):
+        picture = planner._picture(moment, world.now)
+        operation = one if one.open else planner_module._operation(one.uid, moment)
+        machine = operation.spec.instance.uid if operation is not None else one.uid
+        assert planner.holds_for(one.uid, moment, world.now) == Holds(
+            hold=standing_hold(operation, moment, world.now),
+            eviction_hold=eviction_hold(operation, picture),
+            removal_hold=removal_hold(machine, operation, picture),
+        )

@@ -167,6 +167,15 @@ def test_pods_that_cannot_be_read_are_not_touched_and_evidence_goes_on(look: Loo
     assert world.status.evidence.digest
 
 
+def test_evidence_that_was_sealed_before_the_machine_could_be_marked_stays_sealed() -> None:
+    world = World(failed={Look.NODE: "timed out"}).add(pod("cart")).grant().held()
+    assert world.status.evidence.digest and not marked(world)
+    world.failed = {}
+    world.tick().settle()
+    assert marked(world)
+    assert condition(world, "EvidenceSealed") == ("True", "Sealed")
+
+
 def test_missing_rights_are_said_and_tried_again() -> None:
     world = World(refuse=refusal(MarkInstance)).grant()
     step = world.settle()

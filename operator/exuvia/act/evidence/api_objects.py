@@ -1,20 +1,22 @@
 """APIObjects: the Node, its pods, events, Lease, volume attachments and the Quarantine itself, as the API serves them.
 
-They are read just before the machine is marked (`snapshot`), into memory and within 5 s, because isolation never waits
-for storage. What did not come in time, or was lost in a crash, is read when evidence is collected. Values of
-environment variables and data of Secrets are taken out; Secrets are never asked for.
+They are asked for just before the machine is marked (`Taking`), into memory and within 5 s, because isolation never
+waits for storage. Only what the marks change is waited for: the Node and its pods. What did not come in time, or was
+lost in a crash, is read when evidence is collected. Values of environment variables and data of Secrets are taken out;
+Secrets are never asked for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from exuvia import errors, ports
 from exuvia.act.evidence.collector import Snapshot, Task, reason_of
+from exuvia.act.evidence.events import EventLists
 from exuvia.act.evidence.redaction import redacted
 from exuvia.model import resources
 from exuvia.model.cards import Card
@@ -22,31 +24,84 @@ from exuvia.model.evidence import EvidenceOrder, ItemResult
 from exuvia.model.permissions import Duty, Permission
 
 SNAPSHOT_TIME = timedelta(seconds=5)
+MARKED = ("node", "pods")
+"""Parts that our marks change: they are here before the first mark is written."""
 _LEASE_NAMESPACE = "kube-node-lease"
-_TOGETHER = 4
 
 Body = dict[str, Any]
-_Read = Callable[[ports.Cluster, EvidenceOrder], Awaitable[Body | None]]
+T = TypeVar("T")
 
 
-async def snapshot(cluster: ports.Cluster, order: EvidenceOrder, clock: ports.Clock) -> Snapshot:
-    """What can be read within 5 s. Never raises for a part that fails: that part is read later."""
-    taken = clock.now()
-    tasks = {asyncio.create_task(_part(read, cluster, order)): name for name, read in PARTS.items()}
-    try:
-        done, _ = await asyncio.wait(tasks, timeout=SNAPSHOT_TIME.total_seconds())
-    finally:
-        for task in tasks:
+class Reading:
+    """What is read of one machine: each thing once, however many parts need it. Close it at the end."""
+
+    def __init__(self, cluster: ports.Cluster, order: EvidenceOrder, events: EventLists) -> None:
+        self.cluster = cluster
+        self.order = order
+        self.events = events
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+
+    def part(self, name: str) -> asyncio.Task[Body | None]:
+        """A part by its name; redacted before it is kept, even in memory."""
+        return self._once(f"part {name}", lambda: self._redacted(PARTS[name]))
+
+    async def node(self) -> Body | None:
+        """The machine; None when it is gone, and another bears its name."""
+        return await self._once("node", lambda: _node_of(self.cluster, self.order))
+
+    async def pods(self) -> list[Body]:
+        """The pods bound to its name."""
+        return await self._once("pods", lambda: pods_of(self.cluster, self.order))
+
+    async def close(self) -> None:
+        """What is still being read is given up."""
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    found = {tasks[task]: task.result() for task in done if not task.cancelled() and task.exception() is None}
-    return Snapshot(taken=taken, objects={name: body for name, body in found.items() if body is not None})
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def _redacted(self, read: _Read) -> Body | None:
+        body = await read(self)
+        return None if body is None else redacted(body)
+
+    def _once(self, name: str, read: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(read(), name=f"evidence {name}")
+        return self._tasks[name]
 
 
-async def _part(read: _Read, cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
-    """Redacted before it is kept, even in memory."""
-    body = await read(cluster, order)
-    return None if body is None else redacted(body)
+_Read = Callable[[Reading], Awaitable[Body | None]]
+
+
+class Taking:
+    """A snapshot that is being taken, from now on and for 5 s at most."""
+
+    def __init__(self, reading: Reading, clock: ports.Clock) -> None:
+        self._reading = reading
+        self._taken = clock.now()
+        self._marked = [reading.part(name) for name in MARKED]
+        self._parts = {reading.part(name): name for name in PARTS}
+        self._whole = asyncio.create_task(self._take(), name="evidence snapshot")
+
+    async def marked(self) -> None:
+        """Until the parts are here that our marks change, or time is over. Never raises for what fails."""
+        await asyncio.wait(self._marked)
+
+    async def whole(self) -> Snapshot:
+        """All that could be read in time. A part that failed is not in it, and is read later."""
+        await asyncio.wait((self._whole,))
+        return Snapshot(taken=self._taken) if self._whole.cancelled() else self._whole.result()
+
+    def stop(self) -> None:
+        """It is not needed any more."""
+        self._whole.cancel()
+
+    async def _take(self) -> Snapshot:
+        try:
+            done, _ = await asyncio.wait(self._parts, timeout=SNAPSHOT_TIME.total_seconds())
+        finally:
+            await self._reading.close()
+        found = {self._parts[one]: one.result() for one in done if not one.cancelled() and one.exception() is None}
+        return Snapshot(taken=self._taken, objects={name: body for name, body in found.items() if body is not None})
 
 
 class ApiObjects:
@@ -55,7 +110,8 @@ class ApiObjects:
     card = Card(
         name="APIObjects",
         description="The Node, its pods, events, Lease, volume attachments and the Quarantine, as the API serves them, "
-        "taken just before the machine is isolated. Environment values are redacted; Secrets are never read.",
+        "asked for just before the machine is isolated, which waits for the Node and its pods. Environment values are "
+        "redacted; Secrets are never read.",
         permissions=(
             Permission(duty=Duty.QUARANTINE, resource="nodes", verbs=("get",)),
             Permission(duty=Duty.QUARANTINE, resource="pods", verbs=("list",)),
@@ -69,16 +125,20 @@ class ApiObjects:
 
     async def collect(self, task: Task) -> None:
         """One file for each part; a part that cannot be read is a failed item."""
-        for name, read in PARTS.items():
-            if not task.room.has(task.name, name):
-                await _keep(task, name, read)
+        reading = Reading(task.cluster, task.order, EventLists(task.cluster))
+        try:
+            for name in PARTS:
+                if not task.room.has(task.name, name):
+                    await _keep(task, name, reading)
+        finally:
+            await reading.close()
 
 
-async def _keep(task: Task, name: str, read: _Read) -> None:
+async def _keep(task: Task, name: str, reading: Reading) -> None:
     held = task.snapshot.objects.get(name) if task.snapshot else None
     taken = task.snapshot.taken if held is not None and task.snapshot else task.clock.now()
     try:
-        body = held if held is not None else await _part(read, task.cluster, task.order)
+        body = held if held is not None else await reading.part(name)
     except errors.ClusterError as trouble:
         task.room.without_file(task.name, name, ItemResult.FAILED, reason_of(trouble), taken)
         return
@@ -92,16 +152,10 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
     return json.dumps(body, indent=1, sort_keys=True, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
 
 
-async def _node(cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
+async def _node_of(cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
     body = await cluster.get(resources.NODES, order.instance.name)
     mine = body is not None and body.get("metadata", {}).get("uid") == order.instance.uid
     return body if mine else None
-
-
-async def _pods(cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
-    if await _node(cluster, order) is None:
-        return None
-    return _listed("PodList", await pods_of(cluster, order))
 
 
 async def pods_of(cluster: ports.Cluster, order: EvidenceOrder) -> list[Body]:
@@ -112,43 +166,39 @@ async def pods_of(cluster: ports.Cluster, order: EvidenceOrder) -> list[Body]:
     return found
 
 
-async def _events(cluster: ports.Cluster, order: EvidenceOrder) -> Body:
-    """Events about the Node and about its pods; a namespace is listed once."""
-    node = f"involvedObject.kind=Node,involvedObject.name={order.instance.name}"
-    found = await _listed_events(cluster, "", node, None)
-    pods = {one["metadata"]["uid"] for one in await pods_of(cluster, order)}
-    namespaces = sorted({one["metadata"]["namespace"] for one in await pods_of(cluster, order)})
-    gate = asyncio.Semaphore(_TOGETHER)
-
-    async def of(namespace: str) -> list[Body]:
-        async with gate:
-            return await _listed_events(cluster, namespace, "involvedObject.kind=Pod", pods)
-
-    for listed in await asyncio.gather(*(of(one) for one in namespaces)):
-        found += listed
-    return _listed("EventList", found)
+async def _node(reading: Reading) -> Body | None:
+    return await reading.node()
 
 
-async def _listed_events(cluster: ports.Cluster, namespace: str, fields: str, uids: set[str] | None) -> list[Body]:
+async def _pods(reading: Reading) -> Body | None:
+    node, pods = await asyncio.gather(reading.node(), reading.pods())
+    return None if node is None else _listed("PodList", pods)
+
+
+async def _events(reading: Reading) -> Body:
+    """Events about the Node and about its pods."""
+    of_node, of_pods = await asyncio.gather(reading.events.of_node(reading.order.instance.name), _of_pods(reading))
+    return _listed("EventList", [*of_node, *of_pods])
+
+
+async def _of_pods(reading: Reading) -> list[Body]:
+    pods = await reading.pods()
+    return await reading.events.of_pods((one["metadata"]["namespace"], one["metadata"]["uid"]) for one in pods)
+
+
+async def _lease(reading: Reading) -> Body | None:
+    return await reading.cluster.get(resources.LEASES, reading.order.instance.name, namespace=_LEASE_NAMESPACE)
+
+
+async def _attachments(reading: Reading) -> Body:
     found: list[Body] = []
-    async for page in cluster.pages(resources.CORE_EVENTS, namespace=namespace, field_selector=fields):
-        found += [one for one in page if uids is None or one.get("involvedObject", {}).get("uid") in uids]
-    return found
-
-
-async def _lease(cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
-    return await cluster.get(resources.LEASES, order.instance.name, namespace=_LEASE_NAMESPACE)
-
-
-async def _attachments(cluster: ports.Cluster, order: EvidenceOrder) -> Body:
-    found: list[Body] = []
-    async for page in cluster.pages(resources.VOLUME_ATTACHMENTS):
-        found += [one for one in page if one.get("spec", {}).get("nodeName") == order.instance.name]
+    async for page in reading.cluster.pages(resources.VOLUME_ATTACHMENTS):
+        found += [one for one in page if one.get("spec", {}).get("nodeName") == reading.order.instance.name]
     return _listed("VolumeAttachmentList", found)
 
 
-async def _quarantine(cluster: ports.Cluster, order: EvidenceOrder) -> Body | None:
-    return await cluster.get(resources.QUARANTINES, order.quarantine)
+async def _quarantine(reading: Reading) -> Body | None:
+    return await reading.cluster.get(resources.QUARANTINES, reading.order.quarantine)
 
 
 def _listed(kind: str, items: list[Body]) -> Body:

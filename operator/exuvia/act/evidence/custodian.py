@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from exuvia import errors, ports
-from exuvia.act.evidence import api_objects, reading
 from exuvia.act.evidence import manifest as manifests
-from exuvia.act.evidence.api_objects import ApiObjects
-from exuvia.act.evidence.collector import Collector, Room, Snapshot, Task
+from exuvia.act.evidence import reading
+from exuvia.act.evidence.api_objects import ApiObjects, Reading, Taking
+from exuvia.act.evidence.collector import Collector, Room, Task
+from exuvia.act.evidence.events import EventLists
 from exuvia.act.evidence.manifest import Manifest
 from exuvia.act.evidence.pod_logs import PodLogs
 from exuvia.act.evidence.store import Draft
@@ -65,16 +66,30 @@ class Custodian:
         self._root = root
         self._ledger_head = ledger_head
         self._progress = progress
-        self._snapshots: dict[str, Snapshot] = {}
+        self._events = EventLists(cluster)
+        self._snapshots: dict[str, Taking] = {}
+
+    def begin(self, order: EvidenceOrder) -> None:
+        """Ask for the API objects: in 5 s at most they are in memory. The first snapshot of a Quarantine is kept."""
+        if order.uid not in self._snapshots:
+            reading = Reading(self._cluster, order, self._events)
+            self._snapshots[order.uid] = Taking(reading, self._clock)
 
     async def snapshot(self, order: EvidenceOrder) -> None:
-        """Take the API objects into memory, in 5 s at most. The first one of a Quarantine is kept. Never raises."""
-        if order.uid not in self._snapshots:
-            self._snapshots[order.uid] = await api_objects.snapshot(self._cluster, order, self._clock)
+        """The same, until what our marks change is in memory, the Node and its pods, or 5 s passed. Never raises."""
+        self.begin(order)
+        await self._snapshots[order.uid].marked()
 
     def forget(self, uid: str) -> None:
-        """The Quarantine ended: its snapshot is not needed any more."""
-        self._snapshots.pop(uid, None)
+        """The Quarantine ended, or its marks are to be decided anew: its snapshot is not needed any more."""
+        taking = self._snapshots.pop(uid, None)
+        if taking is not None:
+            taking.stop()
+
+    def close(self) -> None:
+        """Nothing is taken any more."""
+        for uid in tuple(self._snapshots):
+            self.forget(uid)
 
     async def on_disk(self, quarantine: str, uid: str, digest: str = "") -> EvidenceOnDisk:
         """Read the sealed evidence again, every byte. `digest`: what the status says of the manifest."""
@@ -125,13 +140,14 @@ class Custodian:
             return CollectorResult(
                 collector=wanted.name, type=wanted.type, result=ItemResult.UNSUPPORTED, message=message
             )
+        taking = self._snapshots.get(run.order.uid)
         task = Task(
             cluster=self._cluster,
             clock=self._clock,
             order=run.order,
             wanted=wanted,
             room=run.room,
-            snapshot=self._snapshots.get(run.order.uid),
+            snapshot=await taking.whole() if taking is not None else None,
         )
         trouble = await _attempt(collector, task, deadline - self._clock.monotonic())
         return manifests.overall(wanted.name, wanted.type, run.room.items, trouble)

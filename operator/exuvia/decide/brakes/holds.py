@@ -7,6 +7,7 @@ from datetime import datetime
 
 from exuvia.decide.brakes import control_plane, health, knowledge, pause
 from exuvia.decide.brakes.picture import CONTROL_PLANE, Picture
+from exuvia.decide.census import FLEET, Census
 from exuvia.model.blocking import Blocked
 from exuvia.model.planning import Moment
 from exuvia.model.specs.quarantine import Quarantine
@@ -43,9 +44,25 @@ def eviction_hold(operation: Rotation | Quarantine | None, picture: Picture) -> 
     return storm or health.expired_leases(picture.moment, picture.fleet.base)
 
 
+def may_hold_evictions(moment: Moment, census: Census) -> bool:
+    """Whether a storm or the leases can hold anything now, by what is seen alone. Operations take machines out of what
+    a storm is counted from and put none in, so False is certain, and True is to be looked at closely."""
+    if moment.guard is None:
+        return False
+    remembered = moment.guard.status.storm is not None and moment.guard.status.storm.since is not None
+    expired, total = moment.leases or (0, 1)
+    leases = not total or expired >= health.LEAST_BAD
+    return remembered or leases or census.counts(FLEET).not_ready >= health.LEAST_BAD
+
+
+def is_member(uid: str, operation: Rotation | Quarantine | None, census: Census) -> bool:
+    """Whether the machine is there and of the control plane, as it is or as its operation recorded."""
+    frozen = operation.status.settings if operation is not None else None
+    member = uid in census.control_plane or (frozen is not None and frozen.role == CONTROL_PLANE)
+    return member and uid in census.records
+
+
 def removal_hold(uid: str, operation: Rotation | Quarantine | None, picture: Picture) -> Blocked | None:
     """Why the machine of that UID may not be removed now: it is of the control plane, and another one is not well."""
-    frozen = operation.status.settings if operation is not None else None
-    member = uid in picture.tally.census.control_plane or (frozen is not None and frozen.role == CONTROL_PLANE)
-    present = uid in picture.tally.census.records
-    return control_plane.rotation_quorum(uid, picture) if member and present else None
+    member = is_member(uid, operation, picture.tally.census)
+    return control_plane.rotation_quorum(uid, picture) if member else None

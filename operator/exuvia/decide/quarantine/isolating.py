@@ -75,7 +75,9 @@ def _first_marks(view: QuarantineView, instance: Instance, now: datetime) -> Ste
     patch = Patch(quarantine, now).began(asking.MARK)
     if quarantine.status.before is None:
         patch.set(before=marking.wire_before(marking.before_for(view, instance)))
-        patch.condition("InstancePresent", True, "Present").condition("EvidenceSealed", False, "NotYet")
+        patch.condition("InstancePresent", True, "Present")
+        if not asking.is_sealed(quarantine):  # a Node that could not be read does not keep evidence waiting
+            patch.condition("EvidenceSealed", False, "NotYet")
         patch.condition("Isolated", False, "Isolating").condition("Released", False, "Held")
     request = capacity.first(view, patch, now)
     actions: tuple[Action, ...] = (marking.mark(quarantine, asking.settings_of(quarantine)), *request)

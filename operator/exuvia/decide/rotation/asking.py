@@ -26,6 +26,7 @@ RESTORE = "Restoring"
 GIVE_BACK = "GivingBack"
 RETURN = "Returning"
 KEEP = "Keeping"
+MOMENT = timedelta(seconds=1)
 SOON = timedelta(seconds=5)
 LATER = timedelta(seconds=30)
 

@@ -65,19 +65,29 @@ def _taken(view: RotationView) -> set[str]:
     return named | worked | held
 
 
-def _fit(view: RotationView) -> Iterator[Instance]:
-    """Machines of the pool that serve and that nobody else has, oldest first."""
-    taken, pool = _taken(view), asking.frozen(view).pool
-    for one in sorted(view.candidates, key=lambda each: (each.born, each.name, each.uid)):
-        usable = not one.deleting and not one.unschedulable and one.pool == pool
-        if usable and one.uid != view.rotation.spec.instance.uid and one.uid not in taken:
-            yield one
+def _fit(view: RotationView, some: Iterable[Instance]) -> Iterator[Instance]:
+    """Those of them that are of the pool, that serve and that nobody else has, oldest first."""
+    own, pool = view.rotation.spec.instance.uid, asking.frozen(view).pool
+    usable = [one for one in some if one.pool == pool and one.uid != own]
+    usable = [one for one in usable if not one.deleting and not one.unschedulable]
+    taken = _taken(view) if usable else set()
+    return iter(sorted((one for one in usable if one.uid not in taken), key=_birth))
+
+
+def _birth(one: Instance) -> tuple[datetime, str, str]:
+    return one.born, one.name, one.uid
+
+
+def _newcomers(view: RotationView, since: datetime) -> list[Instance]:
+    """Machines born then or later, to the second. A pool may hold thousands, so these are picked before all else."""
+    born = since.replace(microsecond=0)
+    return [one for one in view.candidates if one.born >= born]
 
 
 def surplus(view: RotationView) -> ReplacementStatus | None:
     """A machine of the pool that an ended operation left over and that is good now."""
     left = tuple(_left_over(view))
-    for one in _fit(view):
+    for one in _fit(view, view.candidates if left else ()):
         for former in left:
             same = former.uid == one.uid or (not former.uid and former.provider_id and _same_id(former, one))
             if same and one.ready and not view.failing.get(one.uid):
@@ -105,8 +115,7 @@ def _left_over(view: RotationView) -> Iterable[ReplacementStatus]:
 
 def born_since(view: RotationView, since: datetime) -> Instance | None:
     """The first machine of the pool that was born after the removal, is another one, and nobody else has."""
-    born = since.replace(microsecond=0)
-    return next((one for one in _fit(view) if one.born >= born and _another(view, one)), None)
+    return next((one for one in _fit(view, _newcomers(view, since)) if _another(view, one)), None)
 
 
 def _another(view: RotationView, one: Instance) -> bool:
@@ -119,11 +128,10 @@ def _another(view: RotationView, one: Instance) -> bool:
 
 def came_back(view: RotationView, since: datetime) -> Instance | None:
     """The same machine under a new UID: nothing was replaced."""
-    old, born = view.rotation.spec.instance, since.replace(microsecond=0)
-    machine_id = asking.frozen(view).machine_id
-    for one in sorted(view.candidates, key=lambda each: (each.born, each.uid)):
+    old, machine_id = view.rotation.spec.instance, asking.frozen(view).machine_id
+    for one in sorted(_newcomers(view, since), key=lambda each: (each.born, each.uid)):
         same_id = bool(old.provider_id) and one.provider_id == old.provider_id
         same_machine = bool(machine_id) and one.machine_id == machine_id and one.name == old.name
-        if one.born >= born and one.uid != old.uid and (same_id or same_machine):
+        if one.uid != old.uid and (same_id or same_machine):
             return one
     return None

@@ -85,18 +85,14 @@ def _marked(view: RotationView, patch: Patch, outcome: Outcome, now: datetime) -
 
 def _requested(view: RotationView, patch: Patch, outcome: Outcome) -> None:
     """A definite failure is an attempt; without an answer the provider is asked what became of it. One that is under
-    way needs no word: its step ends when the machine is seen."""
+    way needs no word: the key of the request finds it again, and its step ends when the machine is seen."""
     rotation = view.rotation
     replacement = rotation.status.replacement
     if outcome.kind not in _DONE:
         _told(patch, asking.REQUEST, outcome)
     if replacement is None:
         return
-    if outcome.kind in _DONE:
-        provider_id = outcome.detail.get("providerID") or replacement.provider_id
-        if provider_id != replacement.provider_id:
-            patch.set(replacement=whole(replacement.model_copy(update={"provider_id": provider_id})))
-    elif outcome.kind is OutcomeKind.FAILED:
+    if outcome.kind is OutcomeKind.FAILED:
         patch.set(attempts=rotation.status.attempts + 1, replacement=whole(replacing.emptied(replacement)))
 
 

@@ -21,6 +21,7 @@ from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPha
 from exuvia.model.steps import Look, Note, Step
 
 ASK_AGAIN = timedelta(seconds=10)
+FLEETING = timedelta(seconds=5)
 LOST = ("Failed", "Gone")
 COMES = ("Launching", "Running")
 COMING = "the machine that was asked for has not joined yet"
@@ -39,6 +40,7 @@ class Pursuit:
     blocked: Blocked | None = None
     unknown: bool = False
     seen: ReplacementStatus | None = None  # what the status does not say of it yet
+    fleeting: bool = False  # it was asked for, or joined, a moment ago: a moment later there is more to say at once
 
 
 def request_key(rotation: Rotation) -> str:
@@ -67,6 +69,8 @@ def replacing(view: RotationView, now: datetime) -> Step | None:
         return _good(view, found, now)
     if late(view, now) and over(found):
         return undoing.undo(view, now, EndReason.REPLACEMENT_FAILED, not_good(view, found.trouble))
+    if found.fleeting:
+        return Step(recheck_after=asking.MOMENT)
     return asking.waiting(view, now, waiting_for(view, found), patch=noticed(view, found, now))
 
 
@@ -217,11 +221,20 @@ def watch(view: RotationView, replacement: ReplacementStatus, now: datetime) -> 
         seen = seen.model_copy(update={"good_since": drain.whole_second(now)})
     news = seen if seen != replacement else None
     if trouble or seen.good_since is None:
-        return Pursuit(trouble=trouble, seen=news)
+        return Pursuit(trouble=trouble, seen=news, fleeting=_fleeting(replacement, node, now))
     until = seen.good_since + asking.rotation_settings(view).soak_time
     if now < until:
         return Pursuit(trouble=f"{seen.name} is ready and is watched for a while", soaking_until=until, seen=news)
     return Pursuit(good=True, seen=news)
+
+
+def _fleeting(replacement: ReplacementStatus, node: Instance | None, now: datetime) -> bool:
+    """Whether it was asked for or joined a moment ago and is not ready: what is seen of it now is overtaken soon, and
+    the key of the request finds it again after any crash."""
+    if replacement.uid or not replacement.request_id or replacement.good_since is not None:
+        return False
+    since = node.born if node is not None else replacement.requested_at
+    return since is not None and now < since + FLEETING and (node is None or not node.ready)
 
 
 def node_of(view: RotationView, replacement: ReplacementStatus) -> Instance | None:

@@ -158,6 +158,8 @@ def _judged(view: RotationView, found: Pursuit, now: datetime) -> Step:
         return _succeed(view, now) if found.seen is None else _notice(view, found, now)
     if _late(view, now) and replacing.over(found):
         return _not_replaced(view, now, found.trouble)
+    if found.fleeting:
+        return Step(recheck_after=asking.MOMENT)
     patch = replacing.noticed(view, found, now)
     return asking.waiting(view, now, replacing.waiting_for(view, found), patch=patch)
 

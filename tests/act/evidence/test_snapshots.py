@@ -1,0 +1,91 @@
+"""What is asked for before the first mark: each thing once, and only what our marks change is waited for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from exuvia.act.evidence.events import EventLists
+from exuvia.model import resources
+from exuvia.model.resources import Resource
+from tests.act.evidence.world import EvidenceWorld, custodian, order
+
+FOLDER = "worker-7-node-uid-1-quarantine-uid"
+
+
+class SlowEvents(EvidenceWorld):
+    """Events take their time; `selectors` are those of their lists."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.selectors: list[str] = []
+
+    async def pages(
+        self, resource: Resource, *, namespace: str = "", field_selector: str = "", **more: object
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        if resource == resources.CORE_EVENTS:
+            self.selectors.append(field_selector)
+            await self.gate.wait()
+        if resource == resources.CORE_EVENTS and not namespace:
+            for name in ("worker-7", "worker-8", "worker-9"):
+                yield [{"involvedObject": {"kind": "Node", "name": name}, "message": f"{name} is ready"}]
+            return
+        async for page in super().pages(resource, namespace=namespace, field_selector=field_selector, **more):
+            yield page
+
+
+async def test_isolation_waits_for_the_node_and_its_pods_and_for_no_list_of_events(tmp_path: Path) -> None:
+    world = SlowEvents()
+    keeper = custodian(world, tmp_path)
+    await asyncio.wait_for(keeper.snapshot(order()), 1)
+    world.pods = []  # what happens from now on is not in it
+    world.node = None
+    world.gate.set()
+
+    done = await keeper.collect(order(seal_incomplete=True))
+
+    objects = tmp_path / FOLDER / "objects"
+    assert done.sealed
+    assert [one["metadata"]["name"] for one in json.loads((objects / "pods.json").read_text())["items"]] == ["cart-1"]
+    said = [one["message"] for one in json.loads((objects / "events.json").read_text())["items"]]
+    assert said == ["worker-7 is ready", "Pulled"]
+
+
+async def test_each_thing_is_read_once_for_a_snapshot(tmp_path: Path) -> None:
+    world = EvidenceWorld()
+    keeper = custodian(world, tmp_path)
+    await keeper.snapshot(order())
+    await asyncio.sleep(0)
+    asked = Counter(world.asked)
+    assert asked["get nodes /worker-7"] == asked["list pods "] == 1
+    await keeper.snapshot(order())
+    assert Counter(world.asked) == asked
+
+
+async def test_a_snapshot_of_a_step_that_was_lost_is_taken_anew(tmp_path: Path) -> None:
+    world = EvidenceWorld()
+    keeper = custodian(world, tmp_path)
+    await keeper.snapshot(order())
+    keeper.forget(order().uid)
+    world.node = {"kind": "Node", "metadata": {"name": "worker-7", "uid": "node-uid", "labels": {"later": "yes"}}}
+    await keeper.snapshot(order())
+
+    await keeper.collect(order())
+
+    assert json.loads((tmp_path / FOLDER / "objects/node.json").read_text())["metadata"]["labels"] == {"later": "yes"}
+
+
+async def test_one_who_asks_alone_gets_his_events_picked_out_and_several_share_one_list() -> None:
+    world = SlowEvents()
+    world.gate.set()
+    lists = EventLists(world)  # type: ignore[arg-type]
+    alone = await lists.of_node("worker-7")
+    several = await asyncio.gather(*(lists.of_node(name) for name in ("worker-8", "worker-9", "worker-10")))
+    assert [one["message"] for one in alone] == ["worker-7 is ready"]
+    assert [[one["message"] for one in some] for some in several] == [["worker-8 is ready"], ["worker-9 is ready"], []]
+    assert world.selectors == ["involvedObject.kind=Node,involvedObject.name=worker-7", "involvedObject.kind=Node"]
