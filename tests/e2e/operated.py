@@ -179,8 +179,8 @@ class Operated:
         ]
 
     def audit_position(self) -> int:
-        """Where the audit log ends now."""
-        return self.plane.audit_log.stat().st_size
+        """Where the audit log ends now, in bytes of all its files."""
+        return sum(path.stat().st_size for path in audit_files(self.plane.audit_log))
 
     def stop(self) -> None:
         """Stop every replica."""
@@ -190,10 +190,19 @@ class Operated:
 
 
 def audit_lines(plane: ControlPlane, since: int = 0) -> list[dict[str, Any]]:
-    """Entries of the audit log from a byte on."""
-    with plane.audit_log.open("rb") as file:
-        file.seek(since)
-        return [json.loads(line) for line in file.read().splitlines() if line.endswith(b"}")]
+    """Entries of the audit log from a byte on, counted over all its files."""
+    found: list[dict[str, Any]] = []
+    for path in audit_files(plane.audit_log):
+        with path.open("rb") as file:
+            file.seek(min(since, path.stat().st_size))
+            since = max(0, since - file.tell())
+            found += [json.loads(line) for line in file.read().splitlines() if line.endswith(b"}")]
+    return found
+
+
+def audit_files(log: Path) -> list[Path]:
+    """In order: the server begins a new file every 100 MB, and names the full one by the time."""
+    return [*sorted(log.parent.glob(f"{log.stem}-*{log.suffix}")), log]
 
 
 @asynccontextmanager
