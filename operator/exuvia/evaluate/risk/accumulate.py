@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
 from exuvia.evaluate.risk import closures, intervals, known, ordinary, scores, summing
@@ -49,37 +49,47 @@ class Sums:
         self.closed: dict[str, list[int]] = {one.value: [] for one in Closing}
         self.censored: list[int] = []
         self._histories = scores.histories(facts, as_of)
+        self._start, self._end = self.window.began, self.window.ended
         self._whole = intervals.interval(self.window.began, self.window.ended)
 
     def add(self, past: Past) -> None:
         """One machine."""
         life = ordinary.frame(past, self.as_of)
         if life is None:
-            self._add_life(known.now(past.lives, self.as_of))
-            there = self._add_any(past, _by_vulnerability(past.presences))
+            for began, ended in known.now(past.lives, self.as_of):
+                self._add_life(began, ended)
+            there = self._add_any(past, _by_vulnerability(past.presences)) if past.presences else set()
         else:
-            self._add_life(((life.born, life.died),))
+            self._add_life(life.born, life.died)
             there = self._add_ordinary(past, life)
-        if there:
-            self.vulnerable += intervals.length(self._seen(intervals.union(there)))
+        for began, ended in there if len(there) < 2 else intervals.union(there):
+            first, last = self._clip(began, ended)
+            self.vulnerable += last - first
 
-    def _add_life(self, alive: Intervals) -> None:
-        for began, ended in alive:
-            first, last = max(began, self.window.began), min(ended, self.window.ended)
-            if first < last:
-                self.alive.add(first, last)
+    def _add_life(self, began: int, ended: int) -> None:
+        first, last = self._clip(began, ended)
+        if first < last:
+            self.alive.add(first, last)
 
-    def _add_ordinary(self, past: Past, life: Frame) -> list[Interval]:
+    def _clip(self, began: int, ended: int) -> Interval:
+        """Cut to the window; empty ones become one moment."""
+        if began < self._start:
+            began = self._start
+        if ended > self._end:
+            ended = self._end
+        return (began, ended) if began < ended else (began, began)
+
+    def _add_ordinary(self, past: Past, life: Frame) -> set[Interval]:
         """Findings on an ordinary machine; when they were there by the account of K."""
-        there: list[Interval] = []
+        there: set[Interval] = set()
         others: dict[str, list[Presence]] = {}
         for name, told in _by_vulnerability(past.presences).items():
             learnt = ordinary.learnt(told, self.as_of)
             if learnt is None:
                 others[name] = told
             else:
-                there.append(self._add_plain(told[-1], life, learnt))
-        return there + self._add_any(past, others) if others else there
+                there.add(self._add_plain(told[-1], life, learnt))
+        return there | self._add_any(past, others) if others else there
 
     def _add_plain(self, row: Presence, life: Frame, learnt: Interval) -> Interval:
         """An ordinary finding on an ordinary machine."""
@@ -96,17 +106,17 @@ class Sums:
         )
         return began, ended
 
-    def _add_any(self, past: Past, rows: dict[str, list[Presence]]) -> list[Interval]:
+    def _add_any(self, past: Past, rows: dict[str, list[Presence]]) -> set[Interval]:
         """Findings of any kind; when they were there by the account of K."""
         self._add_then(past, rows)
         lives = known.current(past.lives, self.as_of)
         frozen = known.now(past.freezes, self.as_of)
-        there: list[Interval] = []
+        there: set[Interval] = set()
         for name, versions in rows.items() if lives else ():
             found = closures.held(known.current(versions, self.as_of), lives[0])
             if found:
                 self._add_held(self._account(name), found, frozen)
-                there += closures.times(found)
+                there.update(closures.times(found))
         return there
 
     def _add_held(self, account: Account, found: list[Held], frozen: Intervals) -> None:
@@ -119,12 +129,11 @@ class Sums:
 
     def _close(self, began: int, ended: int, reason: str) -> None:
         """What ended in the window is closed; what is there at its end is censored; what ended before is neither."""
-        end = self.window.ended
-        if ended < end:
-            if ended >= self.window.began:
+        if ended < self._end:
+            if ended >= self._start:
                 self.closed[reason].append(ended - began)
-        elif began < end <= self.as_of:
-            self.censored.append(end - began)
+        elif began < self._end <= self.as_of:
+            self.censored.append(self._end - began)
 
     def _add_then(self, past: Past, rows: dict[str, list[Presence]]) -> None:
         """What was there by the account of the time."""
@@ -148,8 +157,12 @@ class Sums:
         return found
 
 
-def _by_vulnerability(presences: Iterable[Presence]) -> dict[str, list[Presence]]:
+def _by_vulnerability(presences: Sequence[Presence]) -> dict[str, list[Presence]]:
     found: dict[str, list[Presence]] = {}
     for one in presences:
-        found.setdefault(one.vulnerability, []).append(one)
+        told = found.get(one.vulnerability)
+        if told is None:
+            found[one.vulnerability] = [one]
+        else:
+            told.append(one)
     return found

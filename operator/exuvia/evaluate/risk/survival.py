@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -19,23 +20,22 @@ def restricted_mean_hours(ended: Iterable[int], lasting: Iterable[int]) -> float
     """The area under the Kaplan-Meier curve up to the longest length seen; None where nothing was seen.
 
     `ended` are the lengths (microseconds) of what was closed: the events. `lasting` are those of what was still there
-    when it was last looked at: censored, at risk up to and at that length. Between two censored lengths the
-    curve is a fraction of two numbers, so that part is added up in integers; each part becomes one float.
+    when it was last looked at: censored, at risk up to and at that length. Between two censored lengths the curve is a
+    fraction of two numbers, so that part is added up in integers, and only each part becomes a float.
     """
-    closed, censored = Counter(ended), Counter(lasting)
-    lengths = sorted(closed | censored)
-    at_risk = closed.total() + censored.total()
+    closed, censored = sorted(ended), Counter(lasting)
+    at_risk = len(closed) + censored.total()
+    if not at_risk:
+        return None
     parts: list[float] = []
-    survival, base, area, before = 1.0, at_risk, 0, 0
-    for length in lengths:
-        area += at_risk * (length - before)
-        at_risk -= closed[length]
-        if length in censored:
-            parts.append(survival * (area / base))
-            survival *= at_risk / base
-            at_risk -= censored[length]
-            base, area = at_risk, 0
-        before = length
-    if area:
-        parts.append(survival * (area / base))
-    return math.fsum(parts) / HOUR if lengths else None
+    survival, before, taken = 1.0, 0, 0
+    for length in sorted(censored):
+        events = bisect_right(closed, length) - taken
+        left = at_risk - events
+        area = sum(closed[taken : taken + events]) - events * before + left * (length - before)
+        parts.append(survival * (area / at_risk))
+        survival *= left / at_risk
+        at_risk, before, taken = left - censored[length], length, taken + events
+    if at_risk:
+        parts.append(survival * ((sum(closed[taken:]) - at_risk * before) / at_risk))
+    return math.fsum(parts) / HOUR

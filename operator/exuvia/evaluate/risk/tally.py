@@ -26,6 +26,9 @@ class Tally:
 
     def add(self, began: int, ended: int) -> None:
         """An interval that lies within the window of `lengths`."""
+        if not self.edges:
+            self.places[0] += ended - began
+            return
         first, last = bisect_right(self.edges, began), bisect_right(self.edges, ended)
         self.places[first] -= began
         self.places[last] += ended

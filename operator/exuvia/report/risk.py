@@ -1,0 +1,204 @@
+"""Answers about risk over time for programs (the keys of history.md, unrounded) and for people (tables, rounded)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
+from typing import Any
+
+from exuvia.model.risks import Aggregation, Band, Closing, Explanation, Piece, RiskReport, Window
+from exuvia.report.text import Rows
+
+UNKNOWN_BASIS = "threat"
+"""A basis that nobody named counts as threat, and is flagged."""
+
+_BASES = ("intrinsic", "threat")
+_START = datetime(1970, 1, 1, tzinfo=UTC)
+_NAIVE = {"rescore": "rescore", "undead": "undead", "liveOnly": "live-only"}
+
+
+def document(report: RiskReport) -> dict[str, Any]:
+    """`exuvia risk report -o json`. Floats are made here, and only here."""
+    exposures = report.exposures
+    return {
+        "window": _window(report.window),
+        "asOf": written(report.as_of),
+        "instanceHours": float(report.instance_hours),
+        "vulnerableHours": float(report.vulnerable_hours),
+        "vulnerableFraction": _number(report.vulnerable_fraction),
+        "exposure": {"now": float(exposures.now), "then": float(exposures.then)},
+        "normalised": {"now": _number(report.normalised_now), "then": _number(report.normalised_then)},
+        "naive": {
+            "rescore": float(exposures.rescore),
+            "undead": float(exposures.undead),
+            "liveOnly": float(exposures.live_only),
+        },
+        "skew": {
+            name: {"absolute": float(one.absolute), "ratio": _number(one.ratio)} for name, one in report.skew.items()
+        },
+        "hindsightGap": float(report.hindsight_gap),
+        "bandHours": {"now": {one.value: float(report.band_hours[one]) for one in Band}},
+        "exploitation": {"hazard": report.hazard, "index": report.index},
+        "closures": {one.value: report.closures[one] for one in Closing},
+        "mttrPatchedHours": _number(report.mttr_patched_hours),
+        "meanExposureHours": _number(report.mean_exposure_hours),
+        "restrictedMeanHours": report.restricted_mean_hours,
+        "unscoredHours": float(report.unscored_hours),
+    }
+
+
+def moment_document(*, time: int, as_of: int, aggregation: Aggregation, risk: Fraction) -> dict[str, Any]:
+    """`exuvia risk at -o json`."""
+    return {"time": written(time), "asOf": written(as_of), "agg": aggregation.value, "risk": float(risk)}
+
+
+def explanation_document(found: Explanation) -> dict[str, Any]:
+    """`exuvia risk explain -o json`."""
+    return {
+        "instance": found.uid,
+        "window": _window(found.window),
+        "asOf": written(found.as_of),
+        "exposure": {"now": float(score_hours(found.now)), "then": float(score_hours(found.then))},
+        "pieces": {"now": [_piece(one) for one in found.now], "then": [_piece(one) for one in found.then]},
+    }
+
+
+def sections(report: RiskReport) -> list[tuple[str, Rows]]:
+    """`exuvia risk report -o table`."""
+    return [
+        ("", Rows(headings=("FIGURE", "VALUE", "WHAT IT IS"), rows=tuple(figures(report)))),
+        ("", Rows(headings=("NAIVE MODEL", "SCORE-HOURS", "OFF BY", "RATIO", "WHAT IT DOES"), rows=_models(report))),
+        ("", Rows(headings=("BAND", "HOURS"), rows=tuple((one.value, hours(report.band_hours[one])) for one in Band))),
+        (
+            "",
+            Rows(
+                headings=("CLOSED BY", "NUMBER"), rows=tuple((one.value, f"{n}") for one, n in report.closures.items())
+            ),
+        ),
+    ]
+
+
+def figures(report: RiskReport) -> Iterable[tuple[str, str, str]]:
+    """Every single figure: its name, its value rounded, what it is."""
+    exposures = report.exposures
+    yield (
+        "window",
+        f"{written(report.window.began)} to {written(report.window.ended)}",
+        "cut at the moment of knowledge",
+    )
+    yield "as of", written(report.as_of), "nothing that was recorded later is used"
+    yield "instance-hours", hours(report.instance_hours), "hours that machines lived"
+    yield "vulnerable hours", hours(report.vulnerable_hours), "hours of machines with anything present"
+    yield "vulnerable share", share(report.vulnerable_fraction), "of the instance-hours"
+    yield "exposure now", hours(exposures.now), "score-hours, by the best account"
+    yield "exposure then", hours(exposures.then), "score-hours that could be known at the time"
+    yield "hindsight gap", hours(report.hindsight_gap), "now - then"
+    yield "mean score now", hours(report.normalised_now), "exposure now by instance-hour: compare this"
+    yield "mean score then", hours(report.normalised_then), "exposure then by instance-hour"
+    yield "exploitation index", tiny(report.index), f"for comparison only; hazard {tiny(report.hazard)}"
+    yield "mean until patched", hours(report.mttr_patched_hours), "hours, of what was patched in the window"
+    yield "mean exposure", hours(report.mean_exposure_hours), "hours, of all that was closed in the window"
+    yield "restricted mean", hours(report.restricted_mean_hours), "hours, with what is still open taken into account"
+    yield "unscored hours", hours(report.unscored_hours), "hours of presence without a known score; they count 0"
+
+
+MODELS = {
+    "rescore": "the latest score for all of the past",
+    "undead": "rescore, and machines that are gone count until K",
+    "liveOnly": "rescore, and only what is still there at K",
+}
+"""What each naive model does."""
+
+
+def _models(report: RiskReport) -> tuple[tuple[str, ...], ...]:
+    exposures = report.exposures
+    values = {"rescore": exposures.rescore, "undead": exposures.undead, "liveOnly": exposures.live_only}
+    return tuple(
+        (_NAIVE[name], hours(values[name]), hours(one.absolute), share(one.ratio, signed=True), MODELS[name])
+        for name, one in report.skew.items()
+    )
+
+
+def explanation_sections(found: Explanation) -> list[tuple[str, Rows]]:
+    """`exuvia risk explain -o table`."""
+    headings = ("VULNERABILITY", "FROM", "TO", "HOURS", "FACTOR", "SCORE", "SOURCE", "BASIS", "SCORE-HOURS")
+    return [
+        (f"{title}: {hours(score_hours(pieces))} score-hours", Rows(headings=headings, rows=_rows(pieces)))
+        for title, pieces in (("NOW", found.now), ("THEN", found.then))
+    ]
+
+
+def score_hours(pieces: Sequence[Piece]) -> Fraction:
+    """What pieces add up to."""
+    return sum((one.score_hours for one in pieces), Fraction(0))
+
+
+def written(moment: int) -> str:
+    """RFC 3339 in UTC; fractions of a second only where there are any."""
+    return (_START + timedelta(microseconds=moment)).isoformat().replace("+00:00", "Z")
+
+
+def hours(value: Fraction | float | None) -> str:
+    """For people: up to three digits behind the point; "" where there is no value."""
+    if value is None:
+        return ""
+    text = f"{float(value):,.3f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def share(value: Fraction | None, *, signed: bool = False) -> str:
+    """As percent; "" where there is no value."""
+    return "" if value is None else f"{float(value) * 100:{'+' if signed else ''},.1f}%"
+
+
+def tiny(value: float) -> str:
+    """A figure that may be far below 1."""
+    return f"{value:.4g}"
+
+
+def _rows(pieces: Iterable[Piece]) -> tuple[tuple[str, ...], ...]:
+    return tuple(
+        (
+            one.vulnerability,
+            written(one.window.began),
+            written(one.window.ended),
+            hours(one.hours),
+            hours(one.factor),
+            hours(one.score) if one.source else "",
+            one.source,
+            f"{_basis(one)} (not named)" if _flagged(one) else _basis(one),
+            hours(one.score_hours),
+        )
+        for one in pieces
+    )
+
+
+def _piece(one: Piece) -> dict[str, Any]:
+    return {
+        "vulnerability": one.vulnerability,
+        **_window(one.window),
+        "hours": float(one.hours),
+        "factor": float(one.factor),
+        "score": float(one.score) if one.source else None,
+        "source": one.source or None,
+        "basis": _basis(one) or None,
+        "basisUnknown": _flagged(one),
+        "scoreHours": float(one.score_hours),
+    }
+
+
+def _basis(one: Piece) -> str:
+    return "" if not one.source else one.basis if one.basis in _BASES else UNKNOWN_BASIS
+
+
+def _flagged(one: Piece) -> bool:
+    return bool(one.source) and one.basis not in _BASES
+
+
+def _window(window: Window) -> dict[str, str]:
+    return {"from": written(window.began), "to": written(window.ended)}
+
+
+def _number(value: Fraction | None) -> float | None:
+    return None if value is None else float(value)
