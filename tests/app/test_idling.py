@@ -15,6 +15,7 @@ from exuvia.app.stepping import lines
 from exuvia.app.sweep import Sweep
 from exuvia.app.uninstalling import Uninstalling
 from exuvia.decide.brakes import acting
+from exuvia.model import marks
 from exuvia.model.planning import Plan
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.quarantine import Quarantine
@@ -139,5 +140,34 @@ def test_an_operator_that_only_watches_says_so_to_who_uninstalls() -> None:
         assert {one["resource"] for one in said} == {"fleetguards"}
         assert (said[0]["type"], said[0]["status"], said[0]["reason"]) == ("Uninstalled", "False", "ReadOnly")
         assert "exuvia uninstall --force" in said[0]["message"]
+
+    virtual.run(story())
+
+
+class Server(stage.Objects):
+    """Keeps the note of the ledger's head, and takes every status."""
+
+    async def merge_patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
+        meta = {"name": name, "uid": "G", "resourceVersion": "2", "generation": 2}
+        spec = {"uninstall": {"by": "alice", "at": "2026-11-25T11:00:00Z"}}
+        return {"metadata": meta, "spec": spec, "status": body["status"]}
+
+
+def test_an_uninstall_takes_the_note_of_the_ledgers_head_away_once_nothing_is_left() -> None:
+    async def story() -> None:
+        cluster = Server()
+        cluster.kept[marks.LEDGER_HEAD] = {"metadata": {"name": "x", "uid": "x", "resourceVersion": "1"}}
+        services = stage.services(cluster=cluster)
+        services.view.guards.store.put(uninstalled(), "1")
+        begun = rotation("begun", phase="Draining")
+        aborted = begun.model_copy(update={"spec": begun.spec.model_copy(update={"abort": True})})
+        services.view.rotations.store.put(aborted, "1")
+        running = asyncio.create_task(Uninstalling(services, stage.fleet(services)).run())
+        await asyncio.sleep(3)
+        assert marks.LEDGER_HEAD in cluster.kept, "a Rotation is open still"
+        services.view.rotations.store.drop("uid-begun", "3")
+        await asyncio.sleep(3)
+        assert marks.LEDGER_HEAD not in cluster.kept
+        running.cancel()
 
     virtual.run(story())
