@@ -72,14 +72,13 @@ class Book:
 
     def instant(self, now: int, events: Sequence[SeatEvent]) -> None:
         """Everything that happens at `now`. Events may have been earlier: they are learnt now."""
-        heard = sorted((one for one in events if isinstance(one, Heard)), key=lambda one: (one.at, one.uid))
-        strange = [one.uid for one in heard if not self._hear(one)]
+        heard = [one for one in events if type(one) is Heard]
+        strange = [one.uid for one in sorted(heard, key=_sign) if not self._hear(one)]
         for event in sorted(events, key=_rank):
             self._take(event, now)
         self._return_due(now)
         self._serve(now)
-        claims = sorted((one for one in events if isinstance(one, Claim)), key=_turn)
-        for claim in claims:
+        for claim in sorted([one for one in events if type(one) is Claim], key=_turn):
             self._claim(claim, now)
         for uid in strange:
             self._suspect(uid, now)
@@ -137,8 +136,7 @@ class Book:
 
     def _leave(self, uid: str, now: int) -> None:
         """It asks for no seat any more."""
-        places = (self._waiting, self._denied, self._lapsed)
-        if any(uid in one for one in places):
+        if uid in self._waiting or uid in self._denied or uid in self._lapsed:
             self._forget(uid)
             self.told.append(Left(at=now, uid=uid))
 
@@ -326,6 +324,10 @@ _RANKS = {one: rank for rank, one in enumerate((Silent, Died, Unserved, Frozen, 
 def _rank(event: SeatEvent) -> int:
     """What comes first of what happens at one instant, in whatever order it is handed in."""
     return _RANKS.get(type(event), len(_RANKS))
+
+
+def _sign(heard: Heard) -> tuple[int, str]:
+    return (heard.at, heard.uid)
 
 
 def _turn(claim: Claim) -> tuple[int, int, str]:

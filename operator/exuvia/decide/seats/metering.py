@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from typing import TypeVar
 
 from exuvia.decide.seats.simulating import Figures, Replay, Window, measure
 from exuvia.model.facts import microseconds
@@ -12,6 +15,7 @@ from exuvia.model.facts import microseconds
 ASSESSED_DAYS = 90
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY = 24 * 3_600_000_000
+_Thing = TypeVar("_Thing")
 
 
 class Period(StrEnum):
@@ -32,8 +36,12 @@ def periods(window: Window, period: Period) -> Iterator[Window]:
 
 
 def history(done: Replay, window: Window, period: Period) -> tuple[Figures, ...]:
-    """The figures of each period of a window."""
-    return tuple(measure(done, one) for one in periods(window, period))
+    """The figures of each period of a window, each from what reaches into it alone."""
+    windows = tuple(periods(window, period))
+    lives = _shares(windows, done.lives, lambda one: (one.born, one.died))
+    leases = _shares(windows, done.leases, lambda one: (one.began, one.ended))
+    parts = (replace(done, lives=tuple(lives[one]), leases=tuple(leases[one])) for one in range(len(windows)))
+    return tuple(measure(part, one) for part, one in zip(parts, windows, strict=True))
 
 
 def monthly_high_water(done: Replay, window: Window) -> tuple[tuple[int, int], ...]:
@@ -51,6 +59,21 @@ def assessed(done: Replay, at: int, *, days: int = ASSESSED_DAYS) -> int:
 def moment(at: int) -> datetime:
     """Microseconds since 1970 as a time in UTC."""
     return _EPOCH + timedelta(microseconds=at)
+
+
+def _shares(
+    windows: Sequence[Window], things: Iterable[_Thing], span: Callable[[_Thing], tuple[int, int | None]]
+) -> list[list[_Thing]]:
+    """For each window what touches it, in the order in which it came."""
+    begins = [one.began for one in windows]
+    shares: list[list[_Thing]] = [[] for _ in windows]
+    for thing in things:
+        began, ended = span(thing)
+        first = max(0, bisect_right(begins, began) - 1)
+        last = len(windows) if ended is None else bisect_right(begins, ended)
+        for index in range(first, last):
+            shares[index].append(thing)
+    return shares
 
 
 def _next(at: datetime, period: Period) -> datetime:
