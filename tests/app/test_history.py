@@ -23,7 +23,7 @@ from exuvia.model.findings import Wish
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import Action, Severity
-from exuvia.record import opening, tables
+from exuvia.record import opening, tables, versions
 from exuvia.record.ledger import Ledger
 from exuvia.report.metrics import Durations, Tallies
 from tests.app import stage
@@ -85,9 +85,16 @@ async def until_fine(ledger: Ledger) -> None:
         await asyncio.sleep(0.01)
 
 
-def rows(path: Path, table: Any) -> dict[str, Any]:
+def lives(path: Path) -> dict[str, Any]:
+    table = tables.lives
     with opening.open_for_reading(path).connect() as connection:
-        return {row.uid: row for row in connection.execute(select(table))}
+        return {row.uid: row for row in connection.execute(select(table).where(versions.holds(table)))}
+
+
+def told_of(path: Path) -> dict[tuple[str, str], Any]:
+    """(operation, event) -> its row."""
+    with opening.open_for_reading(path).connect() as connection:
+        return {(row.uid, row.event): row for row in connection.execute(select(tables.operations))}
 
 
 def born(name: str) -> facts.Fact:
@@ -100,10 +107,10 @@ async def test_starts_and_ends_that_were_won_but_not_told_are_told_with_their_ow
     ended = rotation("r-1", "Succeeded", "gone", reason="Replaced", finishedAt="2026-11-25T11:55:00Z")
     under_way = rotation("r-2", "Draining", "alive")
     services = await takeover(path, ended, under_way, told=[])
-    found = rows(path, tables.operations)
-    assert found["uid-r-1"].result == "Succeeded/Replaced"
-    assert found["uid-r-1"].ended == facts.microseconds(LEFT)
-    assert found["uid-r-2"].started is not None and found["uid-r-2"].ended is None
+    found = told_of(path)
+    assert found["uid-r-1", "ended"].result == "Succeeded/Replaced"
+    assert found["uid-r-1", "ended"].at == facts.microseconds(LEFT)
+    assert ("uid-r-2", "started") in found and ("uid-r-2", "ended") not in found
     assert services.past_known
     assert ("exuvia_rotations_total", ("workers", "Succeeded"), 1.0) in counters(services)
 
@@ -122,7 +129,7 @@ async def test_a_machine_that_exuvia_removed_while_nobody_led_died_by_exuvia(tmp
     path = tmp_path / "ledger.db"
     told = [born("gone"), born("lost"), born("alive")]
     services = await takeover(path, rotation("r-1", "Terminating", "gone"), told=told)
-    found = rows(path, tables.instances)
+    found = lives(path)
     assert (found["uid-gone"].reason, found["uid-gone"].died_by) == (facts.DeathReason.EXUVIA, "uid-r-1")
     assert found["uid-lost"].reason == facts.DeathReason.UNKNOWN
     assert found["uid-alive"].died is None

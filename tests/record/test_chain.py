@@ -130,7 +130,7 @@ def test_ten_lines_check_an_export(tmp_path: Path) -> None:
         world.intent(),
     ]
     with world.written(tmp_path / "l.db", *told) as connection:
-        lines = list(exporting.lines(connection))
+        lines = list(exporting.lines(connection, "c"))
     assert len(lines) == 3
     assert first_bad(lines) is None
     assert first_bad([lines[0], lines[1].replace("violating", "compliant"), lines[2]]) == 2
@@ -148,19 +148,21 @@ def test_ten_lines_check_an_export(tmp_path: Path) -> None:
         "update entries set kind = 'accepted' where seq = 2",
         "update entries set recorded = recorded + 1 where seq = 2",
         "update entries set epoch = 9 where seq = 2",
+        "update entries set cluster = 'other' where seq = 2",
+        "update entries set seq = 9 where seq = 2",
         "delete from entries where seq = 2",
     ],
 )
 def test_any_change_of_a_stored_row_is_found(tmp_path: Path, change: str) -> None:
     told = [world.birth("A"), world.verdict("A", "violating", 1), world.verdict("A", "compliant", 2)]
     with world.written(tmp_path / "l.db", *told) as connection:
-        assert chain.verify(queries.links(connection)).first_bad is None
+        assert chain.verify(queries.links(connection, "c")).first_bad is None
         if "null" in change:
             connection.execute(text("pragma writable_schema = on"))
             connection.execute(text("update sqlite_master set sql = replace(sql, 'body TEXT NOT NULL', 'body TEXT')"))
             connection.execute(text("pragma writable_schema = reset"))
         connection.execute(text(change))
-        assert chain.verify(queries.links(connection)).first_bad == 2
+        assert chain.verify(queries.links(connection, "c")).first_bad == 2
 
 
 @settings(max_examples=25, deadline=None)
@@ -170,10 +172,10 @@ def test_any_flipped_byte_of_an_entry_in_the_file_is_found(
 ) -> None:
     path = tmp_path_factory.mktemp("flip") / "l.db"
     with world.written(path, world.birth("A"), world.verdict("A", "violating", 1), world.intent()) as connection:
-        body = queries.links(connection)
+        body = queries.links(connection, "c")
         raw = list(body)[1].canonical
     whole = path.read_bytes()
     start = whole.index(raw)
     path.write_bytes(whole[:start] + flipped(raw, place, bits) + whole[start + len(raw) :])
     with world.written(path) as connection:
-        assert chain.verify(queries.links(connection)).first_bad == 2
+        assert chain.verify(queries.links(connection, "c")).first_bad == 2

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
 from exuvia.model import facts
-from exuvia.record import queries, recall, tables
+from exuvia.record import appending, counts, queries, recall, tables, who
 from tests.record import world
 from tests.record.world import at, written
 
 
 def bearers(connection: Connection, attribute: str, value: str, minutes: float) -> list[str]:
-    return [one.uid for one in queries.who(connection, attribute, value, at(minutes))]
+    return [one.uid for one in who.bore(connection, attribute, value, at(minutes))]
 
 
 def test_a_reused_name_is_borne_by_one_at_a_time(tmp_path: Path) -> None:
@@ -35,21 +35,21 @@ def test_a_reused_name_is_borne_by_one_at_a_time(tmp_path: Path) -> None:
         assert bearers(connection, "address", "10.0.0.7", 30) == ["A"]
         assert bearers(connection, "address", "10.0.0.7", 60.5) == []
         assert bearers(connection, "address", "10.0.0.7", 61) == ["C"]
-        first = queries.who(connection, "name", "vdi-07", at(30))[0]
+        first = who.bore(connection, "name", "vdi-07", at(30))[0]
         assert (first.name, first.born, first.died, first.certainty) == ("vdi-07", at(0), at(60), "certain")
 
 
 def test_an_end_known_within_an_interval_is_uncertain_there(tmp_path: Path) -> None:
     with written(tmp_path / "l.db", world.birth("A", 0, name="a"), world.death("A", 60, not_before=50)) as connection:
-        assert [one.certainty for one in queries.who(connection, "name", "a", at(49))] == ["certain"]
-        assert [one.certainty for one in queries.who(connection, "name", "a", at(50))] == ["uncertain"]
-        assert queries.who(connection, "name", "a", at(60)) == ()
+        assert [one.certainty for one in who.bore(connection, "name", "a", at(49))] == ["certain"]
+        assert [one.certainty for one in who.bore(connection, "name", "a", at(50))] == ["uncertain"]
+        assert who.bore(connection, "name", "a", at(60)) == ()
 
 
 def test_several_bearers_are_ambiguous(tmp_path: Path) -> None:
     told = [world.birth("A", 0, name="x"), world.birth("B", 5, name="x")]
     with written(tmp_path / "l.db", *told) as connection:
-        said = queries.who(connection, "name", "x", at(10))
+        said = who.bore(connection, "name", "x", at(10))
         assert [(one.uid, one.certainty) for one in said] == [("A", "ambiguous"), ("B", "ambiguous")]
 
 
@@ -75,7 +75,7 @@ def test_the_same_address_twice_is_one(tmp_path: Path) -> None:
     ]
     with written(tmp_path / "l.db", *told) as connection:
         assert bearers(connection, "address", "10.0.0.1", 6) == ["A"]
-        assert queries.counts(connection, at(9)).births == {("Node", "p"): 1}
+        assert counts.counts(connection, at(9), cluster="c").births == {("Node", "p"): 1}
 
 
 def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
@@ -89,14 +89,14 @@ def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
         world.death("A", 20),
     ]
     with written(tmp_path / "l.db", *told) as connection:
-        on = {n: [one.uid for one in queries.who_ran(connection, "shop", "db-0", at(n))] for n in (0, 1, 9, 10, 99)}
+        on = {n: [one.uid for one in who.ran(connection, "shop", "db-0", at(n))] for n in (0, 1, 9, 10, 99)}
         assert on == {0: [], 1: ["A"], 9: ["A"], 10: ["B"], 99: ["B"]}
-        assert [one.uid for one in queries.who_ran(connection, "shop", "cart", at(19))] == ["A"]
-        assert queries.who_ran(connection, "shop", "cart", at(20)) == (), "it died with its machine"
-        ran = queries.who(connection, "name", "a", at(5))[0].placements
+        assert [one.uid for one in who.ran(connection, "shop", "cart", at(19))] == ["A"]
+        assert who.ran(connection, "shop", "cart", at(20)) == (), "it died with its machine"
+        ran = who.bore(connection, "name", "a", at(5))[0].placements
         assert [(one.name, one.began, one.ended) for one in ran] == [("cart", at(2), at(20)), ("db-0", at(1), at(10))]
         assert (ran[1].service_account, ran[1].owner, ran[1].images) == ("db", "StatefulSet/db", ("sha256:1",))
-        assert set(recall.running(connection)) == {"2"}
+        assert set(recall.running(connection, "c")) == {"2"}
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_what_cannot_be_so_goes_to_the_dead_letters(tmp_path: Path, told: list[f
         assert why in letters[0].reason
         assert f'"type":"{told[-1].kind.value}"' in letters[0].body
         assert connection.scalar(text("select count(*) from entries")) == len(told) - 1
-        assert set(recall.lives(connection)) == {"A"}
+        assert set(recall.lives(connection, "c")) == {"A"}
 
 
 def test_an_intent_has_one_outcome_at_most(tmp_path: Path) -> None:
@@ -178,22 +178,22 @@ def test_counts_begin_where_history_stands(tmp_path: Path) -> None:
         world.operation("R3", "ended", 6, "Failed/NoReplacement"),
     ]
     with written(tmp_path / "l.db", *told) as connection:
-        found = queries.counts(connection, at(30))
+        found = counts.counts(connection, at(30), cluster="c")
         assert found.births == {("Node", "x"): 2, ("Node", "y"): 1}
         assert found.deaths == {("Node", "x", "exuvia"): 1}
         assert found.rotations == {("workers", "Succeeded"): 1, ("workers", "Failed"): 2}
         assert found.noncompliant_seconds == {("workers", "High"): 1200.0, ("workers", "Low"): 300.0}
         assert found.records == {"birth": 3, "verdict": 5, "death": 1, "operation": 4}
-        assert queries.open_verdicts(connection) == {("A", "workers"): "violating", ("C", "workers"): "unknown"}
-        assert set(recall.lives(connection)) == {"A", "C"}
+        assert queries.open_verdicts(connection, "c") == {("A", "workers"): "violating", ("C", "workers"): "unknown"}
+        assert set(recall.lives(connection, "c")) == {"A", "C"}
 
 
 def test_an_empty_ledger_answers_too(tmp_path: Path) -> None:
     with written(tmp_path / "l.db") as connection:
-        assert queries.counts(connection, at(0)).records == {}
-        assert queries.last_recorded(connection) is None
-        assert queries.greatest_epoch(connection) == 0
-        assert queries.who(connection, "name", "x", at(0)) == ()
+        assert counts.counts(connection, at(0), cluster="c").records == {}
+        assert queries.last_recorded(connection, "c") is None
+        assert appending.greatest_epoch(connection, "c") == 0
+        assert who.bore(connection, "name", "x", at(0)) == ()
 
 
 def test_when_it_was_learnt_is_kept_beside_when_it_was_so(tmp_path: Path) -> None:
@@ -202,7 +202,7 @@ def test_when_it_was_learnt_is_kept_beside_when_it_was_so(tmp_path: Path) -> Non
         entry = queries.life(connection, "A")[0]
         assert entry["at"] == facts.microseconds(at(0))
         assert facts.microseconds(before) <= entry["recorded"] <= facts.microseconds(datetime.now(UTC))
-        learnt = queries.last_recorded(connection)
+        learnt = queries.last_recorded(connection, "c")
         assert learnt is not None and learnt >= before
 
 
@@ -232,14 +232,14 @@ def test_no_order_of_facts_makes_a_negative_interval(
     tmp_path_factory: pytest.TempPathFactory, entries: list[facts.Fact]
 ) -> None:
     with written(tmp_path_factory.mktemp("any") / "l.db", *entries) as connection:
-        for table in (tables.identities, tables.placements, tables.verdicts):
+        for table in (tables.identities, tables.placements):
             for row in connection.execute(select(table.c.began, table.c.ended)):
                 assert row.ended is None or row.ended >= row.began
-        assert len(queries.open_verdicts(connection)) <= 1
-        assert all(spent >= 0 for spent in queries.counts(connection, at(0)).noncompliant_seconds.values())
+        assert len(queries.open_verdicts(connection, "c")) <= 1
+        assert all(spent >= 0 for spent in counts.counts(connection, at(0), cluster="c").noncompliant_seconds.values())
 
 
 def test_the_last_verdict_of_one_moment_holds(tmp_path: Path) -> None:
     entries = [world.verdict("A", "violating", 1), world.verdict("A", "compliant", 1)]
     with written(tmp_path / "l.db", *entries) as connection:
-        assert queries.open_verdicts(connection) == {("A", "workers"): "compliant"}
+        assert queries.open_verdicts(connection, "c") == {("A", "workers"): "compliant"}

@@ -86,7 +86,7 @@ def written(path: Path, *entries: facts.Fact) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             for fact in entries:
-                appending.add(connection, appending.head(connection), fact, writer)
+                appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
             yield connection
     finally:
         engine.dispose()

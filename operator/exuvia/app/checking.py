@@ -36,7 +36,9 @@ class Checking:
 
     async def _check(self) -> None:
         try:
-            found = await asyncio.to_thread(verify, Path(self._services.settings.ledger))
+            found = await asyncio.to_thread(
+                verify, Path(self._services.settings.ledger), self._services.settings.cluster_name
+            )
         except errors.LedgerError as trouble:
             log.warning("the ledger was not checked: %s", trouble)
             return
@@ -46,12 +48,12 @@ class Checking:
             self._services.ledger.distrust_chain(found.first_bad)
 
 
-def verify(path: Path) -> chain.Verified:
-    """Walk the whole chain of a file."""
+def verify(path: Path, cluster: str) -> chain.Verified:
+    """Walk the whole chain of a cluster."""
     engine = opening.open_for_reading(path)
     try:
         with engine.connect() as connection:
-            return chain.verify(queries.links(connection))
+            return chain.verify(queries.links(connection, cluster))
     except DBAPIError as trouble:
         raise opening.explained(path, trouble) from trouble
     finally:

@@ -27,7 +27,8 @@ from exuvia.model.planning import Start
 from exuvia.model.reasons import EndReason
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
-from exuvia.record import opening, queries, recall
+from exuvia.record import appending, opening, queries, recall
+from exuvia.record import counts as counting
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Past:
     ready_once: set[str]
     verdicts: dict[tuple[str, str], str]
     starts: tuple[Start, ...]
-    counts: queries.Counts
+    counts: counting.Counts
     last_recorded: datetime | None
     guard_seen: bool
     unfinished: list[tuple[int, str]]
@@ -115,6 +116,7 @@ class History:
                 Path(services.settings.ledger),
                 services.clock.now(),
                 services.leadership.epoch,
+                services.settings.cluster_name,
                 frozenset(one.uid for one in services.view.all_quarantines()),
             )
         except errors.LedgerError as trouble:
@@ -240,31 +242,31 @@ def untold(one: Quarantine, past: Past) -> Iterator[tuple[str, datetime]]:
             yield step.name, step.started_at
 
 
-def read(path: Path, now: datetime, epoch: int, quarantines: frozenset[str] = frozenset()) -> Past:
+def read(path: Path, now: datetime, epoch: int, cluster: str, quarantines: frozenset[str] = frozenset()) -> Past:
     """Everything in one read-only connection. `quarantines`: UIDs of those that are there. Raises
     `errors.LedgerError`."""
     engine = opening.open_for_reading(path)
     try:
         with engine.connect() as connection:
             return Past(
-                alive=recall.lives(connection),
-                placed=recall.running(connection),
-                ready_once=recall.bearers(connection, READY_ONCE),
-                verdicts=queries.open_verdicts(connection),
+                alive=recall.lives(connection, cluster),
+                placed=recall.running(connection, cluster),
+                ready_once=recall.bearers(connection, READY_ONCE, cluster),
+                verdicts=queries.open_verdicts(connection, cluster),
                 starts=tuple(
                     Start(operation=uid, kind=kind, at=at)
                     for kind in KINDS
                     for uid, at in queries.starts(connection, kind, now - STARTS_KEPT)
                 ),
-                counts=queries.counts(connection, now),
-                last_recorded=queries.last_recorded(connection),
-                guard_seen=recall.brake_known(connection, "FleetGuard"),
-                unfinished=recall.unfinished(connection, epoch),
+                counts=counting.counts(connection, now, cluster=cluster),
+                last_recorded=queries.last_recorded(connection, cluster),
+                guard_seen=recall.brake_known(connection, "FleetGuard", cluster),
+                unfinished=recall.unfinished(connection, epoch, cluster),
                 started=recall.started(connection),
                 called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
-                released=recall.released(connection, RELEASED_RESULT, now - CALLED_OFF),
+                released=recall.released(connection, RELEASED_RESULT, now - CALLED_OFF, cluster),
                 ended=recall.ended(connection),
-                borne=recall.borne(connection),
+                borne=recall.borne(connection, cluster),
                 steps=recall.steps(connection, quarantines),
             )
     except DBAPIError as trouble:
@@ -273,22 +275,22 @@ def read(path: Path, now: datetime, epoch: int, quarantines: frozenset[str] = fr
         engine.dispose()
 
 
-def greatest_epoch(path: Path) -> int:
-    """The greatest epoch in the ledger; 0 when it cannot be read."""
+def greatest_epoch(path: Path, cluster: str) -> int:
+    """The greatest epoch of a cluster in the ledger; 0 when it cannot be read."""
     try:
         engine = opening.open_for_reading(path)
     except errors.LedgerError:
         return 0
     try:
         with engine.connect() as connection:
-            return queries.greatest_epoch(connection)
+            return appending.greatest_epoch(connection, cluster)
     except DBAPIError:
         return 0
     finally:
         engine.dispose()
 
 
-def begin_counters(services: Services, counts: queries.Counts) -> None:
+def begin_counters(services: Services, counts: counting.Counts) -> None:
     """Counters that say history go on where the ledger left off."""
     tallies = services.tallies
     for kind, count in counts.records.items():

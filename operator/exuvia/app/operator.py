@@ -148,7 +148,9 @@ class Operator:
 
     async def _epoch_floor(self) -> int:
         """The greatest epoch that ledger and operations know, so that ours is greater."""
-        recorded = await asyncio.to_thread(history.greatest_epoch, Path(self._settings.ledger))
+        recorded = await asyncio.to_thread(
+            history.greatest_epoch, Path(self._settings.ledger), self._settings.cluster_name
+        )
         found = [recorded]
         for resource in (resources.ROTATIONS, resources.QUARANTINES):
             async for page in self._client.pages(resource):

@@ -175,7 +175,7 @@ def _from_ledger(file: str) -> list[Digest]:
     found: dict[str, Digest] = {}
     table = tables.entries
     with ledger.reading(file) as connection:
-        chosen = select(table.c.body).where(table.c.kind == FactKind.EVIDENCE).order_by(table.c.seq)
+        chosen = select(table.c.body).where(table.c.kind == FactKind.EVIDENCE).order_by(table.c.recorded, table.c.seq)
         for text in connection.scalars(chosen):
             body = json.loads(text)["body"]
             folder = str(body["manifest"]).split("/")[0]

@@ -236,7 +236,10 @@ def ledger_health(path: Path, *, named: bool) -> Check:
         return _elsewhere("ledger", path, "--ledger FILE")
     try:
         with ledger.reading(str(path)) as connection:
-            last = queries.last_recorded(connection)
+            last = max(
+                filter(None, (queries.last_recorded(connection, one) for one in queries.clusters(connection))),
+                default=None,
+            )
     except errors.LedgerError as trouble:
         return problem("ledger", trouble.message, trouble.remedy or "See `exuvia ledger verify`.")
     written = f"last entry at {last:%Y-%m-%dT%H:%M:%SZ}" if last else "no entry yet"

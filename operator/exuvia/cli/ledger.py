@@ -15,9 +15,10 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import cluster, moments, printing, remembering
-from exuvia.record import accepting, chain, exporting, opening, queries
-from exuvia.record.queries import Bearer, Placement
+from exuvia.cli import bearers, cluster, moments, printing, remembering
+from exuvia.model.facts import microseconds
+from exuvia.record import accepting, chain, exporting, importing, lines, opening, queries
+from exuvia.record import who as bearing
 from exuvia.report.text import Rows
 
 DEFAULT = "/var/lib/exuvia/ledger.db"
@@ -30,6 +31,10 @@ ledger_option = click.option(
     show_default=True,
     metavar="FILE",
     help="The ledger; opened read-only.",
+)
+
+writing_option = click.option(
+    "--ledger", "file", envvar="EXUVIA_LEDGER", default=DEFAULT, show_default=True, metavar="FILE", help="The ledger."
 )
 
 
@@ -89,45 +94,87 @@ def query(file: str, instance: str, operation: str, kind: str, since: str, limit
     metavar="TIME",
     help="When (RFC 3339, or a span ago). Default: now.",
 )
+@click.option("--as-of", "until", default="", metavar="TIME", help="By what was recorded until then. Default: now.")
 @printing.output_option
-def who(file: str, name: str, ip: str, provider_id: str, pod: str, moment: str, output: str) -> None:
-    """Say which machine it was, then: by name, address, providerID or pod. What ran on it comes with it."""
+def who(file: str, name: str, ip: str, provider_id: str, pod: str, moment: str, until: str, output: str) -> None:
+    """Say which machine it was, then: by name, address, providerID or pod. What ran on it and who was on it comes with
+    it."""
     asked = {"name": name, "address": ip, "providerID": provider_id, "pod": pod}
     given = {attribute: value for attribute, value in asked.items() if value}
     if len(given) != 1:
         raise click.UsageError("Give exactly one of --name, --ip, --provider-id and --pod.")
     attribute, value = next(iter(given.items()))
-    at = moments.earlier(moment, datetime.now(UTC)) if moment else datetime.now(UTC)
+    now = datetime.now(UTC)
+    at = moments.earlier(moment, now) if moment else now
+    known = moments.earlier(until, now) if until else now
     with reading(file) as connection:
-        found = _bearers(connection, attribute, value, at)
-    _show_bearers(found, f"{attribute} {value} at {at:%Y-%m-%dT%H:%M:%SZ}", output)
+        found = () if at > known else _bearers(connection, attribute, value, at, microseconds(known))
+    bearers.show(found, f"{attribute} {value} at {at:%Y-%m-%dT%H:%M:%SZ}", output)
 
 
 @ledger.command()
 @ledger_option
+@click.option("--cluster", "named", default="", metavar="NAME", help="Only the chain of this cluster. Default: all.")
 @click.option("--head", default="", metavar="SEQ:HASH", help="An entry noted elsewhere, so that a cut tail is found.")
 @printing.output_option
-def verify(file: str, head: str, output: str) -> None:
+def verify(file: str, named: str, head: str, output: str) -> None:
     """Walk the whole hash chain. Exit code 1 names the first entry that does not fit."""
     anchor = _anchor(head) if head else None
     with reading(file) as connection:
-        found = chain.verify(queries.links(connection), head=anchor)
+        chains = [named] if named else list(queries.clusters(connection)) or [""]
+        if anchor and len(chains) > 1:
+            raise click.UsageError(f"The ledger has several chains: say which by --cluster ({', '.join(chains)}).")
+        found = {one: chain.verify(queries.links(connection, one), head=anchor) for one in chains}
     _show_verified(found, file, output)
 
 
 @ledger.command()
 @ledger_option
-def export(file: str) -> None:
+@click.option(
+    "--cluster", "named", default="", metavar="NAME", help="The chain of this cluster. Default: the only one."
+)
+def export(file: str, named: str) -> None:
     """Write every entry with its hash, one JSON line each, so that anybody can check the chain."""
     with reading(file) as connection:
-        for line in exporting.lines(connection):
+        chains = [named] if named else list(queries.clusters(connection)) or [""]
+        if len(chains) > 1:
+            raise click.UsageError(f"The ledger has several chains: say which by --cluster ({', '.join(chains)}).")
+        for line in exporting.lines(connection, chains[0]):
             click.echo(line)
 
 
+@ledger.command("import")
+@click.argument("facts", type=click.File("r", encoding="utf-8", errors="strict"))
+@writing_option
+@click.option("--cluster", "named", default="", metavar="NAME", help="Whose chain. Default: that which wrote last.")
+@printing.output_option
+def import_(facts: Any, file: str, named: str, output: str) -> None:
+    """Take history from elsewhere: FACTS is NDJSON, one line a fact (docs/ledger.md); - for standard input.
+
+    All of it or nothing: one line that cannot be read refuses the file. What cannot have been so goes to the dead
+    letters, is named, and the exit code is 1.
+    """
+    recorded = microseconds(datetime.now(UTC))
+    try:
+        found = importing.load(Path(file), lines.read(facts, recorded=recorded), cluster=named)
+    except UnicodeDecodeError as trouble:
+        raise errors.InvalidObject(f"{facts.name} is no UTF-8: {trouble.reason} at byte {trouble.start}.") from trouble
+    data = {
+        "imported": found.entered,
+        "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
+        "head": f"{found.head.seq}:{found.head.hash}",
+    }
+    if output == "table":
+        click.echo(f"{printing.count(found.entered, 'line')} imported; the ledger's head is {data['head']}")
+        for number, reason in found.dead:
+            click.echo(f"line {number} went to the dead letters: {reason}")
+    else:
+        printing.show([], data, output)
+    printing.finish(findings=bool(found.dead))
+
+
 @ledger.command()
-@click.option(
-    "--ledger", "file", envvar="EXUVIA_LEDGER", default=DEFAULT, show_default=True, metavar="FILE", help="The ledger."
-)
+@writing_option
 @click.option("--reason", required=True, help="Why it is right that entries are missing; recorded with your name.")
 @cluster.cluster_options
 def accept(file: str, reason: str, kubeconfig: str, context: str) -> None:
@@ -137,13 +184,15 @@ def accept(file: str, reason: str, kubeconfig: str, context: str) -> None:
     click.echo(f"accepted by {by} as entry {receipt.seq}; exuvia goes on within seconds")
 
 
-def _bearers(connection: Connection, attribute: str, value: str, at: datetime) -> tuple[Bearer, ...]:
+def _bearers(
+    connection: Connection, attribute: str, value: str, at: datetime, until: int
+) -> tuple[bearing.Bearer, ...]:
     if attribute != "pod":
-        return queries.who(connection, attribute, value, at)
+        return bearing.bore(connection, attribute, value, at, until=until)
     namespace, slash, name = value.partition("/")
     if not (namespace and slash and name):
         raise errors.SettingsError(f"{value!r} names no pod.", remedy="Write NAMESPACE/NAME.")
-    return queries.who_ran(connection, namespace, name, at)
+    return bearing.ran(connection, namespace, name, at, until=until)
 
 
 def _anchor(head: str) -> tuple[int, bytes]:
@@ -174,66 +223,24 @@ def _word(value: Any) -> str:
     return json.dumps(value)
 
 
-def _show_bearers(found: tuple[Bearer, ...], asked: str, how: str) -> None:
-    answer = "none" if not found else "one" if len(found) == 1 else "several"
-    data = {"answer": answer, "instances": [_bearer(one) for one in found]}
-    if how == "table":
-        said = {
-            "none": f"none: no machine is known for {asked}",
-            "one": f"one machine for {asked}",
-            "several": f"several machines for {asked}: which one it was cannot be told",
-        }
-        click.echo(said[answer])
-    lives = tuple((one.name, one.uid, _time(one.born), _time(one.died), one.certainty, one.reason) for one in found)
-    pods = tuple(
-        (one.name, f"{pod.namespace}/{pod.name}", pod.service_account, pod.owner, _time(pod.began), _time(pod.ended))
-        for one in found
-        for pod in one.placements
-    )
-    sections = [
-        ("", Rows(headings=("NAME", "UID", "BORN", "DIED", "CERTAINTY", "DEATH"), rows=lives)),
-        ("", Rows(headings=("ON", "POD", "SERVICE ACCOUNT", "OWNER", "FROM", "TO"), rows=pods)),
-    ]
-    printing.show(sections, data, how)
-
-
-def _bearer(one: Bearer) -> dict[str, Any]:
-    return {
-        "uid": one.uid,
-        "name": one.name,
-        "born": _time(one.born),
-        "died": _time(one.died) or None,
-        "reason": one.reason or None,
-        "certainty": one.certainty,
-        "sessions": [],
-        "placements": [_placement(pod) for pod in one.placements],
-    }
-
-
-def _placement(pod: Placement) -> dict[str, Any]:
-    return {
-        "pod": pod.name,
-        "podUid": pod.pod_uid,
-        "namespace": pod.namespace,
-        "serviceAccount": pod.service_account,
-        "owner": pod.owner,
-        "images": list(pod.images),
-        "from": _time(pod.began),
-        "to": _time(pod.ended) or None,
-    }
-
-
-def _time(moment: datetime | None) -> str:
-    return "" if moment is None else remembering.written(moment)
-
-
-def _show_verified(found: chain.Verified, file: str, how: str) -> None:
-    head = f"{found.entries}:{found.head.hex()}"
+def _show_verified(found: dict[str, chain.Verified], file: str, how: str) -> None:
+    data = [_verified(one) | ({"cluster": name} if name else {}) for name, one in found.items()]
     if how != "table":
-        data = {"entries": found.entries, "head": head, "sound": not found.problem, "firstBad": found.first_bad}
-        printing.show([], data | {"problem": found.problem or None}, how)
-    elif found.problem:
-        click.echo(f"{file} is not sound: {found.problem}. Put the last good copy in its place; sound is {head}.")
+        printing.show([], data[0] if len(data) == 1 else {"chains": data}, how)
     else:
-        click.echo(f"{file} is sound: {found.entries} entries, head {head}")
-    printing.finish(findings=bool(found.problem))
+        for name, one in found.items():
+            click.echo(_sentence(f"{file}, cluster {name}," if len(found) > 1 else file, one))
+    printing.finish(findings=any(one.problem for one in found.values()))
+
+
+def _verified(found: chain.Verified) -> dict[str, Any]:
+    head = f"{found.entries}:{found.head.hex()}"
+    said = {"entries": found.entries, "head": head, "sound": not found.problem, "firstBad": found.first_bad}
+    return said | {"problem": found.problem or None}
+
+
+def _sentence(what: str, found: chain.Verified) -> str:
+    head = f"{found.entries}:{found.head.hex()}"
+    if found.problem:
+        return f"{what} is not sound: {found.problem}. Put the last good copy in its place; sound is {head}."
+    return f"{what} is sound: {found.entries} entries, head {head}"

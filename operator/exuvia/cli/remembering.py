@@ -12,6 +12,7 @@ from sqlalchemy import Connection, desc, select
 from exuvia import errors
 from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import queries, tables
+from exuvia.record.moments import moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,9 +36,9 @@ def entries(connection: Connection, asked: Question) -> list[dict[str, Any]]:
     return [_readable(one) for one in (fit[-asked.limit :] if asked.limit else fit)]
 
 
-def written(moment: datetime) -> str:
+def written(at: datetime) -> str:
     """RFC 3339 in UTC; fractions of a second only where there are any."""
-    return moment.isoformat().replace("+00:00", "Z")
+    return at.isoformat().replace("+00:00", "Z")
 
 
 def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]:
@@ -46,7 +47,7 @@ def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]
     if asked.operation:
         return _of_operation(connection, asked.operation)
     table = tables.entries
-    chosen = select(table.c.seq, table.c.body).order_by(desc(table.c.seq))
+    chosen = select(table.c.seq, table.c.body).order_by(desc(table.c.recorded), desc(table.c.seq))
     if asked.kind:
         chosen = chosen.where(table.c.kind == asked.kind)
     if asked.limit and asked.since is None:
@@ -56,7 +57,7 @@ def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]
 
 def _uid(connection: Connection, named: str) -> str:
     """A UID as it is, or that of the only machine that ever bore a name."""
-    lives, borne = tables.instances, tables.identities
+    lives, borne = tables.lives, tables.identities
     if connection.scalar(select(lives.c.uid).where(lives.c.uid == named)) is not None:
         return named
     uids = set(connection.scalars(select(borne.c.uid).where(borne.c.attribute == "name", borne.c.value == named)))
@@ -71,13 +72,7 @@ def _uid(connection: Connection, named: str) -> str:
 def _of_operation(connection: Connection, name: str) -> list[dict[str, Any]]:
     table = tables.operations
     uids = set(connection.scalars(select(table.c.uid).where((table.c.name == name) | (table.c.uid == name))))
-    found = []
-    for row in connection.execute(select(tables.entries).order_by(tables.entries.c.seq)):
-        entry = json.loads(row.body)
-        body = entry["body"]
-        if body.get("operation") in uids or (entry["type"] == FactKind.OPERATION and body.get("uid") in uids):
-            found.append({"seq": row.seq, **entry})
-    return found
+    return queries.about(connection, uids)
 
 
 def _fits(entry: dict[str, Any], asked: Question) -> bool:
@@ -87,4 +82,4 @@ def _fits(entry: dict[str, Any], asked: Question) -> bool:
 
 
 def _readable(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry | {key: written(queries.moment(entry[key])) for key in ("at", "recorded")}
+    return entry | {key: written(moment(entry[key])) for key in ("at", "recorded")}

@@ -28,6 +28,11 @@ class FactKind(StrEnum):
     EVIDENCE = "evidence"  # evidence was sealed, with the digest of its manifest
     CUSTODY = "custody"  # somebody decided about a quarantined machine
     ACCEPTED = "accepted"  # a person accepted a ledger that misses entries
+    INSTANCE = "instance"  # a whole life, as one line from elsewhere tells it
+    PRESENCE = "presence"  # a vulnerability was on an instance
+    SCORE = "score"  # a source gave a vulnerability a score
+    FROZEN = "frozen"  # an instance was frozen by a quarantine
+    SESSION = "session"  # somebody was on an instance
 
 
 class DeathReason(StrEnum):

@@ -9,11 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, chain, opening, queries, tables
+from exuvia.record import appending, chain, importing, opening, queries
 
 
 def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "") -> facts.Receipt:
@@ -29,25 +29,18 @@ def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "")
     engine = opening.open_for_writing(path)
     try:
         with opening.in_words(path), engine.begin() as connection:
-            _check_chain(path, connection)
-            writer = _writer(connection, cluster)
+            writer = importing.writer_for(connection, cluster)
+            _check_chain(path, connection, writer.cluster)
             fact = facts.accepted(by=by, reason=reason, at=at)
-            made = appending.add(connection, appending.head(connection), fact, writer)
+            made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
             assert made is not None, "an acceptance is never a dead letter"
             return appending.receipt(made)
     finally:
         engine.dispose()
 
 
-def _check_chain(path: Path, connection: Connection) -> None:
-    found = chain.verify(queries.links(connection))
+def _check_chain(path: Path, connection: Connection, cluster: str) -> None:
+    found = chain.verify(queries.links(connection, cluster))
     if found.first_bad is not None:
         remedy = "Put the last good copy in its place."
         raise errors.LedgerCorrupt(f"The ledger {path} is damaged: {found.problem}.", remedy=remedy)
-
-
-def _writer(connection: Connection, cluster: str) -> appending.Writer:
-    """The named cluster, else the one that the ledger is about."""
-    table = tables.leadership
-    named = cluster or connection.scalar(select(table.c.cluster).order_by(table.c.epoch.desc()).limit(1)) or ""
-    return appending.Writer(cluster=named, epoch=appending.greatest_epoch(connection))

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 
-from sqlalchemy import Connection, desc, func, insert, select, update
+from sqlalchemy import Connection, bindparam, desc, func, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
 from exuvia.record import chain, projecting, tables
 
-_ENTER = insert(tables.entries)
-Head = tuple[int, bytes]
-"""Number and hash of the last entry; (0, 32 zero bytes) of an empty chain."""
+
+class Head(NamedTuple):
+    """The last entry of a chain: number, hash and when it was recorded; of an empty chain 0 and 32 zero bytes."""
+
+    seq: int = 0
+    hash: bytes = chain.GENESIS
+    recorded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,39 +29,50 @@ class Writer:
     epoch: int
 
 
-def head(connection: Connection) -> Head:
-    """The last entry."""
-    table = tables.entries
-    row = connection.execute(select(table.c.seq, table.c.hash).order_by(desc(table.c.seq)).limit(1)).first()
-    return (0, chain.GENESIS) if row is None else (int(row.seq), bytes(row.hash))
+def head(connection: Connection, cluster: str) -> Head:
+    """The last entry of a cluster's chain."""
+    row = connection.execute(_HEAD, {"of": cluster}).first()
+    return Head() if row is None else Head(int(row.seq), bytes(row.hash), int(row.recorded))
 
 
-def hash_at(connection: Connection, seq: int) -> bytes | None:
+def hash_at(connection: Connection, cluster: str, seq: int) -> bytes | None:
     """The hash of the entry of that number, or None."""
-    found = connection.scalar(select(tables.entries.c.hash).where(tables.entries.c.seq == seq))
+    table = tables.entries
+    found = connection.scalar(select(table.c.hash).where(table.c.cluster == cluster, table.c.seq == seq))
     return None if found is None else bytes(found)
 
 
-def greatest_epoch(connection: Connection) -> int:
-    """The greatest epoch that any writer had."""
-    return int(connection.scalar(select(func.max(tables.leadership.c.epoch))) or 0)
+def greatest_epoch(connection: Connection, cluster: str) -> int:
+    """The greatest epoch that any writer of a cluster had."""
+    table = tables.leadership
+    return int(connection.scalar(select(func.max(table.c.epoch)).where(table.c.cluster == cluster)) or 0)
 
 
 def fence(connection: Connection, writer: Writer) -> None:
     """A newer leader wrote already: we must not (safety.md, 9). Raises `errors.Fenced`."""
-    table = tables.leadership
-    theirs = connection.scalar(select(table.c.epoch).where(table.c.cluster == writer.cluster))
-    if theirs is None:
-        connection.execute(insert(table).values(cluster=writer.cluster, epoch=writer.epoch))
-    elif theirs > writer.epoch:
+    theirs = greatest_epoch(connection, writer.cluster)
+    if theirs > writer.epoch:
         raise errors.Fenced(f"the ledger was written under epoch {theirs}, ours is {writer.epoch}")
-    elif theirs < writer.epoch:
-        connection.execute(update(table).where(table.c.cluster == writer.cluster).values(epoch=writer.epoch))
+    if theirs < writer.epoch:
+        connection.execute(insert(tables.leadership).values(cluster=writer.cluster, epoch=writer.epoch))
 
 
-def add(connection: Connection, former: Head, fact: Fact, writer: Writer) -> Head | None:
-    """The head after this fact, or None when it went to the dead letters. InvalidObject for what no entry may hold."""
-    recorded = microseconds(datetime.now(UTC))
+def register(connection: Connection, cluster: str) -> None:
+    """Let the ledger know whose it is before anything is entered, so that a person's acceptance finds the chain."""
+    table = tables.leadership
+    if connection.scalar(select(table.c.epoch).where(table.c.cluster == cluster).limit(1)) is None:
+        connection.execute(insert(table).values(cluster=cluster, epoch=0))
+
+
+def add(
+    connection: Connection, former: Head, fact: Fact, writer: Writer, *, recorded: int | None = None
+) -> Head | None:
+    """The head after this fact, or None when it went to the dead letters. InvalidObject for what no entry may hold.
+
+    It is recorded now (or at the moment given, in microseconds), and never before the entry that it follows: a clock
+    that goes back makes no earlier entry.
+    """
+    recorded = max(microseconds(datetime.now(UTC)) if recorded is None else recorded, former.recorded)
     entry = {
         "type": fact.kind.value,
         "at": microseconds(fact.at),
@@ -66,26 +82,43 @@ def add(connection: Connection, former: Head, fact: Fact, writer: Writer) -> Hea
         "body": dict(fact.body),
     }
     canonical = chain.canonical(entry)
-    reason = projecting.refusal(connection, fact)
+    reason = projecting.refusal(connection, fact, writer.cluster)
     if reason:
-        connection.execute(
-            insert(tables.dead_letters).values(recorded=recorded, reason=reason, body=canonical.decode())
-        )
+        letter = {"cluster": writer.cluster, "recorded": recorded, "reason": reason, "body": canonical.decode()}
+        connection.execute(insert(tables.dead_letters), letter)
         return None
-    seq, hash_ = former[0] + 1, chain.next_hash(former[1], canonical)
+    made = Head(former.seq + 1, chain.next_hash(former.hash, canonical), recorded)
     row = {
-        "seq": seq,
-        "hash": hash_,
+        "cluster": writer.cluster,
+        "seq": made.seq,
+        "hash": made.hash,
         "kind": fact.kind.value,
         "recorded": recorded,
         "epoch": writer.epoch,
         "body": canonical.decode(),
     }
     connection.execute(_ENTER, row)
-    projecting.project(connection, seq, fact)
-    return seq, hash_
+    told = projecting.Told(
+        cluster=writer.cluster,
+        seq=made.seq,
+        kind=fact.kind,
+        at=microseconds(fact.at),
+        recorded=recorded,
+        body=fact.body,
+    )
+    projecting.project(connection, told)
+    return made
 
 
 def receipt(of: Head) -> Receipt:
     """What a writer is given for its last fact."""
-    return Receipt(seq=of[0], hash=of[1].hex())
+    return Receipt(seq=of.seq, hash=of.hash.hex())
+
+
+_ENTER = insert(tables.entries)
+_HEAD = (
+    select(tables.entries.c.seq, tables.entries.c.hash, tables.entries.c.recorded)
+    .where(tables.entries.c.cluster == bindparam("of"))
+    .order_by(desc(tables.entries.c.seq))
+    .limit(1)
+)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from exuvia.record import queries
 
 
-def lines(connection: Connection) -> Iterator[str]:
+def lines(connection: Connection, cluster: str) -> Iterator[str]:
     """`{"seq":n,"hash":"<hex>","entry":{...}}`, in order, without line ends. The entry is in canonical form already."""
-    for link in queries.links(connection):
+    for link in queries.links(connection, cluster):
         yield f'{{"seq":{link.seq},"hash":"{link.hash.hex()}","entry":{link.canonical.decode()}}}'

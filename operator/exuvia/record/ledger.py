@@ -60,7 +60,7 @@ class Ledger:
         self._closing = False
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
-        self._head: appending.Head = (0, chain.GENESIS)
+        self._head = appending.Head()
         self._health = LedgerHealth(state=LedgerState.DOWN, message="not opened yet", since=datetime.now(UTC))
         self._lock = threading.Lock()  # guards health and what is missing: `distrust` comes from another thread
         self._missing = Missing()
@@ -86,7 +86,7 @@ class Ledger:
 
     def head(self) -> dict[str, object]:
         """The last entry as this writer knows it: `seq` and `hash` (hex). Evidence is tied to it."""
-        return {"seq": self._head[0], "hash": self._head[1].hex()}
+        return {"seq": self._head.seq, "hash": self._head.hash.hex()}
 
     def lag(self) -> float:
         """Seconds that the oldest waiting fact has waited."""
@@ -112,7 +112,7 @@ class Ledger:
         operator wrote counts. Zeros as hash say that the chain itself is broken there: that must be accepted anew.
         """
         expected = bytes.fromhex(hash_)
-        self._head = self._read(appending.head) or self._head
+        self._head = self._read(self._chain_head) or self._head
         self._distrust(seq, expected, at_start=expected != chain.GENESIS, named_by=named_by)
 
     def distrust_chain(self, seq: int) -> None:
@@ -126,8 +126,10 @@ class Ledger:
         """
 
         def look(connection: Connection) -> bool:
-            found = appending.hash_at(connection, seq)
-            return (found is not None and found.hex() == hash_) or trust.known_missing(connection, seq, hash_)
+            found = appending.hash_at(connection, self._cluster, seq)
+            return (found is not None and found.hex() == hash_) or trust.known_missing(
+                connection, self._cluster, seq, hash_
+            )
 
         return self._read(look)
 
@@ -159,17 +161,17 @@ class Ledger:
 
     def _glance(self) -> None:
         """With nothing to write, what happened to the file would be noticed by nobody."""
-        if self._health.state is not LedgerState.FINE or not self._same_file() or not self._head[0]:
+        if self._health.state is not LedgerState.FINE or not self._same_file() or not self._head.seq:
             return
         try:
-            found = opening.glance(self.path, self._head[0])
+            found = opening.glance(self.path, self._cluster, self._head.seq)
         except errors.LedgerLocked:
             return
         except errors.LedgerError as trouble:
             self._fail(trouble)
         else:
-            if found != self._head[1]:
-                self._distrust(*self._head, at_start=False)
+            if found != self._head.hash:
+                self._distrust(self._head.seq, self._head.hash, at_start=False)
 
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
@@ -205,23 +207,25 @@ class Ledger:
         self._engine = engine
         self._file = opening.identity_of(self.path)
         opening.probe(engine, self.path)
+        with opening.in_words(self.path), engine.begin() as connection:
+            appending.register(connection, self._cluster)
         with opening.in_words(self.path), opening.readers(engine).begin() as connection:
-            self._head = appending.head(connection)
-            known = former[0] == 0 or appending.hash_at(connection, former[0]) == former[1]
+            self._head = self._chain_head(connection)
+            known = not former.seq or appending.hash_at(connection, self._cluster, former.seq) == former.hash
             self._forget_broken(connection)
         if not known and not fresh:
-            self._distrust(*former, at_start=False)
+            self._distrust(former.seq, former.hash, at_start=False)
 
     def _forget_broken(self, connection: Connection) -> None:
         """Another file is in place of one whose chain was broken: it counts for itself, and so does an acceptance."""
         broken = self._missing.broken()
-        sound = not broken or chain.verify(queries.links(connection)).first_bad is None
+        sound = not broken or chain.verify(queries.links(connection, self._cluster)).first_bad is None
         with self._lock:
-            self._missing.in_another_file(self._head[0], broken if sound else ())
+            self._missing.in_another_file(self._head.seq, broken if sound else ())
 
     def _distrust(self, seq: int, hash_: bytes, *, at_start: bool, named_by: str = "") -> None:
         with self._lock:
-            self._missing.add(seq, hash_, head=self._head[0], at_start=at_start)
+            self._missing.add(seq, hash_, head=self._head.seq, at_start=at_start)
             self._set(LedgerState.NOT_TRUSTED, missing.said(self.path, seq, hash_, named_by))
 
     def _settle_trust(self) -> None:
@@ -229,8 +233,8 @@ class Ledger:
         assert self._engine is not None
         seen = dict(self._missing.entries)
         with opening.in_words(self.path), self._engine.begin() as connection:
-            head = appending.head(connection)
-            lost = {seq: one for seq, one in seen.items() if appending.hash_at(connection, seq) != one}
+            head = self._chain_head(connection)
+            lost = {seq: one for seq, one in seen.items() if appending.hash_at(connection, self._cluster, seq) != one}
             settled = trust.settle(connection, head, lost, self._missing, self._writer()) if lost else head
         self._head = settled or head
         with self._lock:
@@ -295,7 +299,7 @@ class Ledger:
         with opening.in_words(self.path), self._engine.begin() as connection:
             self._check_file()
             appending.fence(connection, writer)
-            head = appending.head(connection)
+            head = self._chain_head(connection)
             for one in batch:
                 entered: list[Fact] = []
                 for fact in one.facts:
@@ -307,6 +311,9 @@ class Ledger:
             self._check_file()
         self._head = head
         return written
+
+    def _chain_head(self, connection: Connection) -> appending.Head:
+        return appending.head(connection, self._cluster)
 
     def _writer(self) -> appending.Writer:
         return appending.Writer(cluster=self._cluster, epoch=self._epoch())

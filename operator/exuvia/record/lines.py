@@ -18,7 +18,13 @@ from exuvia.model.facts import microseconds
 from exuvia.model.histories import Freeze, Life, Presence, Score, Session, Stay
 
 Version = Life | Presence | Score | Freeze | Stay | Session
-LONGEST = {"uid": 128, "vulnerability": 128, "source": 64, "user": 512, "podUid": 128, "name": 253, "pool": 253}
+LONGEST = {
+    **dict.fromkeys(("uid", "podUid", "vulnerability"), 128),
+    **dict.fromkeys(("name", "pool", "zone", "namespace", "pod", "serviceAccount"), 253),
+    **dict.fromkeys(("source", "basis", "closed", "reason"), 64),
+    "kind": 32,
+}
+"""Characters that the ledger keeps of a text; others may have 512."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +65,7 @@ def parse(text: str, *, number: int, recorded: int) -> Line:
         ) from None
 
 
-def of(body: object, *, number: int, recorded: int) -> Line:
+def of(body: object, *, recorded: int, number: int = 0) -> Line:
     """A line from its JSON object. Raises `errors.InvalidObject`."""
     if not isinstance(body, dict):
         raise errors.InvalidObject("this is no JSON object", remedy="Write one JSON object on each line.")
@@ -158,6 +164,8 @@ class _Fields:
         try:
             number = None if isinstance(value, bool) or value is None else Decimal(text)
         except InvalidOperation:
+            number = None
+        if len(text) > 64:
             number = None
         if number is None or not number.is_finite() or number < 0 or number > 1000:
             remedy = "Write a number from 0 to 10 (for epss and kev from 0 to 1)."
@@ -276,3 +284,6 @@ _MAKERS: dict[str, Callable[[_Fields], tuple[Version, int, str]]] = {
     "placement": _placement,
     "session": _session,
 }
+
+TYPES = tuple(_MAKERS)
+"""Every type of line there is."""

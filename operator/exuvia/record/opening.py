@@ -17,6 +17,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from exuvia import errors
+from exuvia.record import rebuilding
 
 PATIENCE_MS = 10_000
 _READ = "exuvia_reads"
@@ -80,13 +81,15 @@ def identity_of(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def glance(path: Path, seq: int) -> bytes | None:
+def glance(path: Path, cluster: str, seq: int) -> bytes | None:
     """The hash of an entry as the file holds it now, by a connection of its own: what was changed under an open one is
     seen. None where there is no such entry. Raises `errors.LedgerError`; a lock is not waited for."""
     uri = f"file:{quote(str(path))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
-            row = connection.execute("SELECT hash FROM entries WHERE seq = ?", (seq,)).fetchone()
+            row = connection.execute(
+                "SELECT hash FROM entries WHERE cluster = ? AND seq = ?", (cluster, seq)
+            ).fetchone()
     except sqlite3.Error as trouble:
         raise explained(path, trouble) from trouble
     return None if row is None else bytes(row[0])
@@ -114,6 +117,7 @@ def migrate(engine: Engine, path: Path) -> None:
         config = _config()
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        rebuilding.rebuild(connection)
 
 
 def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerError:

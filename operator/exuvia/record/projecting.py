@@ -1,206 +1,240 @@
-"""From an entry to the tables that answer questions. Each kind of fact has one function; unknown kinds are refused."""
+"""From an entry to the tables that answer questions. Each kind of fact has one function, which only ever adds rows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Insert, Table, and_, case, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, desc, exists, select
 
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import tables
+from exuvia.record import lines, tables, versions
+from exuvia.record.bearing import borne
+from exuvia.record.stating import stated
 
-IDENTITY_ATTRIBUTES = ("name", "providerID", "machineID", "bootID")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """An entry on its way into the tables. Moments in microseconds."""
+
+    cluster: str
+    seq: int
+    kind: FactKind
+    at: int
+    recorded: int
+    body: Mapping[str, Any]
 
 
-def refusal(connection: Connection, fact: Fact) -> str:
-    """Why a fact belongs to the dead letters, or "". What cannot have been so is never clipped silently."""
+def refusal(connection: Connection, fact: Fact, cluster: str) -> str:
+    """Why a fact belongs to the dead letters, or "". What cannot have been so is never clipped silently.
+
+    Raises `errors.InvalidObject` for a line that does not say what it must.
+    """
+    if is_line(fact.kind, fact.body):
+        return lines.of({"type": fact.kind.value, **fact.body}, recorded=0).dead
     check = _REFUSALS.get(fact.kind)
-    return "" if check is None else check(connection, fact.body, microseconds(fact.at))
+    return "" if check is None else check(connection, fact.body, microseconds(fact.at), cluster)
 
 
-def _death_refused(connection: Connection, body: Mapping[str, Any], at: int) -> str:
-    born = connection.scalar(select(tables.instances.c.born).where(tables.instances.c.uid == body["uid"]))
-    return f"died {at} before it was born {born}" if born is not None and at < born else ""
+def project(connection: Connection, told: Told) -> None:
+    """Bring the tables up to one more entry."""
+    _mention(connection, told)
+    if is_line(told.kind, told.body):
+        line = lines.of({"type": told.kind.value, **told.body}, recorded=told.recorded)
+        stated(connection, line, cluster=told.cluster, seq=told.seq)
+        return
+    handler = _HANDLERS.get(told.kind)
+    if handler is not None:
+        handler(connection, told)
 
 
-def _placement_refused(connection: Connection, body: Mapping[str, Any], at: int) -> str:
+def is_line(kind: FactKind, body: Mapping[str, Any]) -> bool:
+    """Whether it says a whole thing, as lines from elsewhere do. A placement of the operator's own tells an event."""
+    return kind.value in lines.TYPES and "event" not in body
+
+
+def _death_refused(connection: Connection, body: Mapping[str, Any], at: int, _: str) -> str:
+    life = versions.latest(connection, tables.lives, uid=body["uid"])
+    return f"died {at} before it was born {life.born}" if life is not None and at < life.born else ""
+
+
+def _placement_refused(connection: Connection, body: Mapping[str, Any], at: int, _: str) -> str:
     if body["event"] != "to":
         return ""
-    began = connection.scalar(select(tables.placements.c.began).where(tables.placements.c.pod_uid == body["uid"]))
-    return f"ended {at} before it began {began}" if began is not None and at < began else ""
+    row = connection.execute(_PLACED, {"pod": body["uid"]}).first()
+    return f"ended {at} before it began {row.began}" if row is not None and at < row.began else ""
 
 
-def _outcome_refused(connection: Connection, body: Mapping[str, Any], _: int) -> str:
+def _outcome_refused(connection: Connection, body: Mapping[str, Any], _: int, cluster: str) -> str:
     """One outcome an intent (safety.md, 13)."""
-    table = tables.intents
-    row = connection.execute(select(table.c.outcome).where(table.c.seq == body["intent"])).first()
-    if row is None:
-        return f"there is no intent {body['intent']}"
-    return "" if row.outcome is None else f"intent {body['intent']} has its outcome, entry {row.outcome}"
+    intents, outcomes = tables.intents, tables.outcomes
+    named = body["intent"]
+    if connection.scalar(select(exists().where(intents.c.cluster == cluster, intents.c.seq == named))) is not True:
+        return f"there is no intent {named}"
+    done = connection.scalar(select(outcomes.c.seq).where(outcomes.c.cluster == cluster, outcomes.c.intent == named))
+    return "" if done is None else f"intent {named} has its outcome, entry {done}"
 
 
-def project(connection: Connection, seq: int, fact: Fact) -> None:
-    """Bring the tables up to one more entry."""
-    handler = _HANDLERS.get(fact.kind)
-    if handler is not None:
-        handler(connection, seq, fact.body, microseconds(fact.at))
-
-
-def _birth(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    row = {
+def _birth(connection: Connection, told: Told) -> None:
+    body = told.body
+    former = versions.latest(connection, tables.lives, uid=body["uid"])
+    if former is not None and not former.withdrawn:
+        return  # born already
+    life = {
         "uid": body["uid"],
+        "recorded": told.recorded,
+        "cluster": told.cluster,
+        "seq": told.seq,
+        "declared": told.seq,
         "kind": body["kind"],
         "name": body["name"],
         "pool": body.get("pool", ""),
         "zone": body.get("zone", ""),
-        "provider_id": body.get("providerID", ""),
-        "machine_id": body.get("machineID", ""),
-        "boot_id": body.get("bootID", ""),
-        "born": at,
+        "born": told.at,
+        "died": None,
+        "died_not_before": None,
+        "reason": "",
+        "died_by": "",
+        "persistent": True,
+        "withdrawn": False,
     }
-    made = connection.execute(_once(connection.dialect.name, tables.instances), row)
-    if not made.rowcount:
-        return  # born already
-    borne = [(attribute, str(body.get(attribute, ""))[:512]) for attribute in IDENTITY_ATTRIBUTES]
-    borne += [("address", str(address)[:512]) for address in body.get("addresses", ())]
-    rows = [
-        {"uid": body["uid"], "attribute": attribute, "value": value, "began": at, "ended": None}
-        for attribute, value in dict.fromkeys(borne)
-        if value
-    ]
-    if rows:
-        connection.execute(_once(connection.dialect.name, tables.identities), rows)
+    versions.follow(connection, tables.lives, life, former)
+    for attribute, value in borne(body):
+        _bear(connection, told, declared=told.seq, attribute=attribute, value=value)
 
 
-@lru_cache(maxsize=16)
-def _once(dialect: str, table: Table) -> Insert:
-    """An insert that leaves a row alone that is there already. Made once: building statements costs most."""
-    if dialect == "postgresql":
-        return postgresql.insert(table).on_conflict_do_nothing()
-    return sqlite.insert(table).on_conflict_do_nothing()
+def _bear(connection: Connection, told: Told, *, declared: int, attribute: str, value: str) -> None:
+    thing = {"uid": told.body["uid"], "attribute": attribute, "value": value, "began": told.at}
+    row = {**thing, "recorded": told.recorded, "seq": told.seq, "declared": declared, "ended": None}
+    versions.follow(connection, tables.identities, row, versions.latest(connection, tables.identities, **thing))
 
 
-def _bear(connection: Connection, uid: str, attribute: str, value: str, at: int) -> None:
-    """From now on it bears that value. Bearing it already, or again from the same moment, is no second row."""
-    if not value:
+def _death(connection: Connection, told: Told) -> None:
+    """What was open on it ends with it: questions cut everything to the life, so no other row is needed."""
+    life = versions.latest(connection, tables.lives, uid=told.body["uid"])
+    if life is None or life.died is not None:
         return
-    table, short = tables.identities, value[:512]
-    same = and_(table.c.uid == uid, table.c.attribute == attribute, table.c.value == short)
-    if connection.scalar(select(table.c.uid).where(same, table.c.ended.is_(None))) is not None:
-        return
-    again = connection.execute(update(table).where(same, table.c.began == at).values(ended=None))
-    if not again.rowcount:
-        connection.execute(insert(table).values(uid=uid, attribute=attribute, value=short, began=at, ended=None))
+    said = {
+        "recorded": told.recorded,
+        "seq": told.seq,
+        "died": told.at,
+        "died_not_before": told.body.get("notBefore"),
+        "reason": told.body["reason"],
+        "died_by": told.body.get("by", "")[:512],
+    }
+    versions.follow(connection, tables.lives, {**life._mapping, **said}, life)
 
 
-def _death(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.instances
-    connection.execute(
-        update(table)
-        .where(table.c.uid == body["uid"], table.c.died.is_(None))
-        .values(died=at, died_not_before=body.get("notBefore"), reason=body["reason"], died_by=body.get("by", "")[:512])
-    )
-    for other, key in ((tables.identities, "uid"), (tables.placements, "instance"), (tables.verdicts, "uid")):
-        connection.execute(
-            update(other)
-            .where(other.c[key] == body["uid"], other.c.ended.is_(None))
-            .values(ended=_not_before(other, at))
-        )
+def _identity(connection: Connection, told: Told) -> None:
+    body = told.body
+    uid, attribute, value, former = body["uid"], body["attribute"], body["value"][:512], body["former"][:512]
+    life = versions.latest(connection, tables.lives, uid=uid)
+    declared = 0 if life is None else life.declared
+    if former and former != value:
+        _cease(connection, told, declared, attribute, former)
+    if value and _bearing(connection, uid, declared, attribute, value) is None:
+        _bear(connection, told, declared=declared, attribute=attribute, value=value)
 
 
-def _not_before(table: Table, at: int) -> Any:
+def _cease(connection: Connection, told: Told, declared: int, attribute: str, value: str) -> None:
     """A clock that went back makes an empty interval, never a negative one; the entry keeps the moment it was told."""
-    return case((table.c.began > at, table.c.began), else_=at)
-
-
-def _identity(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.identities
-    connection.execute(
-        update(table)
-        .where(
-            table.c.uid == body["uid"],
-            table.c.attribute == body["attribute"],
-            table.c.value == body["former"][:512],
-            table.c.ended.is_(None),
-        )
-        .values(ended=_not_before(table, at))
-    )
-    _bear(connection, body["uid"], body["attribute"], body["value"], at)
-
-
-def _verdict(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.verdicts
-    connection.execute(
-        update(table)
-        .where(table.c.uid == body["uid"], table.c.policy == body["policy"], table.c.ended.is_(None))
-        .values(ended=_not_before(table, at))
-    )
-    if not body["result"]:
+    row = _bearing(connection, told.body["uid"], declared, attribute, value)
+    if row is None:
         return
-    said = {"result": body["result"], "severity": body["severity"], "ended": None}
-    same = and_(table.c.uid == body["uid"], table.c.policy == body["policy"], table.c.began == at)
-    if not connection.execute(update(table).where(same).values(**said)).rowcount:
-        connection.execute(insert(table).values(uid=body["uid"], policy=body["policy"], began=at, **said))
+    said = {"recorded": told.recorded, "seq": told.seq, "ended": max(row.began, told.at)}
+    versions.follow(connection, tables.identities, {**row._mapping, **said}, row)
 
 
-def _intent(connection: Connection, seq: int, body: Mapping[str, Any], _: int) -> None:
-    connection.execute(insert(tables.intents).values(seq=seq, operation=body["operation"], step=body["step"]))
+def _bearing(connection: Connection, uid: str, declared: int, attribute: str, value: str) -> Any:
+    """The row of a value that is borne with no end, or None."""
+    asked = {"uid": uid, "declared": declared, "attribute": attribute, "value": value}
+    return connection.execute(_BORNE, asked).first()
 
 
-def _outcome(connection: Connection, seq: int, body: Mapping[str, Any], _: int) -> None:
-    table = tables.intents
-    connection.execute(
-        update(table).where(table.c.seq == body["intent"], table.c.outcome.is_(None)).values(outcome=seq)
-    )
+def _verdict(connection: Connection, told: Told) -> None:
+    row = {name: told.body[name] for name in ("uid", "policy", "result", "severity")}
+    connection.execute(versions.adding(tables.verdicts), {**row, "seq": told.seq, "at": told.at})
 
 
-def _operation(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.operations
-    if connection.scalar(select(table.c.uid).where(table.c.uid == body["uid"])) is None:
-        connection.execute(
-            insert(table).values(
-                **{key: body[key] for key in ("uid", "kind", "name", "instance", "policy", "rule", "pool")},
-                result="",
-            )
-        )
-    column = {"started": "started", "ended": "ended"}.get(body["event"])
-    if column is None:
+def _intent(connection: Connection, told: Told) -> None:
+    row = {"operation": told.body["operation"], "step": told.body["step"]}
+    connection.execute(versions.adding(tables.intents), {**row, "cluster": told.cluster, "seq": told.seq})
+
+
+def _outcome(connection: Connection, told: Told) -> None:
+    row = {"cluster": told.cluster, "intent": told.body["intent"], "seq": told.seq}
+    connection.execute(versions.adding(tables.outcomes), row)
+
+
+def _operation(connection: Connection, told: Told) -> None:
+    """The first event of each kind counts."""
+    table, body = tables.operations, told.body
+    known = select(exists().where(table.c.uid == body["uid"], table.c.event == body["event"]))
+    if connection.scalar(known):
         return
-    values: dict[str, Any] = {column: at} | ({"result": body["result"]} if column == "ended" else {})
-    connection.execute(update(table).where(table.c.uid == body["uid"], table.c[column].is_(None)).values(**values))
+    names = ("uid", "event", "kind", "name", "instance", "policy", "rule", "pool", "result")
+    connection.execute(versions.adding(table), {**{name: body[name] for name in names}, "seq": told.seq, "at": told.at})
 
 
-def _placement(connection: Connection, _: int, body: Mapping[str, Any], at: int) -> None:
-    table = tables.placements
+def _placement(connection: Connection, told: Told) -> None:
+    table, body = tables.placements, told.body
+    row = connection.execute(_PLACED, {"pod": body["uid"]}).first()
     if body["event"] == "to":
-        connection.execute(
-            update(table).where(table.c.pod_uid == body["uid"], table.c.ended.is_(None)).values(ended=at)
-        )
-    else:
-        row = {
+        if row is not None and row.ended is None:
+            said = {"recorded": told.recorded, "seq": told.seq, "ended": told.at}
+            versions.follow(connection, table, {**row._mapping, **said}, row)
+    elif row is None:
+        begun = {
+            "uid": body["instance"],
+            "began": told.at,
             "pod_uid": body["uid"],
-            "instance": body["instance"],
+            "recorded": told.recorded,
+            "seq": told.seq,
             "namespace": body["namespace"],
             "name": body["name"],
             "service_account": body.get("serviceAccount", ""),
             "owner": body.get("owner", "")[:512],
             "images": json.dumps(body.get("images", [])),
-            "began": at,
+            "ended": None,
+            "withdrawn": False,
         }
-        connection.execute(_once(connection.dialect.name, table), row)
+        versions.follow(connection, table, begun)
 
 
-_REFUSALS: dict[FactKind, Callable[[Connection, Mapping[str, Any], int], str]] = {
+def _mention(connection: Connection, told: Told) -> None:
+    """Whom an entry is about: an instance, an operation, or both."""
+    uid = "" if "event" in told.body and told.kind is FactKind.PLACEMENT else told.body.get("uid")
+    named = (uid, told.body.get("instance"), told.body.get("operation"))
+    uids = sorted({one for one in named if isinstance(one, str) and one})
+    rows = [{"uid": one, "cluster": told.cluster, "seq": told.seq} for one in uids]
+    if rows:
+        connection.execute(versions.adding(tables.mentions), rows)
+
+
+def _latest_of_pod() -> Any:
+    table = tables.placements
+    chosen = select(table).where(table.c.pod_uid == bindparam("pod"))
+    return chosen.order_by(desc(table.c.recorded), desc(table.c.rank)).limit(1)
+
+
+def _open_identity() -> Any:
+    table = tables.identities
+    same = (table.c[one] == bindparam(one) for one in ("uid", "declared", "attribute", "value"))
+    return select(table).where(*same, table.c.ended.is_(None), versions.holds(table)).limit(1)
+
+
+_PLACED = _latest_of_pod()
+_BORNE = _open_identity()
+
+_REFUSALS: dict[FactKind, Callable[[Connection, Mapping[str, Any], int, str], str]] = {
     FactKind.DEATH: _death_refused,
     FactKind.PLACEMENT: _placement_refused,
     FactKind.OUTCOME: _outcome_refused,
 }
 
-_HANDLERS: dict[FactKind, Callable[[Connection, int, Mapping[str, Any], int], None]] = {
+_HANDLERS: dict[FactKind, Callable[[Connection, Told], None]] = {
     FactKind.BIRTH: _birth,
     FactKind.DEATH: _death,
     FactKind.IDENTITY: _identity,

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, or_, select
 
 from exuvia.model.facts import FactKind, microseconds
-from exuvia.record import tables
-from exuvia.record.queries import moment
+from exuvia.record import tables, versions
+from exuvia.record.moments import moment
 
 CHUNK = 500
 
@@ -42,41 +42,79 @@ class Life:
     born: datetime
 
 
-def lives(connection: Connection) -> dict[str, Life]:
-    """UID -> life of every instance without a recorded death."""
-    table = tables.instances
-    columns = select(table.c.uid, table.c.kind, table.c.pool, table.c.born)
-    rows = connection.execute(columns.where(table.c.died.is_(None)))
+def lives(connection: Connection, cluster: str) -> dict[str, Life]:
+    """UID -> life of every instance of a cluster without a recorded death."""
+    table = tables.lives
+    rows = connection.execute(
+        select(table.c.uid, table.c.kind, table.c.pool, table.c.born).where(
+            table.c.cluster == cluster,
+            table.c.died.is_(None),
+            table.c.withdrawn.is_(False),
+            versions.holds(table),
+        )
+    )
     return {row.uid: Life(kind=row.kind, pool=row.pool, born=moment(row.born)) for row in rows}
 
 
-def running(connection: Connection) -> dict[str, datetime]:
-    """UID of a pod -> when it began, of every placement without an end."""
-    table = tables.placements
-    rows = connection.execute(select(table.c.pod_uid, table.c.began).where(table.c.ended.is_(None)))
+def running(connection: Connection, cluster: str) -> dict[str, datetime]:
+    """UID of a pod -> when it began, of every placement without an end on a machine that is not dead."""
+    table, lives = tables.placements, tables.lives
+    holding = select(lives).where(versions.holds(lives)).subquery()
+    rows = connection.execute(
+        select(table.c.pod_uid, table.c.began)
+        .select_from(table.outerjoin(holding, holding.c.uid == table.c.uid))
+        .where(
+            table.c.ended.is_(None),
+            table.c.withdrawn.is_(False),
+            versions.holds(table),
+            holding.c.died.is_(None),
+            or_(holding.c.uid.is_(None), holding.c.cluster == cluster),
+        )
+    )
     return {row.pod_uid: moment(row.began) for row in rows}
 
 
-def bearers(connection: Connection, attribute: str) -> set[str]:
+def bearers(connection: Connection, attribute: str, cluster: str) -> set[str]:
     """UIDs of living instances that bear any value of an attribute now."""
-    table = tables.identities
-    return set(connection.scalars(select(table.c.uid).where(table.c.attribute == attribute, table.c.ended.is_(None))))
+    return {uid for uid, borne in _borne(connection, cluster, attribute).items() if borne}
 
 
-def brake_known(connection: Connection, name: str) -> bool:
+def borne(connection: Connection, cluster: str) -> dict[str, dict[str, set[str]]]:
+    """UID -> attribute -> values that living instances bear, as last recorded."""
+    return _borne(connection, cluster)
+
+
+def _borne(connection: Connection, cluster: str, attribute: str = "") -> dict[str, dict[str, set[str]]]:
+    table, lives, found = tables.identities, tables.lives, dict[str, dict[str, set[str]]]()
+    chosen = (
+        select(table.c.uid, table.c.attribute, table.c.value)
+        .join(lives, (lives.c.uid == table.c.uid) & (lives.c.declared == table.c.declared))
+        .where(lives.c.cluster == cluster, lives.c.died.is_(None), versions.holds(lives))
+        .where(table.c.ended.is_(None), versions.holds(table))
+    )
+    if attribute:
+        chosen = chosen.where(table.c.attribute == attribute)
+    for row in connection.execute(chosen):
+        found.setdefault(row.uid, {}).setdefault(row.attribute, set()).add(row.value)
+    return found
+
+
+def brake_known(connection: Connection, name: str, cluster: str) -> bool:
     """Whether anything was ever recorded of a brake."""
     table = tables.entries
-    rows = connection.scalars(select(table.c.body).where(table.c.kind == FactKind.BRAKE))
-    return any(json.loads(body)["body"].get("brake") == name for body in rows)
+    chosen = select(table.c.body).where(table.c.kind == FactKind.BRAKE, table.c.cluster == cluster)
+    return any(json.loads(body)["body"].get("brake") == name for body in connection.scalars(chosen))
 
 
-def unfinished(connection: Connection, epoch: int) -> list[tuple[int, str]]:
+def unfinished(connection: Connection, epoch: int, cluster: str) -> list[tuple[int, str]]:
     """(number, operation UID) of every intent of former leaders that has no outcome."""
-    table, entries = tables.intents, tables.entries
+    table, outcomes, entries = tables.intents, tables.outcomes, tables.entries
+    done = (outcomes.c.cluster == table.c.cluster) & (outcomes.c.intent == table.c.seq)
     rows = connection.execute(
         select(table.c.seq, table.c.operation)
-        .join(entries, entries.c.seq == table.c.seq)
-        .where(table.c.outcome.is_(None), entries.c.epoch < epoch)
+        .join(entries, (entries.c.cluster == table.c.cluster) & (entries.c.seq == table.c.seq))
+        .join(outcomes, done, isouter=True)
+        .where(table.c.cluster == cluster, outcomes.c.seq.is_(None), entries.c.epoch < epoch)
         .order_by(table.c.seq)
     )
     return [(int(row.seq), str(row.operation)) for row in rows]
@@ -84,8 +122,7 @@ def unfinished(connection: Connection, epoch: int) -> list[tuple[int, str]]:
 
 def started(connection: Connection) -> set[str]:
     """UIDs of every operation whose start was recorded."""
-    table = tables.operations
-    return set(connection.scalars(select(table.c.uid).where(table.c.started.is_not(None))))
+    return _with(connection, "started")
 
 
 def steps(connection: Connection, operations: Iterable[str]) -> set[tuple[str, str]]:
@@ -100,15 +137,24 @@ def steps(connection: Connection, operations: Iterable[str]) -> set[tuple[str, s
 
 def ended(connection: Connection) -> set[str]:
     """UIDs of every operation whose end was recorded."""
+    return _with(connection, "ended")
+
+
+def _with(connection: Connection, event: str) -> set[str]:
     table = tables.operations
-    return set(connection.scalars(select(table.c.uid).where(table.c.ended.is_not(None))))
+    return set(connection.scalars(select(table.c.uid).where(table.c.event == event)))
 
 
 def called_off(connection: Connection, result: str, since: datetime) -> list[CalledOff]:
     """Rotations that ended so since then."""
     table = tables.operations
     rows = connection.execute(
-        select(table).where(table.c.kind == "Rotation", table.c.result == result, table.c.ended >= microseconds(since))
+        select(table).where(
+            table.c.event == "ended",
+            table.c.kind == "Rotation",
+            table.c.result == result,
+            table.c.at >= microseconds(since),
+        )
     )
     return [
         CalledOff(
@@ -117,16 +163,20 @@ def called_off(connection: Connection, result: str, since: datetime) -> list[Cal
             instance=row.instance,
             policy=row.policy,
             rule=row.rule,
-            ended=moment(row.ended),
+            ended=moment(row.at),
         )
         for row in rows
     ]
 
 
-def released(connection: Connection, result: str, since: datetime) -> list[CalledOff]:
+def released(connection: Connection, result: str, since: datetime, cluster: str) -> list[CalledOff]:
     """Quarantines that ended so since then, by a person's release, with its verdict."""
     table = tables.entries
-    told = (table.c.kind == FactKind.OPERATION.value, table.c.recorded >= microseconds(since))
+    told = (
+        table.c.kind == FactKind.OPERATION.value,
+        table.c.cluster == cluster,
+        table.c.recorded >= microseconds(since),
+    )
     rows = connection.scalars(select(table.c.body).where(*told).order_by(table.c.seq))
     entries = [one for one in map(json.loads, rows) if one["body"].get("verdict")]
     return [_released(one) for one in entries if one["body"]["result"] == result]
@@ -144,12 +194,3 @@ def _released(entry: dict[str, Any]) -> CalledOff:
         verdict=body["verdict"],
         by=body.get("releasedBy", ""),
     )
-
-
-def borne(connection: Connection) -> dict[str, dict[str, set[str]]]:
-    """UID -> attribute -> values that living instances bear, as last recorded."""
-    table, found = tables.identities, dict[str, dict[str, set[str]]]()
-    columns = select(table.c.uid, table.c.attribute, table.c.value)
-    for row in connection.execute(columns.where(table.c.ended.is_(None))):
-        found.setdefault(row.uid, {}).setdefault(row.attribute, set()).add(row.value)
-    return found

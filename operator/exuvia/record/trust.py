@@ -22,16 +22,16 @@ Lost = Mapping[int, bytes]
 """Entries that must be there: number -> hash."""
 
 
-def acceptance(connection: Connection, *, after: int, at_start: bool, epoch: int) -> int | None:
+def acceptance(connection: Connection, writer: appending.Writer, *, after: int, at_start: bool) -> int | None:
     """The number of the acceptance that counts, or None.
 
     One that was added after the loss was seen (`after`) counts. Of what is found missing at the start of a leadership
     one also counts that was added while no operator wrote: nothing of another epoch than ours stands behind it.
     """
-    latest = next((row for row in _accepted(connection) if "missing" not in _body(row)), None)
+    latest = next((row for row in _accepted(connection, writer.cluster) if "missing" not in _body(row)), None)
     if latest is None:
         return None
-    if latest.seq > after or (at_start and _untouched(connection, latest.seq, epoch)):
+    if latest.seq > after or (at_start and _untouched(connection, latest.seq, writer)):
         return int(latest.seq)
     return None
 
@@ -40,7 +40,7 @@ def settle(
     connection: Connection, head: appending.Head, lost: Lost, missing: Missing, writer: appending.Writer
 ) -> appending.Head | None:
     """Enter which entries a person's acceptance was about, and give the new head; None while there is none."""
-    accepted = acceptance(connection, after=missing.after, at_start=missing.at_start, epoch=writer.epoch)
+    accepted = acceptance(connection, writer, after=missing.after, at_start=missing.at_start)
     if accepted is None:
         return None
     appending.fence(connection, writer)
@@ -49,10 +49,10 @@ def settle(
     return appending.add(connection, head, fact, writer)
 
 
-def known_missing(connection: Connection, seq: int, hash_: str) -> bool:
+def known_missing(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
     """Whether a person accepted that this very entry is missing."""
     wanted = f"{seq}:{hash_}"
-    return any(wanted in _body(row).get("missing", ()) for row in _accepted(connection))
+    return any(wanted in _body(row).get("missing", ()) for row in _accepted(connection, cluster))
 
 
 def named(lost: Lost) -> list[str]:
@@ -60,15 +60,21 @@ def named(lost: Lost) -> list[str]:
     return [f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(lost.items())]
 
 
-def _untouched(connection: Connection, accepted: int, epoch: int) -> bool:
+def _untouched(connection: Connection, accepted: int, writer: appending.Writer) -> bool:
     table = tables.entries
-    return not connection.scalar(select(func.count()).where(table.c.seq > accepted, table.c.epoch != epoch))
+    return not connection.scalar(
+        select(func.count()).where(
+            table.c.cluster == writer.cluster, table.c.seq > accepted, table.c.epoch != writer.epoch
+        )
+    )
 
 
-def _accepted(connection: Connection) -> Sequence[Any]:
+def _accepted(connection: Connection, cluster: str) -> Sequence[Any]:
     table = tables.entries
     return connection.execute(
-        select(table.c.seq, table.c.body).where(table.c.kind == FactKind.ACCEPTED.value).order_by(table.c.seq.desc())
+        select(table.c.seq, table.c.body)
+        .where(table.c.cluster == cluster, table.c.kind == FactKind.ACCEPTED.value)
+        .order_by(table.c.seq.desc())
     ).all()
 
 

@@ -1,0 +1,158 @@
+"""Who was it: the instance that bore a name or address at a moment, what ran on it and who was on it (history.md)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
+
+from exuvia.model.facts import microseconds
+from exuvia.record import tables, versions
+from exuvia.record.moments import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """A pod that ran on an instance; `ended` None: it runs still."""
+
+    pod_uid: str
+    namespace: str
+    name: str
+    service_account: str
+    owner: str
+    images: tuple[str, ...]
+    began: datetime
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Somebody who was on an instance; `ended` None: still."""
+
+    user: str
+    began: datetime
+    ended: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bearer:
+    """An instance that bore what was asked for. `certainty`: certain, uncertain (its end is known only within an
+    interval), ambiguous (several bore it)."""
+
+    uid: str
+    name: str
+    born: datetime
+    died: datetime | None
+    certainty: str
+    reason: str
+    placements: tuple[Placement, ...]
+    sessions: tuple[Visit, ...]
+
+
+def bore(
+    connection: Connection, attribute: str, value: str, at: datetime, *, until: int = versions.INSTANT
+) -> tuple[Bearer, ...]:
+    """Every instance that bore the value of an attribute (`name`, `address`, `providerID`, ...) at that moment, by what
+    was recorded up to `until` (microseconds)."""
+    when, table, lives = microseconds(at), tables.identities, tables.lives
+    found = connection.execute(
+        select(lives)
+        .join(table, and_(table.c.uid == lives.c.uid, table.c.declared == lives.c.declared))
+        .where(table.c.attribute == attribute, table.c.value == value, _covers(table, when))
+        .where(versions.holds(table, until), *_alive(when, until))
+        .distinct()
+        .order_by(lives.c.born, lives.c.uid)
+    ).all()
+    return _bearers(connection, found, when, until)
+
+
+def ran(
+    connection: Connection, namespace: str, pod: str, at: datetime, *, until: int = versions.INSTANT
+) -> tuple[Bearer, ...]:
+    """Every instance that a pod of that name ran on at that moment."""
+    when, table, lives = microseconds(at), tables.placements, tables.lives
+    found = connection.execute(
+        select(lives)
+        .join(table, table.c.uid == lives.c.uid)
+        .where(table.c.namespace == namespace, table.c.name == pod, _covers(table, when))
+        .where(versions.holds(table, until), table.c.withdrawn.is_(False), *_alive(when, until))
+        .distinct()
+        .order_by(lives.c.born, lives.c.uid)
+    ).all()
+    return _bearers(connection, found, when, until)
+
+
+def _covers(table: Any, when: int) -> ColumnElement[bool]:
+    return and_(table.c.began <= when, or_(table.c.ended.is_(None), table.c.ended > when))
+
+
+def _alive(when: int, until: int) -> tuple[ColumnElement[bool], ...]:
+    lives = tables.lives
+    return (
+        versions.holds(lives, until),
+        lives.c.withdrawn.is_(False),
+        lives.c.born <= when,
+        or_(lives.c.died.is_(None), lives.c.died > when),
+    )
+
+
+def _bearers(connection: Connection, found: Any, when: int, until: int) -> tuple[Bearer, ...]:
+    return tuple(_bearer(connection, row, when, until, several=len(found) > 1) for row in found)
+
+
+def _bearer(connection: Connection, row: Any, when: int, until: int, *, several: bool) -> Bearer:
+    within = row.died_not_before is not None and row.died_not_before <= when
+    certainty = "ambiguous" if several else ("uncertain" if within else "certain")
+    return Bearer(
+        uid=row.uid,
+        name=row.name,
+        born=moment(row.born),
+        died=None if row.died is None else moment(row.died),
+        certainty=certainty,
+        reason=row.reason,
+        placements=tuple(_placements(connection, row, when, until)),
+        sessions=tuple(_sessions(connection, row, when, until)),
+    )
+
+
+def _placements(connection: Connection, life: Any, when: int, until: int) -> Iterator[Placement]:
+    table = tables.placements
+    rows = connection.execute(
+        select(table)
+        .where(table.c.uid == life.uid, _covers(table, when), table.c.withdrawn.is_(False))
+        .where(versions.holds(table, until))
+        .order_by(table.c.namespace, table.c.name, table.c.pod_uid)
+    )
+    for row in rows:
+        yield Placement(
+            pod_uid=row.pod_uid,
+            namespace=row.namespace,
+            name=row.name,
+            service_account=row.service_account,
+            owner=row.owner,
+            images=tuple(json.loads(row.images)),
+            began=moment(row.began),
+            ended=_ended(row.ended, life.died),
+        )
+
+
+def _sessions(connection: Connection, life: Any, when: int, until: int) -> Iterator[Visit]:
+    table = tables.sessions
+    rows = connection.execute(
+        select(table)
+        .where(table.c.uid == life.uid, _covers(table, when), table.c.withdrawn.is_(False))
+        .where(versions.holds(table, until))
+        .order_by(table.c.began, table.c.user)
+    )
+    for row in rows:
+        yield Visit(user=row.user, began=moment(row.began), ended=_ended(row.ended, life.died))
+
+
+def _ended(ended: int | None, died: int | None) -> datetime | None:
+    """What was on a machine ended with it at the latest."""
+    known = [one for one in (ended, died) if one is not None]
+    return moment(min(known)) if known else None
