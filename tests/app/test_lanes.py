@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any
 
+from exuvia.app.collecting import Collecting
 from exuvia.app.lanes import Lanes
 from exuvia.model.specs.rotation import Rotation
 
@@ -84,3 +87,25 @@ async def test_who_waits_for_a_dead_provider_delays_neither_a_drain_nor_a_restor
             pass
     stuck.set()
     await asyncio.gather(*tasks)
+
+
+async def test_evidence_is_not_collected_before_what_is_urgent_is_cut_off() -> None:
+    """A run of the collectors that is due begins when nothing hurries any more."""
+    free, ran = asyncio.Event(), list[str]()
+
+    async def give_way() -> None:
+        await free.wait()
+
+    services: Any = SimpleNamespace(
+        view=SimpleNamespace(quarantines=SimpleNamespace(store={})), custodian=SimpleNamespace(close=lambda: None)
+    )
+    gatherer: Any = SimpleNamespace(collecting=set())
+    lacking: Any = None
+    collecting = Collecting(services, gatherer, lacking, lacking, lambda kind, uid: ran.append(uid), give_way)
+    collecting.begin("u1")
+    await asyncio.sleep(0.01)
+    assert (ran, gatherer.collecting) == ([], {"u1"})
+    free.set()
+    await asyncio.sleep(0.01)
+    assert (ran, gatherer.collecting) == (["u1"], set())
+    await collecting.stop()

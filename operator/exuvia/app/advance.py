@@ -50,9 +50,11 @@ class Advancer:
         self.gatherer = Gatherer(services, fleet)
         self.winner = Winner(services)
         self.lines = lines(self.gatherer)
-        self._collecting = Collecting(services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake)
-        self._runners = Runners(self._guarded)
         self._lanes = Lanes()
+        self._collecting = Collecting(
+            services, self.gatherer, self.winner, self.lines["Quarantine"], self.wake, self._lanes.give_way
+        )
+        self._runners = Runners(self._guarded)
         self._written: dict[str, int] = {}
 
     def wake(self, kind: str, uid: str) -> None:

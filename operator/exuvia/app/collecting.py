@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from exuvia import errors
 from exuvia.app import telling
@@ -32,12 +32,14 @@ class Collecting:
         winner: Winner,
         line: Line,
         wake: Callable[[str, str], None],
+        give_way: Callable[[], Awaitable[None]],
     ) -> None:
         self._services = services
         self._gatherer = gatherer
         self._winner = winner
         self._line = line
         self._wake = wake
+        self._give_way = give_way
         self._tasks: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(TOGETHER)
 
@@ -68,6 +70,7 @@ class Collecting:
     async def _run(self, uid: str) -> None:
         try:
             async with self._gate:
+                await self._give_way()  # logs can wait for what is not cut off yet
                 await self._collect(uid)
         except errors.Fenced:
             return

@@ -19,7 +19,7 @@ from exuvia.model.specs.rotation import Rotation, RotationPhase
 URGENT = 16
 CALM = 8
 OUTSIDE = 8
-GIVES_WAY_SECONDS = 1.0
+GIVES_WAY_SECONDS = 3.0
 
 
 def is_urgent(operation: Operation) -> bool:
@@ -71,7 +71,7 @@ class Lanes:
                 yield
             return
         async with self._calm:
-            await self._give_way()
+            await self.give_way()
             yield
 
     @asynccontextmanager
@@ -85,7 +85,8 @@ class Lanes:
             if not self._hurrying:
                 self._quiet.set()
 
-    async def _give_way(self) -> None:
+    async def give_way(self) -> None:
+        """Until nothing is urgent any more, for a short time only."""
         try:
             await asyncio.wait_for(self._quiet.wait(), self._gives_way)
         except TimeoutError:

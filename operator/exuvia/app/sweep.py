@@ -62,6 +62,7 @@ class Sweep:
         self._stale: set[str] = set()
         self._edited = False
         self._plan_lacks_leases = False
+        self._listing: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Know the policies before any operation is advanced: none may pass for deleted by being unknown."""
@@ -205,6 +206,7 @@ class Sweep:
     async def _start(self, plan: Plan) -> None:
         if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
             await self._starter.carry_out(plan)
+            self._list_ahead()
         await self._starter.say_waiting(plan.waiting)
 
     async def _say_idle(self, plan: Plan, moment: Moment) -> None:
@@ -217,6 +219,11 @@ class Sweep:
     def _planned(self) -> tuple[Plan, Moment]:
         moment = self._fleet.moment()
         return self._services.planner.plan(moment, self._services.clock.now()), moment
+
+    def _list_ahead(self) -> None:
+        """Starts go on: the next one need not wait for a long list."""
+        if self._fleet.leases_grow_old() and (self._listing is None or self._listing.done()):
+            self._listing = asyncio.create_task(self._list_leases(), name="list node leases")
 
     async def _list_leases(self) -> None:
         """Unlisted, no Rotation starts and each says so; Quarantines do not wait for it."""
