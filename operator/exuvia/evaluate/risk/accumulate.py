@@ -33,7 +33,12 @@ def accumulate(
     sums = Sums(facts, window=window, as_of=as_of, marks=marks)
     for past in pasts:
         sums.add(past)
+    sums.settle()
     return summing.report(sums, quarantine_factor)
+
+
+MOST_WAITING = 200_000
+"""Rows, some 30 MB."""
 
 
 class Sums:
@@ -49,6 +54,7 @@ class Sums:
         self.closed: dict[str, list[int]] = {one.value: [] for one in Closing}
         self.censored: list[int] = []
         self._histories = scores.histories(facts, as_of)
+        self._waiting = 0
         self._start, self._end = self.window.began, self.window.ended
         self._whole = intervals.interval(self.window.began, self.window.ended)
 
@@ -65,6 +71,15 @@ class Sums:
         for began, ended in there if len(there) < 2 else intervals.union(there):
             first, last = self._clip(began, ended)
             self.vulnerable += last - first
+        self._waiting += len(past.presences)
+        if self._waiting > MOST_WAITING:
+            self.settle()
+
+    def settle(self) -> None:
+        """Add up what waits to be."""
+        for account in self.accounts.values():
+            account.settle()
+        self._waiting = 0
 
     def _add_life(self, began: int, ended: int) -> None:
         first, last = self._clip(began, ended)
@@ -99,10 +114,13 @@ class Sums:
             ended, reason = life.died, life.at_death
         if began < ended:
             self._close(began, ended, reason or closures.word(row.closed))
-            ordinary.add(account, began, ended, still=ended > self.as_of)
+            if began < self._end:
+                account.plain_now += self._clip(began, ended)
+                if ended > self.as_of:
+                    account.live_only.running.add(*self._clip(began, ended))
         since, until = learnt
-        ordinary.add_then(
-            account, since if since > life.since else life.since, until if until < life.until else life.until
+        account.plain_then += self._clip(
+            since if since > life.since else life.since, until if until < life.until else life.until
         )
         return began, ended
 

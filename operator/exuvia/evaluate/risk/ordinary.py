@@ -7,13 +7,10 @@ comparisons, few calls, no objects for a single finding.
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 
 from exuvia.evaluate.risk import closures
-from exuvia.evaluate.risk.accounts import Account
 from exuvia.evaluate.risk.intervals import FOREVER, Interval
-from exuvia.evaluate.risk.tally import Tally
 from exuvia.model.histories import RETRACTED, Past, Presence
 
 
@@ -71,49 +68,3 @@ def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_e
     if began >= ended:
         return later_began, later_ended
     return (began, later_ended) if ended == later_began else None
-
-
-def add(account: Account, began: int, ended: int, *, still: bool) -> None:
-    """What was there in `[began, ended)` by the account of K; `still`: it is there at K. Not empty, in a whole life."""
-    start, end = account.window.began, account.window.ended
-    if began >= end:
-        return
-    edges, now, undead, live_only = (
-        account.edges,
-        account.now.running,
-        account.undead.running,
-        account.live_only.running,
-    )
-    if began < start:
-        began = start
-    first = bisect_right(edges, began) if edges else 0
-    undead.places[first] -= began
-    undead.counts[first] -= 1
-    if still:
-        live_only.places[first] -= began
-        live_only.counts[first] -= 1
-    if ended > began:
-        _put(now, first, began, ended if ended < end else end)
-
-
-def add_then(account: Account, since: int, until: int) -> None:
-    """What was there in `[since, until)` by the account of the time; it may be empty."""
-    window = account.window
-    if since < window.began:
-        since = window.began
-    if until > window.ended:
-        until = window.ended
-    if since < until:
-        _put(account.then.running, bisect_right(account.edges, since) if account.edges else 0, since, until)
-
-
-def _put(tally: Tally, first: int, began: int, ended: int) -> None:
-    edges, places = tally.edges, tally.places
-    if first == len(edges) or ended < edges[first]:
-        places[first] += ended - began
-        return
-    last = bisect_right(edges, ended)
-    places[first] -= began
-    places[last] += ended
-    tally.counts[first] -= 1
-    tally.counts[last] += 1

@@ -6,16 +6,14 @@ much of all intervals lies in each bin is a running sum over the bins, made once
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import pairwise
 
 from exuvia.model.risks import Window
 
 
 class Tally:
-    """How much of many intervals lies between neighbouring edges. Integers: exact, and in any order the same.
-
-    `places` and `counts` are there for `ordinary`, which adds to them itself.
-    """
+    """How much of many intervals lies between neighbouring edges. Integers: exact, and in any order the same."""
 
     __slots__ = ("counts", "edges", "places")
 
@@ -34,6 +32,21 @@ class Tally:
         self.places[last] += ended
         self.counts[first] -= 1
         self.counts[last] += 1
+
+    def add_begins(self, moments: list[int]) -> None:
+        """The beginnings of many intervals at once, sorted. Without an end they last until the window ends."""
+        self._add_all(moments, -1)
+
+    def add_ends(self, moments: list[int]) -> None:
+        """The ends of many intervals at once, sorted."""
+        self._add_all(moments, 1)
+
+    def _add_all(self, moments: list[int], sign: int) -> None:
+        bounds = [bisect_left(moments, edge) for edge in self.edges]
+        for place, (first, last) in enumerate(pairwise((0, *bounds, len(moments)))):
+            if first < last:
+                self.places[place] += sign * sum(moments[first:last])
+                self.counts[place] += sign * (last - first)
 
     def lengths(self, window: Window) -> list[int]:
         """How much lies in each bin; the edges lie inside of the window. What has no end ends with the window."""
