@@ -9,13 +9,15 @@ import pytest
 
 from exuvia.act.hands import TOGETHER
 from exuvia.app.advance import Advancer
+from exuvia.decide import quarantine as decide_quarantine
 from exuvia.decide.rotation import HAND_OVER
 from exuvia.model.actions import EvictPod, Outcome, OutcomeKind, PodTarget, RemoveMachine
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Reference
 from exuvia.model.reasons import BlockedReason
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
-from exuvia.model.steps import Step
+from exuvia.model.steps import Look, Step
 from tests import virtual
 from tests.app import stage
 
@@ -177,3 +179,24 @@ def test_what_the_runner_wrote_itself_wakes_nobody_and_what_others_write_does() 
     scene.advancer.changed("Rotation", "uid-r-1", "8")
     scene.advancer.changed("Rotation", "uid-r-2", "5")
     assert woken == ["uid-r-1", "uid-r-2"]
+
+
+@pytest.mark.parametrize(("marks_it", "heard"), [(True, ["begin"]), (False, ["begin", "forget"])])
+def test_evidence_is_asked_for_beside_the_last_look_before_the_marks(
+    marks_it: bool, heard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is kept for the marks, and given up where there are none after all."""
+    said: list[str] = []
+    monkeypatch.setattr(decide_quarantine, "order", lambda view: None)
+    scene = Scene()
+    scene.advancer._services.custodian = SimpleNamespace(
+        begin=lambda order: said.append("begin"), forget=lambda uid: said.append("forget")
+    )
+    steps = [Step(look=frozenset({Look.NODE})), Step(snapshot=marks_it)]
+    scene.line.step = lambda view, now: steps.pop(0)
+    meta = {"name": "q", "uid": "Q", "creationTimestamp": "2026-11-25T11:00:00Z"}
+    spec = {"instance": {"kind": "Node", "name": "w", "uid": "N"}}
+    status = {"phase": "Isolating", "startedAt": "2026-11-25T11:00:00Z"}
+    quarantine = Quarantine.parse({"metadata": meta, "spec": spec, "status": status})
+    virtual.run(scene.advancer._ask(scene.line, quarantine))
+    assert said == heard

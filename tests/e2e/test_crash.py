@@ -15,6 +15,7 @@ import aiohttp
 import pytest
 
 from exuvia.app.checking import verify
+from exuvia.app.settings import Settings
 from exuvia.model import marks
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import RotationPhase
@@ -69,8 +70,9 @@ async def define(world: Operated) -> None:
 
 
 def sound(ledger: Path) -> bool:
-    """Whether its chain verifies."""
-    return verify(ledger).first_bad is None
+    """Whether its chain verifies, and is one."""
+    found = verify(ledger, Settings().cluster_name)
+    return found.first_bad is None and found.entries > 0
 
 
 @pytest.mark.parametrize("writes", [EVERY_FEW, EACH])

@@ -17,7 +17,7 @@ from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
-from exuvia.app.lanes import Lanes
+from exuvia.app.lanes import Lanes, is_urgent
 from exuvia.app.operations import Operation
 from exuvia.app.running import LONGEST, SOON_SECONDS, Runners
 from exuvia.app.scribe import Late
@@ -29,6 +29,7 @@ from exuvia.model import marks
 from exuvia.model.actions import Action, DeletePod, EvictPod, MarkInstance, Outcome, RemoveMachine, RestoreInstance
 from exuvia.model.blocking import Blocked
 from exuvia.model.facts import Receipt
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.steps import Look, Step
 from exuvia.observe.store import version
 
@@ -145,9 +146,21 @@ class Advancer:
             view = await line.gather(operation, looks)
             step = line.step(view, self._services.clock.now())
             if not step.look - looks:
-                return view, step
+                return view, self._snapped(operation, step)
+            self._snap(operation, view)
             looks |= step.look
         raise errors.InvalidObject(f"{operation.KIND} {operation.name}: no step could be decided")
+
+    def _snap(self, operation: Operation, view: Any) -> None:
+        """A last look before a Quarantine's first marks: the machine's API objects are asked for beside it."""
+        if isinstance(operation, Quarantine) and is_urgent(operation) and operation.status.started_at is not None:
+            self._collecting.ask(view)
+
+    def _snapped(self, operation: Operation, step: Step) -> Step:
+        """The step; what was asked for is given up where it does not mark the machine after all."""
+        if not step.snapshot and operation.status.before is None:
+            self._services.custodian.forget(operation.uid)
+        return step
 
     async def _carry_out(self, line: Line, operation: Operation, view: Any, step: Step) -> bool:
         """Win the step, act, note. False: it was lost; look again a little later."""
