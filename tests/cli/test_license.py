@@ -174,8 +174,32 @@ def test_a_forecast_from_facts_says_when_seats_run_out(write: Any) -> None:
 
 
 def test_a_forecast_wants_facts_or_numbers(write: Any) -> None:
-    assert "either --facts" in call("license", "forecast", "--arrivals", 3, code=2).stderr
-    assert "either --facts" in call("license", "forecast", "--facts", write(*WORKED), code=2).stderr
+    assert "either --from" in call("license", "forecast", "--arrivals", 3, code=2).stderr
+    assert "either --from" in call("license", "forecast", "--facts", write(*WORKED), code=2).stderr
+
+
+def test_the_ledger_answers_as_the_file_that_it_imported(write: Any, tmp_path: Path) -> None:
+    corrected = instance("A", "00:00:00", recordedAt="2025-12-31T00:00:00Z")
+    gone = instance("X", "00:00:00", recordedAt="2026-01-01T00:00:00Z")
+    withdrawn = {**gone, "withdrawn": True, "recordedAt": "2026-01-01T05:00:00Z"}
+    file = write(*WORKED, corrected, gone, withdrawn)
+    ledger = tmp_path / "ledger.db"
+    call("ledger", "import", file, "--ledger", ledger)
+    window = ("--seats", 3, *FIRST_HOUR)
+    assert answer("license", "simulate", "--ledger", ledger, *window) == simulate(file)
+    env = {"EXUVIA_LEDGER": str(ledger), "EXUVIA_SEATS": "3", "EXUVIA_FROM": FIRST_HOUR[1], "EXUVIA_TO": FIRST_HOUR[3]}
+    assert answer("license", "simulate", env=env)["seatHours"] == 2.75
+    assert answer("license", "history", "--ledger", ledger, *FIRST_HOUR)["periods"][0]["seatHours"] == 2.8
+
+
+def test_a_missing_ledger_says_the_next_step(tmp_path: Path) -> None:
+    result = call("license", "history", "--ledger", tmp_path / "none.db", "--from", "1h", code=2)
+    assert "none.db" in result.stderr
+
+
+def test_one_pool_of_machines_alone(write: Any) -> None:
+    file = write(instance("a", "00:00:00", pool="desktops"), instance("b", "00:00:00", pool="servers"))
+    assert [one["uid"] for one in simulate(file, "--pool", "desktops")["grants"]] == ["a"]
 
 
 def test_history_by_period_and_the_meters_of_vendors(write: Any) -> None:

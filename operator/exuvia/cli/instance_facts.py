@@ -1,4 +1,4 @@
-"""The lives of machines from a file of facts (history.md): of each the one version that holds, as it is known now."""
+"""The lives of machines, from a file of facts (history.md) or from the ledger: of each the version that holds now."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from pathlib import Path
 
 from exuvia import errors
 from exuvia.model.histories import Life
-from exuvia.record import chain, lines
+from exuvia.record import chain, histories, lines
 from exuvia.record.lines import Line
+from exuvia.record.reading import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,13 @@ def read(file: Path, *, recorded: int) -> Lives:
     except OSError as trouble:
         remedy = "Give a file of facts that can be read."
         raise errors.SettingsError(f"{file} cannot be read: {trouble.strerror}.", remedy=remedy) from None
+
+
+def remembered(ledger: Path, *, until: int) -> Lives:
+    """The lives of a ledger, as recorded up to a moment (microseconds). Raises `errors.LedgerError`."""
+    with reading(ledger) as connection:
+        last = (past.lives[-1] for past in histories.pasts(connection, until) if past.lives)
+        return Lives(lives=tuple(life for life in last if not life.withdrawn))
 
 
 def known(found: Iterable[Line]) -> Lives:

@@ -11,6 +11,7 @@ import click
 
 from exuvia import errors
 from exuvia.cli import instance_facts, moments, printing, remembering, seat_figures
+from exuvia.cli.ledger import ledger_option
 from exuvia.decide.seats import forecasting, metering, simulating
 from exuvia.decide.seats.metering import Period
 from exuvia.decide.seats.simulating import Window
@@ -21,20 +22,27 @@ from exuvia.model.seats import Exhaustion, Terms
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
-def _lives_options(command: _Command) -> _Command:
-    """Where the lives come from, and which window is asked about."""
+def _source_options(command: _Command) -> _Command:
+    """Where the lives come from: the ledger, or a file of facts."""
     facts = click.option(
-        "--facts", "file", required=True, metavar="FILE",
-        help="Facts as JSON lines; those of type instance count. Corrections hold as they are known now.",
+        "--facts", envvar="EXUVIA_FACTS", default="", metavar="FILE",
+        help="Facts as JSON lines instead of the ledger; those of type instance count, as they are known now.",
     )  # fmt: skip
+    pool = click.option("--pool", default="", help="Only machines of this pool of machines.")
+    return ledger_option(facts(pool(command)))
+
+
+def _window_options(command: _Command) -> _Command:
+    """Which window is asked about."""
     began = click.option(
-        "--from", "began", required=True, metavar="TIME",
+        "--from", "began", envvar="EXUVIA_FROM", required=True, metavar="TIME",
         help="Begin of the window (RFC 3339, or a span ago). What was before it is carried into it.",
     )  # fmt: skip
     ended = click.option(
-        "--to", "ended", default="", metavar="TIME", help="Its end, not in it (RFC 3339, or a span ago). Default: now."
-    )
-    return facts(began(ended(command)))
+        "--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME",
+        help="Its end, not in it (RFC 3339, or a span ago). Default: now.",
+    )  # fmt: skip
+    return began(ended(command))
 
 
 def _grace_options(command: _Command) -> _Command:
@@ -48,7 +56,7 @@ def _grace_options(command: _Command) -> _Command:
 
 def _delay_option(command: _Command) -> _Command:
     return click.option(
-        "--reclaim-delay", "delay", default="0s", show_default=True, metavar="SPAN",
+        "--reclaim-delay", "delay", envvar="EXUVIA_RECLAIM_DELAY", default="0s", show_default=True, metavar="SPAN",
         help="How long a seat takes to come back after that, for example until the vendor notices.",
     )(command)  # fmt: skip
 
@@ -68,32 +76,51 @@ def license_() -> None:
 
 
 @license_.command()
-@_lives_options
+@_source_options
+@_window_options
 @click.option("--seats", required=True, type=click.IntRange(min=0), help="Seats of the pool.")
 @_exhaustion_option
 @_grace_options
 @printing.output_option
 def simulate(
-    file: str, began: str, ended: str, seats: int, exhaustion: str, grace: str, delay: str, output: str
+    file: str,
+    facts: str,
+    pool: str,
+    began: str,
+    ended: str,
+    seats: int,
+    exhaustion: str,
+    grace: str,
+    delay: str,
+    output: str,
 ) -> None:
     """Replay the machines that lived against a pool: what another size, policy, grace or delay would have cost."""
     window, now = _window(began, ended)
     terms = _terms(seats, exhaustion, grace, delay)
-    figures = simulating.simulate(_lives(file, now), terms, window)
+    figures = simulating.simulate(_lives(file, facts, pool, now), terms, window)
     printing.show(seat_figures.sections(figures), seat_figures.document(figures), output)
 
 
 @license_.command()
-@click.option("--facts", "file", default="", metavar="FILE", help="Facts as JSON lines; those of type instance count.")
-@click.option("--from", "began", default="", metavar="TIME", help="Begin of the window (RFC 3339, or a span ago).")
-@click.option("--to", "ended", default="", metavar="TIME", help="Its end, not in it. Default: now.")
-@click.option("--arrivals", type=click.FloatRange(min=0), help="Instead of facts: births an hour.")
-@click.option("--life", default="", metavar="SPAN", help="Instead of facts: how long each lives.")
+@_source_options
+@click.option(
+    "--from",
+    "began",
+    envvar="EXUVIA_FROM",
+    default="",
+    metavar="TIME",
+    help="Begin of the window (RFC 3339, or a span ago).",
+)
+@click.option("--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME", help="Its end, not in it. Default: now.")
+@click.option("--arrivals", type=click.FloatRange(min=0), help="Instead of history: births an hour.")
+@click.option("--life", default="", metavar="SPAN", help="Instead of history: how long each lives.")
 @click.option("--seats", type=click.IntRange(min=0), help="Seats of the pool, to say when they run out.")
 @_delay_option
 @printing.output_option
 def forecast(
     file: str,
+    facts: str,
+    pool: str,
     began: str,
     ended: str,
     arrivals: float | None,
@@ -102,22 +129,24 @@ def forecast(
     delay: str,
     output: str,
 ) -> None:
-    """Say how many seats are needed: arrivals x (life + reclaim delay), from facts or from two numbers."""
+    """Say how many seats are needed: arrivals x (life + reclaim delay), from history or from two numbers."""
     late = _span("--reclaim-delay", delay)
-    if arrivals is not None and life and not file:
-        average = forecasting.needed(arrivals, _span("--life", life), late)
-        data = seat_figures.plain_forecast(arrivals, _span("--life", life), late, average, seats)
-    elif file and began and arrivals is None and not life:
+    if arrivals is not None and life and not (began or facts):
+        lived = _span("--life", life)
+        average = forecasting.needed(arrivals, lived, late)
+        data = seat_figures.plain_forecast(arrivals, lived, late, average, seats)
+    elif began and arrivals is None and not life:
         window, now = _window(began, ended)
-        found = forecasting.forecast(_lives(file, now), window, seats=seats or 0, delay=late)
+        found = forecasting.forecast(_lives(file, facts, pool, now), window, seats=seats or 0, delay=late)
         data = seat_figures.forecast(found, window, late, seats)
     else:
-        raise click.UsageError("Give either --facts and --from, or --arrivals and --life.")
+        raise click.UsageError("Give either --from (and --facts, or a ledger), or --arrivals and --life.")
     printing.show(seat_figures.forecast_sections(data), data, output)
 
 
 @license_.command()
-@_lives_options
+@_source_options
+@_window_options
 @click.option(
     "--period",
     type=click.Choice([one.value for one in Period]),
@@ -131,6 +160,8 @@ def forecast(
 @printing.output_option
 def history(
     file: str,
+    facts: str,
+    pool: str,
     began: str,
     ended: str,
     period: str,
@@ -142,7 +173,7 @@ def history(
 ) -> None:
     """High water and seat-hours by period, and what vendors' meters make of them."""
     window, now = _window(began, ended)
-    lives = _lives(file, now)
+    lives = _lives(file, facts, pool, now)
     terms = _terms(len(lives) if seats is None else seats, exhaustion, grace, delay)
     done = simulating.replay(lives, terms, until=window.ended)
     by_period = metering.history(done, window, Period(period))
@@ -161,14 +192,18 @@ def _window(began: str, ended: str) -> tuple[Window, datetime]:
     return Window(began=microseconds(first), ended=microseconds(last)), now
 
 
-def _lives(file: str, now: datetime) -> tuple[Life, ...]:
-    """The lives of a file; what was left out is said on stderr."""
-    found = instance_facts.read(Path(file), recorded=microseconds(now))
+def _lives(ledger: str, facts: str, pool: str, now: datetime) -> tuple[Life, ...]:
+    """The lives of the file of facts that was given, else of the ledger; what was left out is said on stderr."""
+    found = (
+        instance_facts.read(Path(facts), recorded=microseconds(now))
+        if facts
+        else instance_facts.remembered(Path(ledger), until=microseconds(now))
+    )
     if found.dead:
         first = found.dead[0]
         lines = printing.count(len(found.dead), "line")
         click.echo(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
-    return found.lives
+    return tuple(one for one in found.lives if not pool or one.pool == pool)
 
 
 def _terms(seats: int, exhaustion: str, grace: str, delay: str) -> Terms:
