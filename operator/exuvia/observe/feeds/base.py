@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from exuvia import errors
 from exuvia.model.facts import microseconds
@@ -112,6 +113,7 @@ def moment(text: object) -> int | None:
         return None
 
 
+@lru_cache(maxsize=64)
 def written(at: int) -> str:
     """A moment as RFC 3339 in UTC."""
     return (_EPOCH + timedelta(microseconds=at)).isoformat().replace("+00:00", "Z")

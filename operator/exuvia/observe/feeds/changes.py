@@ -48,6 +48,11 @@ class Step:
     former: Known | None = None
     said: str = ""
 
+    @property
+    def lines(self) -> int:
+        """How many lines it is written as."""
+        return len(self.statements) + len(self.withdrawn)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:

@@ -1,0 +1,78 @@
+"""What sources said last of vulnerabilities, with all that their lines said beside the score; and which vulnerabilities
+were ever seen on a machine."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, select
+
+from exuvia.model.facts import FactKind
+from exuvia.model.histories import Score
+from exuvia.record import tables, versions
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Saying:
+    """The version that holds of one score row, withdrawn ones too, and the body of the line that said it."""
+
+    score: Score
+    body: Mapping[str, Any]
+
+
+def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection[str] = ()) -> tuple[Saying, ...]:
+    """Everything that holds now of these sources, or of all but some; ordered by vulnerability, source and moment."""
+    scores, entries = tables.scores, tables.entries
+    said = and_(entries.c.seq == scores.c.seq, entries.c.kind == FactKind.SCORE)
+    chosen = (
+        select(scores, entries.c.body)
+        .select_from(scores.outerjoin(entries, said))
+        .where(versions.holds(scores))
+        .order_by(scores.c.vulnerability, scores.c.source, scores.c.valid_from)
+    )
+    if of:
+        chosen = chosen.where(scores.c.source.in_(of))
+    if but:
+        chosen = chosen.where(scores.c.source.not_in(but))
+    return tuple(_once(_saying(row) for row in connection.execute(chosen)))
+
+
+def seen(connection: Connection) -> frozenset[str]:
+    """Every vulnerability that was ever found on a machine."""
+    return frozenset(connection.scalars(select(tables.presences.c.vulnerability).distinct()))
+
+
+def _saying(row: Any) -> Saying:
+    score = Score(
+        vulnerability=row.vulnerability,
+        source=row.source,
+        recorded=row.recorded,
+        valid_from=row.valid_from,
+        value=row.value,
+        basis=row.basis,
+        withdrawn=row.withdrawn,
+    )
+    return Saying(score=score, body=_own(row))
+
+
+def _own(row: Any) -> Mapping[str, Any]:
+    """The body, if it is about this row: chains of several clusters number their entries alike."""
+    body: dict[str, Any] = json.loads(row.body)["body"] if row.body else {}
+    return body if (body.get("vulnerability"), body.get("source")) == (row.vulnerability, row.source) else {}
+
+
+def _once(found: Iterator[Saying]) -> Iterator[Saying]:
+    """One for each row: the one with a body of its own, where entries of several chains were joined."""
+    last: Saying | None = None
+    for one in found:
+        if last is not None and last.score.key == one.score.key:
+            last = last if last.body else one
+            continue
+        if last is not None:
+            yield last
+        last = one
+    if last is not None:
+        yield last
