@@ -43,6 +43,7 @@ COMMANDS: dict[str, Entry] = {
     "quarantine": Entry(target="exuvia.cli.operate:quarantine", help="Freeze one machine and keep the evidence."),
     "release": Entry(target="exuvia.cli.operate:release", help="End a quarantine by your decision."),
     "resume": Entry(target="exuvia.cli.guard:resume", help="Take your pause out, or let a halted pool go on."),
+    "risk": Entry(target="exuvia.cli.risk:risk", help="How risky the fleet really was, by what was known when."),
     "rotate": Entry(target="exuvia.cli.operate:rotate", help="Replace one machine."),
     "uninstall": Entry(target="exuvia.cli.uninstall:uninstall", help="End all that is open before exuvia is deleted."),
     "run": Entry(target="exuvia.cli.run:command", help="The operator, in a cluster or beside it."),

@@ -1,0 +1,215 @@
+"""`exuvia risk report | at | explain`: how risky the fleet really was, from the ledger alone. No cluster is needed.
+
+With the same `--as-of` the answer is the same bytes for ever: nothing recorded later is used, and no clock is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from fractions import Fraction
+from typing import Any, TypeVar
+
+import click
+
+from exuvia import errors
+from exuvia.cli import moments, printing
+from exuvia.cli.ledger import ledger_option, reading
+from exuvia.evaluate.risk import moment
+from exuvia.evaluate.risk.accumulate import accumulate
+from exuvia.evaluate.risk.explain import explain as explained
+from exuvia.evaluate.risk.explain import life_of
+from exuvia.model.facts import microseconds
+from exuvia.model.histories import Past
+from exuvia.model.risks import Aggregation, Window
+from exuvia.record import histories
+from exuvia.report import risk as voice
+from exuvia.report.risk_page import page
+from exuvia.report.risk_plots import marks
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+_FACTOR = re.compile(r"[01](\.\d{1,9})?")
+
+as_of_option = click.option(
+    "--as-of",
+    default="",
+    metavar="TIME",
+    help="Use only what was recorded until then (RFC 3339, or a span ago). Default: now.",
+)
+factor_option = click.option(
+    "--quarantine-factor",
+    default="0",
+    show_default=True,
+    metavar="NUMBER",
+    help="How much a frozen machine counts, from 0 to 1.",
+)
+
+
+def _window_options(*, required: bool) -> Callable[[_Command], _Command]:
+    """`--from` and `--to`."""
+
+    def add(command: _Command) -> _Command:
+        missing = "" if required else " Default: the life of the machine."
+        command = click.option(
+            "--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME",
+            help="Where the window ends, itself not in it. Default: --as-of.",
+        )(command)  # fmt: skip
+        return click.option(
+            "--from", "began", envvar="EXUVIA_FROM", required=required, default=None if required else "",
+            metavar="TIME", help=f"Where the window begins (RFC 3339, or a span ago like 720h).{missing}",
+        )(command)  # fmt: skip
+
+    return add
+
+
+def _output_option(*forms: str) -> Callable[[_Command], _Command]:
+    return click.option(
+        "-o", "--output", type=click.Choice(forms), default="table", show_default=True, help="How to print."
+    )
+
+
+@click.group()
+def risk() -> None:
+    """Say how risky the fleet really was: as known then, as known now, dead machines counted for what they lived."""
+
+
+@risk.command()
+@ledger_option
+@_window_options(required=True)
+@as_of_option
+@factor_option
+@_output_option("table", "json", "html")
+def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
+    """Everything about a window of time: exposure, naive models, bands, closures, exploitation index."""
+    now = datetime.now(UTC)
+    known, factor = _as_of(as_of, now), _factor(quarantine_factor)
+    asked = _window(began, ended, now, known)
+    cuts = marks(asked.began, asked.until(known).ended) if output == "html" else ()
+    with reading(file) as connection:
+        found = accumulate(
+            histories.pasts(connection, known),
+            histories.scores(connection, known),
+            window=asked,
+            as_of=known,
+            quarantine_factor=factor,
+            marks=cuts,
+        )
+    if output == "html":
+        click.echo(page(found), nl=False)
+    elif output == "json":
+        _json(voice.document(found))
+    else:
+        printing.show(voice.sections(found), None, output)
+
+
+@risk.command()
+@ledger_option
+@click.option("--time", "time", required=True, metavar="TIME", help="The moment (RFC 3339, or a span ago).")
+@as_of_option
+@click.option(
+    "--agg",
+    type=click.Choice([one.value for one in Aggregation]),
+    default=Aggregation.MAX.value,
+    show_default=True,
+    help="The worst of all, or all added up.",
+)
+@factor_option
+@_output_option("table", "json")
+def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, output: str) -> None:
+    """The risk of one moment, over every machine and vulnerability."""
+    now = datetime.now(UTC)
+    when, known = microseconds(moments.earlier(time, now)), _as_of(as_of, now)
+    aggregation = Aggregation(agg)
+    with reading(file) as connection:
+        value = moment.risk(
+            histories.pasts(connection, known),
+            histories.scores(connection, known),
+            time=when,
+            as_of=known,
+            aggregation=aggregation,
+            quarantine_factor=_factor(quarantine_factor),
+        )
+    if output == "json":
+        _json(voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value))
+    else:
+        at_all = f"{voice.written(when)}, as known on {voice.written(known)}"
+        click.echo(f"risk ({aggregation}) at {at_all}: {voice.hours(value)}")
+
+
+@risk.command()
+@ledger_option
+@click.argument("instance")
+@_window_options(required=False)
+@as_of_option
+@factor_option
+@_output_option("table", "json")
+def explain(file: str, instance: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
+    """Say where each score-hour of one machine (its UID, or a name that one machine bore) comes from."""
+    now = datetime.now(UTC)
+    known, factor = _as_of(as_of, now), _factor(quarantine_factor)
+    with reading(file) as connection:
+        past = _chosen(histories.pasts(connection, known), instance, known)
+        life = life_of(past, known) or Window(began=known, ended=known)
+        asked = _window(began or voice.written(life.began), ended, now, known)
+        found = explained(
+            past, histories.scores(connection, known), window=asked, as_of=known, quarantine_factor=factor
+        )
+    if output == "json":
+        _json(voice.explanation_document(found))
+        return
+    sections = voice.explanation_sections(found)
+    if not any(rows.rows for _, rows in sections):
+        span = f"{voice.written(found.window.began)} and {voice.written(found.window.ended)}"
+        click.echo(f"nothing is known to have been on {past.uid} between {span}")
+    printing.show(sections, None, output)
+
+
+def _chosen(pasts: Iterable[Past], named: str, as_of: int) -> Past:
+    """The machine with that UID, or else the only one that bore that name. Raises `errors.SettingsError`."""
+    found: list[Past] = []
+    for past in pasts:
+        if past.uid == named:
+            return past
+        if any(one.name == named for one in past.lives):
+            found.append(past)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        uids = ", ".join(sorted(one.uid for one in found))
+        raise errors.SettingsError(
+            f"Several machines bore the name {named}: {uids}.",
+            remedy="Ask for one of these UIDs, or `exuvia ledger who --name` with a time.",
+        )
+    raise errors.SettingsError(
+        f"No machine {named} is known as of {voice.written(as_of)}.",
+        remedy="Look for it with `exuvia ledger who --name` or `--ip`, or ask with a later --as-of.",
+    )
+
+
+def _as_of(text: str, now: datetime) -> int:
+    return microseconds(moments.earlier(text, now) if text else now)
+
+
+def _window(began: str, ended: str, now: datetime, as_of: int) -> Window:
+    first = microseconds(moments.earlier(began, now))
+    last = microseconds(moments.earlier(ended, now)) if ended else max(first, as_of)
+    if last < first:
+        raise errors.SettingsError(
+            f"The window ends ({voice.written(last)}) before it begins ({voice.written(first)}).",
+            remedy="Give a --to that is later than --from.",
+        )
+    return Window(began=first, ended=last)
+
+
+def _factor(text: str) -> Fraction:
+    found = Fraction(text) if _FACTOR.fullmatch(text) else None
+    if found is None or found > 1:
+        raise errors.SettingsError(f"{text!r} is no factor.", remedy="Write a number from 0 to 1, like 0.1.")
+    return found
+
+
+def _json(data: Any) -> None:
+    """In the order of the keys as they are; numbers in full."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))

@@ -1,0 +1,192 @@
+"""`exuvia risk`: from an imported file to the last digit, the same for ever, and errors in one sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.calling import answer, call
+from tests.docs import pages
+from tests.evaluate.risk.telling import Line, canonical, frozen, instance, presence, score
+
+PAGE = pages.DOCS / "risk.md"
+BEGAN, ENDED = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
+WINDOW = ("--from", BEGAN, "--to", ENDED)
+
+Told = Callable[[str], Path]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    """A ledger into which a text of lines was imported."""
+
+    def make(text: str) -> Path:
+        number = len(list(tmp_path.iterdir()))
+        facts, ledger = tmp_path / f"{number}.ndjson", tmp_path / f"{number}.db"
+        facts.write_text(text, encoding="utf-8")
+        call("ledger", "import", facts, "--ledger", ledger)
+        return ledger
+
+    return make
+
+
+def lines(*facts: Line) -> str:
+    return "".join(f"{canonical(one)}\n" for one in facts)
+
+
+def blocks() -> list[str]:
+    """The facts of the worked cases: one machine, the threat, the intrinsic change, the fleet."""
+    found = [one.text for one in pages.blocks_of(PAGE) if one.language == "json"]
+    assert len(found) == 4
+    return found
+
+
+def table(place: int) -> list[dict[str, str]]:
+    """The rows of a table among the worked cases, by their headings."""
+    tables = [one for one in pages.section(PAGE, "Worked cases").split("\n\n") if one.startswith("|")]
+    head, _, *rows = tables[place].splitlines()
+    return [dict(zip(_cells(head), _cells(row), strict=True)) for row in rows]
+
+
+def _cells(row: str) -> list[str]:
+    return [cell.strip() for cell in row.strip().strip("|").split("|")]
+
+
+def figure(report: dict[str, Any], name: str) -> float:
+    first, _, second = name.partition(" ")
+    for part in ("exposure", "naive"):
+        if name in report[part]:
+            return float(report[part][name])
+    return round(float(report[first][second] if second else report[name]), 6)
+
+
+@pytest.mark.parametrize("basis", ["threat", "intrinsic"])
+def test_the_first_worked_case_of_the_page(told: Told, basis: str) -> None:
+    one, threat, intrinsic, _ = blocks()
+    ledger = told(one + {"threat": threat, "intrinsic": intrinsic}[basis])
+    (command,) = [words for _, words in pages.mentions(PAGE, "exuvia") if words[:2] == ["risk", "report"]]
+    report = json.loads(call(*command, "--ledger", ledger).stdout)
+    (expected,) = [row for row in table(0) if row["basis of the change"] == basis]
+    for name in ("then", "now", "rescore", "undead", "liveOnly"):
+        assert figure(report, name) == float(expected[name]), name
+
+
+def test_the_fleet_of_the_page(told: Told) -> None:
+    ledger = told(blocks()[3])
+    assert len(table(1)) == 2
+    for expected in table(1):
+        as_of = expected.pop("as of")
+        report = answer("risk", "report", *WINDOW, "--as-of", as_of, "--ledger", ledger)
+        assert report["asOf"] == report["window"]["to"] == as_of
+        for name, value in expected.items():
+            assert figure(report, name) == float(value), (as_of, name)
+
+
+FLEET = (
+    instance("A", 0, name="worker-1"), presence("A", 0, 10, closed="patched"), presence("A", 0, of="CVE-2"),
+    instance("B", 2, 3, name="worker-2"), presence("B", 2, 3),
+    instance("C", 5, 9, name="worker-2", reason="exuvia"), presence("C", 5, learnt=6), frozen("C", 8, 9),
+    score(4.0, -1, basis="threat"), score(9.0, 6, learnt=6.5, source="nvd"), score(0.3, 0, source="epss"),
+)  # fmt: skip
+
+
+def test_an_old_as_of_makes_the_old_report_byte_for_byte(told: Told, tmp_path: Path) -> None:
+    """The ledger learnt more since, also about the same things."""
+    before, later = (
+        FLEET,
+        (
+            presence("A", 0, 3, learnt=20, closed="retracted"),
+            score(1.0, -1, learnt=20),
+            instance("B", 0, 24, learnt=20),
+        ),
+    )
+    old, new = told(lines(*before)), told(lines(*before, *later))
+    for form in ("json", "table", "html"):
+        asked = ("risk", "report", *WINDOW, "--as-of", "2026-01-01T19:00:00Z", "-o", form)
+        assert (
+            call(*asked, "--ledger", old).stdout
+            == call(*asked, "--ledger", new).stdout
+            == call(*asked, "--ledger", new).stdout
+        )
+    now = ("risk", "report", *WINDOW, "--as-of", ENDED, "-o", "json")
+    assert call(*now, "--ledger", old).stdout != call(*now, "--ledger", new).stdout
+
+
+def test_the_quarantine_factor_counts_frozen_hours(told: Told) -> None:
+    ledger = told(lines(*FLEET))
+    asked = ("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger", ledger)
+    frozen_out, counted = answer(*asked), answer(*asked, "--quarantine-factor", "0.5")
+    assert counted["exposure"]["now"] - frozen_out["exposure"]["now"] == 4.5
+    assert counted["vulnerableHours"] == frozen_out["vulnerableHours"]
+
+
+def test_one_moment(told: Told) -> None:
+    ledger = told(lines(*FLEET))
+    asked = ("risk", "at", "--time", "2026-01-01T07:00:00Z", "--ledger", ledger)
+    assert answer(*asked, "--as-of", ENDED) == {
+        "time": "2026-01-01T07:00:00Z", "asOf": ENDED, "agg": "max", "risk": 9.0
+    }  # fmt: skip
+    assert answer(*asked, "--as-of", ENDED, "--agg", "sum")["risk"] == 18.0
+    assert answer(*asked, "--as-of", "2026-01-01T06:00:00Z")["risk"] == 0, "after K nothing is known"
+    assert "risk (sum) at 2026-01-01T07:00:00Z" in call(*asked, "--as-of", ENDED, "--agg", "sum").stdout
+
+
+def test_explain_one_machine_by_uid_or_name(told: Told) -> None:
+    ledger = told(lines(*FLEET))
+    asked = ("risk", "explain", "worker-1", "--as-of", ENDED, "--ledger", ledger)
+    found = answer(*asked)
+    assert found["instance"] == "A" and found["window"] == {"from": BEGAN, "to": ENDED}
+    assert found == answer("risk", "explain", "A", "--as-of", ENDED, "--ledger", ledger)
+    first, second, unscored = found["pieces"]["now"]
+    assert (first["score"], first["source"], first["scoreHours"], first["basisUnknown"]) == (4, "cvss", 24, False)
+    assert (second["score"], second["source"], second["scoreHours"], second["basisUnknown"]) == (9, "nvd", 36, True)
+    assert (unscored["vulnerability"], unscored["score"], unscored["hours"]) == ("CVE-2", None, 24)
+    assert found["exposure"]["now"] == 60 and found["exposure"]["then"] == 6.5 * 4 + 3.5 * 9
+    shown = call(*asked).stdout
+    assert "NOW: 60 score-hours" in shown and "THEN: 57.5 score-hours" in shown and "threat (not named)" in shown
+
+
+def test_explain_says_when_nothing_was_there(told: Told) -> None:
+    ledger = told(lines(instance("A", 0, 1)))
+    assert "nothing is known to have been on A" in call("risk", "explain", "A", "--ledger", ledger).stdout
+
+
+def test_the_table_and_the_page(told: Told) -> None:
+    ledger = told(lines(*FLEET))
+    asked = ("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger", ledger)
+    shown = call(*asked).stdout
+    for said in ("exposure now", "hindsight gap", "live-only", "Critical", "patched"):
+        assert said in shown, said
+    html = call(*asked, "-o", "html").stdout
+    assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n") and html.count("<svg") == 5
+
+
+def test_an_empty_ledger_is_a_report_of_nothing(told: Told) -> None:
+    found = answer("risk", "report", *WINDOW, "--ledger", told(""))
+    assert found["instanceHours"] == 0 and found["normalised"] == {"now": None, "then": None}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("report", "--from", "yesterday"), "Write a time like"),
+        (("report", "--from", ENDED, "--to", BEGAN), "The window ends (2026-01-01T00:00:00Z) before it begins"),
+        (("report", *WINDOW, "--quarantine-factor", "2"), "Write a number from 0 to 1"),
+        (("report", *WINDOW, "--quarantine-factor", "1e-9999999"), "Write a number from 0 to 1"),
+        (("report", *WINDOW, "--as-of", "?"), "Write a time like"),
+        (("at", "--time", "soon"), "Write a time like"),
+        (("explain", "nobody"), "No machine nobody is known as of"),
+        (("explain", "worker-2"), "Several machines bore the name worker-2: B, C."),
+    ],
+)
+def test_errors_are_one_sentence_with_the_remedy(told: Told, words: tuple[str, ...], said: str) -> None:
+    stderr = call("risk", *words, "--ledger", told(lines(*FLEET)), code=2).stderr
+    assert said in stderr and stderr.count("\n") == 1
+
+
+def test_what_is_no_ledger_is_named(tmp_path: Path) -> None:
+    assert "There is no ledger" in call("risk", "report", *WINDOW, "--ledger", tmp_path / "none.db", code=2).stderr
