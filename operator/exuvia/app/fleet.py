@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -34,6 +35,7 @@ class Fleet:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._pools: dict[str, set[str]] = {}
+        self._births: dict[str, list[tuple[datetime, str]]] = {}
         self._machines: dict[str, str] = {}
         self._alike: dict[tuple[str, str], set[str]] = {}
         self._wishes: dict[tuple[str, bool], tuple[Judgement, Mapping[str, CompiledPolicy], Wish | None]] = {}
@@ -51,6 +53,12 @@ class Fleet:
     def in_pool(self, pool: str) -> list[Instance]:
         """Living machines of a pool, in no order: there may be thousands, and nobody needs all of them sorted."""
         found = (self.instance(uid) for uid in self._pools.get(pool, ()))
+        return [one for one in found if one is not None]
+
+    def born_in(self, pool: str, since: datetime) -> list[Instance]:
+        """Living machines of a pool that were born then or later, oldest first; costs as much as there are of these."""
+        births = self._births.get(pool, [])
+        found = (self.instance(uid) for _, uid in births[bisect_left(births, (since, "")) :])
         return [one for one in found if one is not None]
 
     def by_provider_id(self, provider_id: str) -> Instance | None:
@@ -236,6 +244,7 @@ class Fleet:
 
     def _index(self, former: Instance | None, now: Instance | None) -> None:
         self._index_likenesses(former, now)
+        self._index_births(former, now)
         if former is not None and now is None:
             self._wishes.pop((former.uid, True), None)
             self._wishes.pop((former.uid, False), None)
@@ -249,6 +258,19 @@ class Fleet:
             self._pools.setdefault(now.pool, set()).add(now.uid)
             if now.provider_id:
                 self._machines[now.provider_id] = now.uid
+
+    def _index_births(self, former: Instance | None, now: Instance | None) -> None:
+        if former is not None and now is not None and (former.pool, former.born) == (now.pool, now.born):
+            return
+        if former is not None:
+            births, entry = self._births.get(former.pool, []), (former.born, former.uid)
+            place = bisect_left(births, entry)
+            if births[place : place + 1] == [entry]:
+                del births[place]
+            if not births:
+                self._births.pop(former.pool, None)
+        if now is not None:
+            insort(self._births.setdefault(now.pool, []), (now.born, now.uid))
 
     def _index_likenesses(self, former: Instance | None, now: Instance | None) -> None:
         if former is not None:

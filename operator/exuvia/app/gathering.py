@@ -122,6 +122,7 @@ class Gatherer:
             provider=provider,
             capacity=self._capacity(rotation, rotation.status.replacement, provider),
             candidates=candidates,
+            newcomers=lambda since: [one for one in self._fleet.born_in(settings.pool, since) if one.uid != uid],
             failing=LazyMapping(lambda: [one.uid for one in candidates], services.judgements.failing),
             rotations=tuple(one for one in moment.rotations if one.uid != rotation.uid),
             quarantines=moment.quarantines,

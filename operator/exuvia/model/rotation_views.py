@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
@@ -45,6 +46,7 @@ class RotationView:
     capacity: CapacityFacts | None = None  # of the replacement: what provider and cluster say; None: not looked at
     replacement_pods: tuple[Pod, ...] | None = None  # all pods bound to its name; with MACHINE, once it ends
     candidates: Sequence[Instance] = ()  # other live machines of the pool
+    newcomers: Callable[[datetime], Sequence[Instance]] | None = None  # candidates born then or later; None: pick them
     failing: Mapping[str, str] = field(default_factory=dict)  # UID of a candidate -> policy and rule it fails or errs
     rotations: tuple[Rotation, ...] = ()  # all other Rotations, open and ended
     quarantines: tuple[Quarantine, ...] = ()  # all Quarantines, open and ended

@@ -215,6 +215,8 @@ def test_the_answer_does_not_depend_on_listing_order(case: Case, minutes: int) -
     )
     assert step(turned, world.now) == first
     assert step(view, world.now) == first
+    picked = replace(view, newcomers=lambda born: [one for one in view.candidates if one.born >= born])
+    assert step(picked, world.now) == first, "who picks the newcomers makes no difference"
 
 
 @settings(max_examples=15, deadline=None)

@@ -81,7 +81,8 @@ def _birth(one: Instance) -> tuple[datetime, str, str]:
 def _newcomers(view: RotationView, since: datetime) -> list[Instance]:
     """Machines born then or later, to the second. A pool may hold thousands, so these are picked before all else."""
     born = since.replace(microsecond=0)
-    return [one for one in view.candidates if one.born >= born]
+    some = view.candidates if view.newcomers is None else view.newcomers(born)
+    return [one for one in some if one.born >= born]
 
 
 def surplus(view: RotationView) -> ReplacementStatus | None:
