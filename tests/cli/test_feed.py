@@ -164,7 +164,7 @@ def test_a_bad_file_is_one_sentence_and_adds_nothing(folder: Path, kind: str, te
 def test_what_cannot_be_asked_for(folder: Path) -> None:
     (folder / "kev.json").write_text(kev(entry(CVE)))
     asked = ("feed", "import", "kev", folder / "kev.json", "--ledger", folder / "ledger.db")
-    assert "--fill-gaps is for files of one day each" in call(*asked, "--fill-gaps", code=2).stderr
+    assert "No such option" in call(*asked, "--fill-gaps", code=2).stderr
     assert "is still to come" in call(*asked, "--recorded-at", "2999-01-01T00:00:00Z", code=2).stderr
     assert "is no time" in call(*asked, "--recorded-at", "monday", code=2).stderr
     gone = call("feed", "import", "kev", folder / "gone.json", "--ledger", folder / "ledger.db", code=2).stderr

@@ -1,7 +1,11 @@
-"""`exuvia feed import`: what EPSS, KEV, CVSS and VEX files say, into the ledger. It fetches nothing by itself."""
+"""`exuvia feed import KIND FILE`: what EPSS, KEV, CVSS and VEX files say, into the ledger. It fetches nothing.
+
+Each kind of feed is a command of its own, made from the table of feeds, with the options that it has a use for.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,12 +18,12 @@ from exuvia.cli.feeding import Job
 from exuvia.cli.ledger import DEFAULT
 from exuvia.model.facts import microseconds
 from exuvia.observe.feeds import FEEDS, base
-from exuvia.observe.feeds.base import Asked
+from exuvia.observe.feeds.base import Asked, Feed
 from exuvia.observe.feeds.changes import Change, Comparison
 from exuvia.observe.feeds.comparing import Terms
 from exuvia.report.text import Rows
 
-NAMED = {one.name: one for one in FEEDS}
+_Decorator = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 @click.group()
@@ -27,65 +31,86 @@ def feed() -> None:
     """What the world says of vulnerabilities: EPSS, KEV, CVSS and VEX, from files."""
 
 
-@feed.command("import")
-@click.argument("kind", type=click.Choice(list(NAMED)), metavar="KIND")
-@click.argument("file", metavar="FILE")
-@click.option(
-    "--ledger",
-    envvar="EXUVIA_LEDGER",
-    default=DEFAULT,
-    show_default=True,
-    metavar="FILE",
-    help="The ledger; made where there is none.",
-)
-@click.option("--recorded-at", default="", metavar="TIME", help="When it was learnt of (RFC 3339). Default: now.")
-@click.option(
-    "--all/--only-known",
-    "everything",
-    default=None,
-    help="Every vulnerability, or only those that were ever seen on a machine. Default: for epss only these.",
-)
-@click.option(
-    "--product-scope",
-    type=click.Choice(["refuse", "all"]),
-    default="refuse",
-    show_default=True,
-    help="VEX about named products only: refuse it, or let it count for all machines.",
-)
-@click.option("--valid-from", default="", metavar="TIME", help="VEX: since when it is so. Default: as it says itself.")
-@click.option("--document", default="", metavar="NAME", help="Name of a CVSS list. Default: the name of the file.")
-@click.option("--fill-gaps", is_flag=True, help="An older EPSS file: add only what is not known of its day.")
-@click.option("--accept-losses", is_flag=True, help="Go on although very many entries are not there any more.")
-@click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
-@printing.output_option
-def import_(
-    kind: str,
-    file: str,
-    ledger: str,
-    recorded_at: str,
-    everything: bool | None,
-    product_scope: str,
-    valid_from: str,
-    document: str,
-    fill_gaps: bool,
-    accept_losses: bool,
-    dry_run: bool,
-    output: str,
-) -> None:
-    """Add what a FILE says anew: KIND is epss, kev, cvss, openvex or cyclonedx; FILE may be gzip, - is standard input.
+@feed.group("import")
+def import_() -> None:
+    """Add what a file says anew to the ledger. One that is not whole and right adds nothing; nor does a repetition."""
 
-    A file that is not whole and right adds nothing. The same file again adds nothing.
-    """
-    chosen = NAMED[kind]
-    if fill_gaps and not chosen.dated:
-        raise click.UsageError(f"--fill-gaps is for files of one day each; {kind} has none.")
-    since = microseconds(moments.at(valid_from)) if valid_from else None
-    asked = Asked(everywhere=product_scope == "all", valid_from=since, document=document or _name(file))
-    recorded = _recorded(recorded_at)
-    terms = Terms(recorded=recorded, gaps=fill_gaps, firm=since is not None, losing=accept_losses)
-    only_known = chosen.large if everything is None else not everything
-    job = Job(feed=chosen, file=file, ledger=Path(ledger), asked=asked, terms=terms, only_known=only_known)
-    _show(feeding.bring(job, dry=dry_run), output, dry=dry_run)
+
+def _command(of: Feed) -> click.Command:
+    """The command of one kind of feed."""
+
+    def run(**given: Any) -> None:
+        _import(of, given)
+
+    for option in reversed([*_options(of)]):
+        run = option(run)
+    said = "FILE may be gzip; - is standard input."
+    return click.command(of.name, help=f"{of.help} {said}", short_help=of.help)(run)
+
+
+def _options(of: Feed) -> Iterator[_Decorator]:
+    yield click.argument("file", metavar="FILE")
+    yield click.option(
+        "--ledger",
+        envvar="EXUVIA_LEDGER",
+        default=DEFAULT,
+        show_default=True,
+        metavar="FILE",
+        help="The ledger; made where there is none.",
+    )
+    yield click.option(
+        "--recorded-at", default="", metavar="TIME", help="When it was learnt of (RFC 3339). Default: now."
+    )
+    yield click.option(
+        "--all/--only-known",
+        "everything",
+        default=not of.large,
+        help="Every vulnerability; or --only-known: those that were ever seen on a machine. "
+        f"Default: {'only known' if of.large else 'all'}.",
+    )
+    yield from _own_options(of)
+    yield click.option("--accept-losses", is_flag=True, help="Go on although very many entries are not there any more.")
+    yield click.option("--dry-run", is_flag=True, help="Say what would be added, and add nothing.")
+    yield printing.output_option
+
+
+def _own_options(of: Feed) -> Iterator[_Decorator]:
+    """What only some feeds have a use for."""
+    if of.shared:
+        yield click.option(
+            "--product-scope",
+            type=click.Choice(["refuse", "all"]),
+            default="refuse",
+            show_default=True,
+            help="What clears named products only: refuse it, or let it count for all machines.",
+        )
+        yield click.option(
+            "--valid-from", default="", metavar="TIME", help="Since when it is so. Default: as the document says."
+        )
+    if not of.sources:
+        yield click.option(
+            "--document", default="", metavar="NAME", help="What the list is called. Default: the name of the file."
+        )
+    if of.dated:
+        yield click.option("--fill-gaps", is_flag=True, help="An older file: add only what is not known of its day.")
+
+
+def _import(of: Feed, given: dict[str, Any]) -> None:
+    file, since = given["file"], given.get("valid_from", "")
+    asked = Asked(
+        everywhere=given.get("product_scope") == "all",
+        valid_from=microseconds(moments.at(since)) if since else None,
+        document=given.get("document") or _name(file),
+    )
+    terms = Terms(
+        recorded=_recorded(given["recorded_at"]),
+        gaps=given.get("fill_gaps", False),
+        firm=bool(since),
+        losing=given["accept_losses"],
+    )
+    only_known = not given["everything"]
+    job = Job(feed=of, file=file, ledger=Path(given["ledger"]), asked=asked, terms=terms, only_known=only_known)
+    _show(feeding.bring(job, dry=given["dry_run"]), given["output"], dry=given["dry_run"])
 
 
 def _name(file: str) -> str:
@@ -115,3 +140,7 @@ def _show(found: Comparison, output: str, *, dry: bool) -> None:
         )
     if output == "table" and dry:
         click.echo("nothing was added (--dry-run)", err=True)
+
+
+for _one in FEEDS:
+    import_.add_command(_command(_one))

@@ -36,6 +36,7 @@ COMMANDS: dict[str, Entry] = {
     "doctor": Entry(target="exuvia.cli.doctor:doctor", help="Is everything there that exuvia needs?"),
     "evidence": Entry(target="exuvia.cli.evidence:evidence", help="What was kept of quarantined machines."),
     "explain": Entry(target="exuvia.cli.explain:explain_", help="Why a machine is, or is not, rotated."),
+    "feed": Entry(target="exuvia.cli.feed:feed", help="What the world says of vulnerabilities, from files."),
     "ledger": Entry(target="exuvia.cli.ledger:ledger", help="Ask the history: lives, names, what ran where."),
     "license": Entry(target="exuvia.cli.license:license_", help="Licence seats: what was used, is needed, would be."),
     "lint": Entry(target="exuvia.cli.lint:lint", help="Check manifests, each mistake with its line."),
