@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple
+from functools import partial
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, desc, func, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
-from exuvia.record import chain, projecting, tables
+from exuvia.record import chain, projecting, tables, versions
 
 
 class Head(NamedTuple):
@@ -27,6 +28,21 @@ class Writer:
 
     cluster: str
     epoch: int
+
+
+@dataclass(slots=True)
+class Batch:
+    """Entries of one transaction that are not in their table yet: many go there at once, by `flush`."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    mentions: list[dict[str, Any]] = field(default_factory=list)
+
+    def flush(self, connection: Connection) -> None:
+        """Put them there, before the transaction is committed or anything asks for them."""
+        for table, rows in ((tables.entries, self.entries), (tables.mentions, self.mentions)):
+            if rows:
+                connection.execute(versions.adding(table), rows)
+                rows.clear()
 
 
 def head(connection: Connection, cluster: str) -> Head:
@@ -65,12 +81,18 @@ def register(connection: Connection, cluster: str) -> None:
 
 
 def add(
-    connection: Connection, former: Head, fact: Fact, writer: Writer, *, recorded: int | None = None
+    connection: Connection,
+    former: Head,
+    fact: Fact,
+    writer: Writer,
+    *,
+    recorded: int | None = None,
+    batch: Batch | None = None,
 ) -> Head | None:
     """The head after this fact, or None when it went to the dead letters. InvalidObject for what no entry may hold.
 
     It is recorded now (or at the moment given, in microseconds), and never before the entry that it follows: a clock
-    that goes back makes no earlier entry.
+    that goes back makes no earlier entry. With a `batch` the caller flushes it.
     """
     recorded = max(microseconds(datetime.now(UTC)) if recorded is None else recorded, former.recorded)
     entry = {
@@ -97,7 +119,6 @@ def add(
         "epoch": writer.epoch,
         "body": canonical.decode(),
     }
-    connection.execute(_ENTER, row)
     told = projecting.Told(
         cluster=writer.cluster,
         seq=made.seq,
@@ -106,7 +127,12 @@ def add(
         recorded=recorded,
         body=fact.body,
     )
-    projecting.project(connection, told)
+    waiting = Batch() if batch is None else batch
+    waiting.entries.append(row)
+    waiting.mentions += projecting.mentions(told)
+    if batch is None:
+        waiting.flush(connection)
+    projecting.project(connection, told, ready=partial(waiting.flush, connection))
     return made
 
 
@@ -115,7 +141,6 @@ def receipt(of: Head) -> Receipt:
     return Receipt(seq=of.seq, hash=of.hash.hex())
 
 
-_ENTER = insert(tables.entries)
 _HEAD = (
     select(tables.entries.c.seq, tables.entries.c.hash, tables.entries.c.recorded)
     .where(tables.entries.c.cluster == bindparam("of"))

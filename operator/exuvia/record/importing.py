@@ -15,6 +15,8 @@ from exuvia.record import appending, opening, queries, tables
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
 
+PAGE = 500
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
@@ -58,14 +60,17 @@ def _only(clusters: tuple[str, ...]) -> str:
 def enter(connection: Connection, lines: Iterable[Line], writer: appending.Writer) -> Imported:
     """Enter lines within a transaction that somebody else began and will commit. One moment of recording for all."""
     head, entered, dead = appending.head(connection, writer.cluster), 0, list[tuple[int, str]]()
-    recorded = max(microseconds(datetime.now(UTC)), head.recorded)
+    recorded, batch = max(microseconds(datetime.now(UTC)), head.recorded), appending.Batch()
     for line in lines:
         fact = Fact(kind=FactKind(line.type), at=_at(line), body=line.body)
-        made = appending.add(connection, head, fact, writer, recorded=recorded)
+        made = appending.add(connection, head, fact, writer, recorded=recorded, batch=batch)
         if made is None:
             dead.append((line.number, line.dead))
         else:
             head, entered = made, entered + 1
+        if len(batch.entries) >= PAGE:
+            batch.flush(connection)
+    batch.flush(connection)
     return Imported(entered=entered, dead=tuple(dead), head=appending.receipt(head))
 
 

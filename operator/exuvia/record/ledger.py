@@ -299,15 +299,16 @@ class Ledger:
         with opening.in_words(self.path), self._engine.begin() as connection:
             self._check_file()
             appending.fence(connection, writer)
-            head = self._chain_head(connection)
+            head, waiting = self._chain_head(connection), appending.Batch()
             for one in batch:
                 entered: list[Fact] = []
                 for fact in one.facts:
-                    made = appending.add(connection, head, fact, writer)
+                    made = appending.add(connection, head, fact, writer, batch=waiting)
                     if made is not None:
                         head = made
                         entered.append(fact)
                 written.append(_Written(appending.receipt(head), entered))
+            waiting.flush(connection)
             self._check_file()
         self._head = head
         return written

@@ -38,16 +38,23 @@ def refusal(connection: Connection, fact: Fact, cluster: str) -> str:
     return "" if check is None else check(connection, fact.body, microseconds(fact.at), cluster)
 
 
-def project(connection: Connection, told: Told) -> None:
-    """Bring the tables up to one more entry."""
-    _mention(connection, told)
+def project(connection: Connection, told: Told, *, ready: Callable[[], None]) -> None:
+    """Bring the tables up to one more entry. `ready` puts earlier entries into their table, before they are read."""
     if is_line(told.kind, told.body):
         line = lines.of({"type": told.kind.value, **told.body}, recorded=told.recorded)
-        stated(connection, line, cluster=told.cluster, seq=told.seq)
+        stated(connection, line, cluster=told.cluster, seq=told.seq, ready=ready)
         return
     handler = _HANDLERS.get(told.kind)
     if handler is not None:
         handler(connection, told)
+
+
+def mentions(told: Told) -> list[dict[str, Any]]:
+    """Whom an entry is about, as rows: an instance, an operation, or both. Scores are about neither."""
+    uid = "" if told.kind is FactKind.PLACEMENT and "event" in told.body else told.body.get("uid")
+    named = (uid, told.body.get("instance"), told.body.get("operation"))
+    uids = sorted({one for one in named if isinstance(one, str) and one})
+    return [{"uid": one, "cluster": told.cluster, "seq": told.seq} for one in uids]
 
 
 def is_line(kind: FactKind, body: Mapping[str, Any]) -> bool:
@@ -102,13 +109,16 @@ def _birth(connection: Connection, told: Told) -> None:
     }
     versions.follow(connection, tables.lives, life, former)
     for attribute, value in borne(body):
-        _bear(connection, told, declared=told.seq, attribute=attribute, value=value)
+        _bear(connection, told, declared=told.seq, attribute=attribute, value=value, fresh=former is None)
 
 
-def _bear(connection: Connection, told: Told, *, declared: int, attribute: str, value: str) -> None:
+def _bear(
+    connection: Connection, told: Told, *, declared: int, attribute: str, value: str, fresh: bool = False
+) -> None:
     thing = {"uid": told.body["uid"], "attribute": attribute, "value": value, "began": told.at}
     row = {**thing, "recorded": told.recorded, "seq": told.seq, "declared": declared, "ended": None}
-    versions.follow(connection, tables.identities, row, versions.latest(connection, tables.identities, **thing))
+    former = None if fresh else versions.latest(connection, tables.identities, **thing)
+    versions.follow(connection, tables.identities, row, former)
 
 
 def _death(connection: Connection, told: Told) -> None:
@@ -201,16 +211,6 @@ def _placement(connection: Connection, told: Told) -> None:
             "withdrawn": False,
         }
         versions.follow(connection, table, begun)
-
-
-def _mention(connection: Connection, told: Told) -> None:
-    """Whom an entry is about: an instance, an operation, or both."""
-    uid = "" if "event" in told.body and told.kind is FactKind.PLACEMENT else told.body.get("uid")
-    named = (uid, told.body.get("instance"), told.body.get("operation"))
-    uids = sorted({one for one in named if isinstance(one, str) and one})
-    rows = [{"uid": one, "cluster": told.cluster, "seq": told.seq} for one in uids]
-    if rows:
-        connection.execute(versions.adding(tables.mentions), rows)
 
 
 def _latest_of_pod() -> Any:

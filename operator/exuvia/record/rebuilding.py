@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, select
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
-from exuvia.record import projecting, tables
+from exuvia.record import projecting, tables, versions
 
 DERIVED = (
     tables.lives,
@@ -60,6 +60,13 @@ def _project(connection: Connection, cluster: str, seq: int, body: str) -> None:
     except (ValueError, KeyError, TypeError):
         return
     try:
-        projecting.project(connection, told)
+        projecting.project(connection, told, ready=_nothing)
+        about = projecting.mentions(told)
+        if about:
+            connection.execute(versions.adding(tables.mentions), about)
     except (KeyError, TypeError, errors.InvalidObject):
         return
+
+
+def _nothing() -> None:
+    """Every entry is in its table."""

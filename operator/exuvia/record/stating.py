@@ -7,7 +7,7 @@ which they are entered says nothing (history.md, Ledger).
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -19,8 +19,9 @@ from exuvia.record.bearing import borne
 from exuvia.record.lines import Line, Version
 
 
-def stated(connection: Connection, line: Line, *, cluster: str, seq: int) -> None:
-    """Add the version that a line says, unless one of the same moment outweighs it."""
+def stated(connection: Connection, line: Line, *, cluster: str, seq: int, ready: Callable[[], None]) -> None:
+    """Add the version that a line says, unless one of the same moment outweighs it. `ready` is called before entries
+    are read."""
     version = line.version
     table = _TABLES[type(version)]
     row = {**_row(version), "recorded": version.recorded, "seq": seq, "withdrawn": version.withdrawn}
@@ -29,10 +30,11 @@ def stated(connection: Connection, line: Line, *, cluster: str, seq: int) -> Non
     former = _of_the_moment(connection, table, row)
     if former is None:
         versions.add(connection, table, row)
-    elif _outweighs(connection, line, cluster, former.seq):
-        versions.add(connection, table, row, rank=former.rank + 1)
     else:
-        return
+        ready()
+        if not _outweighs(connection, line, cluster, former.seq):
+            return
+        versions.add(connection, table, row, rank=former.rank + 1)
     if isinstance(version, Life):
         _bear(connection, line.body, version, seq)
 
