@@ -101,3 +101,18 @@ def test_of_two_wakings_the_sooner_one_counts_and_both_make_one_look() -> None:
         await runners.stop()
 
     virtual.run(story())
+
+
+@pytest.mark.parametrize(("after", "expected"), [(0.9, [0, 0.9]), (30, [0, 0.2])])
+def test_a_change_makes_no_look_of_its_own_where_one_is_due_at_once(after: float, expected: list[float]) -> None:
+    async def story() -> None:
+        looks = Looks(after=timedelta(seconds=after))
+        runners = Runners(looks)
+        runners.wake("Rotation", "u1")
+        await asyncio.sleep(0.1)
+        runners.wake_soon("Rotation", "u1")
+        await asyncio.sleep(0.85)
+        assert [round(one, 1) for one in looks.times] == expected
+        await runners.stop()
+
+    virtual.run(story())

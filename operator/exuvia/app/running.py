@@ -9,6 +9,7 @@ from datetime import timedelta
 LONGEST = timedelta(minutes=5)
 SOON_SECONDS = 0.1
 LEAST_SECONDS = 0.05
+DUE_SECONDS = 1.0
 
 Look = Callable[[str, str], Awaitable[timedelta | None]]
 """Looks at one operation (kind and UID) and says when to look again; None: only when it is woken. Never raises."""
@@ -69,8 +70,11 @@ class Runners:
             self._schedule(kind, uid, min(after, LONGEST))
 
     def _wake_now(self, kind: str, uid: str) -> None:
+        """A look that is due within a second anyhow sees the change as well."""
         self._soon.pop(uid, None)
-        self.wake(kind, uid)
+        due = self._timers.get(uid)
+        if due is None or due.when() > asyncio.get_running_loop().time() + DUE_SECONDS:
+            self.wake(kind, uid)
 
     def _schedule(self, kind: str, uid: str, after: timedelta) -> None:
         loop = asyncio.get_running_loop()
