@@ -144,11 +144,11 @@ def test_the_ten_lines_check_a_ledger(tmp_path: Path) -> None:
     file = tmp_path / "ledger.db"
     with world.written(file, world.birth("A"), world.verdict("A", "violating", 1), world.death("A", 2)):
         pass
-    assert _check(block, file).startswith("sound, head 3:")
+    assert _check(block, file).startswith("c: sound, head 3:")
     with world.written(file, world.birth("B")) as connection:
         connection.exec_driver_sql("update entries set body = replace(body, 'violating', 'compliant') where seq = 2")
         connection.commit()
-    assert _check(block, file) == "entry 2 does not fit"
+    assert _check(block, file) == "c: entry 2 does not fit"
 
 
 def _check(block: Block, file: Path) -> str:

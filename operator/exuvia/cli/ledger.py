@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import click
 from sqlalchemy import Connection
@@ -144,21 +144,19 @@ def export(file: str, named: str) -> None:
 
 
 @ledger.command("import")
-@click.argument("facts", type=click.File("r", encoding="utf-8", errors="strict"))
+@click.argument("facts")
 @writing_option
 @click.option("--cluster", "named", default="", metavar="NAME", help="Whose chain. Default: that which wrote last.")
 @printing.output_option
-def import_(facts: Any, file: str, named: str, output: str) -> None:
+def import_(facts: str, file: str, named: str, output: str) -> None:
     """Take history from elsewhere: FACTS is NDJSON, one line a fact (docs/ledger.md); - for standard input.
 
     All of it or nothing: one line that cannot be read refuses the file. What cannot have been so goes to the dead
     letters, is named, and the exit code is 1.
     """
     recorded = microseconds(datetime.now(UTC))
-    try:
-        found = importing.load(Path(file), lines.read(facts, recorded=recorded), cluster=named)
-    except UnicodeDecodeError as trouble:
-        raise errors.InvalidObject(f"{facts.name} is no UTF-8: {trouble.reason} at byte {trouble.start}.") from trouble
+    with _text(facts) as told:
+        found = importing.load(Path(file), lines.read(told, recorded=recorded), cluster=named)
     data = {
         "imported": found.entered,
         "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
@@ -171,6 +169,23 @@ def import_(facts: Any, file: str, named: str, output: str) -> None:
     else:
         printing.show([], data, output)
     printing.finish(findings=bool(found.dead))
+
+
+@contextmanager
+def _text(file: str) -> Iterator[IO[str]]:
+    """A file of text, or - for standard input. Raises `errors.SettingsError` and `errors.InvalidObject`."""
+    try:
+        with click.open_file(file, "r", encoding="utf-8") as opened:
+            yield opened
+    except OSError as trouble:
+        raise errors.SettingsError(
+            f"{file} cannot be read: {trouble.strerror}.", remedy="Name a file, or -."
+        ) from trouble
+    except UnicodeDecodeError as trouble:
+        remedy = "Write it as UTF-8."
+        raise errors.InvalidObject(
+            f"{file} is no UTF-8: {trouble.reason} at byte {trouble.start}.", remedy=remedy
+        ) from trouble
 
 
 @ledger.command()
