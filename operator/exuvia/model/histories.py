@@ -3,11 +3,13 @@
 Moments are whole microseconds since 1970 UTC. `recorded` is when we learnt it; a version holds from then until a later
 one of the same thing (`key`) is recorded; it repeats the whole thing, nothing is merged. `withdrawn` takes the thing
 back from then on. An `ended` or `died` of None means still open.
+
+There may be millions of them in one report: as msgspec structs they are made ten times faster than as dataclasses.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 RETRACTED = "retracted"
 """`closed` of a presence that never was: a false finding. It then exists for no question from its `recorded` on."""
@@ -17,8 +19,7 @@ KEV = "kev"
 VEX = "vex"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Life:
+class Life(msgspec.Struct, frozen=True, gc=False):
     """One life of one machine, from birth to death. With `not_before` the death lies between that and `died`."""
 
     uid: str
@@ -40,8 +41,7 @@ class Life:
         return (self.uid,)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Presence:
+class Presence(msgspec.Struct, frozen=True, gc=False):
     """A vulnerability was on a machine in `[began, ended)`. `closed` says why it ended: patched, rotated, died, ..."""
 
     uid: str
@@ -58,8 +58,7 @@ class Presence:
         return (self.uid, self.vulnerability, self.began)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Score:
+class Score(msgspec.Struct, frozen=True, gc=False):
     """A source gave a vulnerability a value, valid from a moment. `value` is the decimal as the source wrote it."""
 
     vulnerability: str
@@ -76,8 +75,7 @@ class Score:
         return (self.vulnerability, self.source, self.valid_from)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Freeze:
+class Freeze(msgspec.Struct, frozen=True, gc=False):
     """A machine was frozen by a quarantine in `[began, ended)`."""
 
     uid: str
@@ -92,8 +90,7 @@ class Freeze:
         return (self.uid, self.began)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stay:
+class Stay(msgspec.Struct, frozen=True, gc=False):
     """A pod ran on a machine in `[began, ended)`: a placement."""
 
     uid: str
@@ -114,8 +111,7 @@ class Stay:
         return (self.uid, self.began, self.pod_uid)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Session:
+class Session(msgspec.Struct, frozen=True, gc=False):
     """Somebody was on a machine in `[began, ended)`."""
 
     uid: str
@@ -131,8 +127,7 @@ class Session:
         return (self.uid, self.began, self.user)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Past:
+class Past(msgspec.Struct, frozen=True, gc=False):
     """All versions of what is known of one machine, that is of everything with its UID, recorded up to some moment."""
 
     uid: str

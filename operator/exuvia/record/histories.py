@@ -5,9 +5,8 @@ Three ordered reads go side by side, so that memory does not grow with the fleet
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Callable, Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, starmap
 from operator import attrgetter
 from typing import Any
 
@@ -25,51 +24,48 @@ def pasts(connection: Connection, until: int, *, uid: str = "", cluster: str = "
     Versions of one thing stand in the order in which they hold: of equal `recorded` the last holds. With `cluster`
     only machines of that one; a machine without a known life comes along only without it.
     """
-    rows = [_ordered(connection, table, make, until, uid) for table, make in _MAKERS]
-    for named, group in groupby(heapq.merge(*rows, key=attrgetter("uid")), key=attrgetter("uid")):
-        found = _past(named, group)
-        if not cluster or _of_cluster(connection, named, cluster):
+    groups = [groupby(_ordered(connection, *each, until, uid), key=attrgetter("uid")) for each in _TABLES]
+    for found in map(_past, _side_by_side(groups)):
+        if not cluster or _of_cluster(connection, found.uid, cluster):
             yield found
 
 
 def scores(connection: Connection, until: int, *, vulnerability: str = "") -> tuple[Score, ...]:
     """Every score that was recorded up to then, in the order in which the versions of each thing hold."""
     table = tables.scores
-    chosen = select(table).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
+    names = _COLUMNS[Score]
+    chosen = select(*(table.c[one] for one in names)).where(table.c.recorded <= until)
     if vulnerability:
         chosen = chosen.where(table.c.vulnerability == vulnerability)
-    return tuple(
-        Score(
-            vulnerability=row.vulnerability,
-            source=row.source,
-            recorded=row.recorded,
-            valid_from=row.valid_from,
-            value=row.value,
-            basis=row.basis,
-            withdrawn=row.withdrawn,
-        )
-        for row in connection.execute(chosen)
-    )
+    return tuple(starmap(Score, connection.execute(chosen.order_by(*table.primary_key.columns))))
 
 
-def _ordered(connection: Connection, table: Table, make: Callable[[Any], Any], until: int, uid: str) -> Iterator[Any]:
-    chosen = select(table).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
+def _ordered(connection: Connection, table: Table, make: Callable[..., Any], until: int, uid: str) -> Iterator[Any]:
+    """Rows as nouns, in the order of the primary key: by machine, thing, and when it was learnt."""
+    names = _COLUMNS[make]
+    chosen = select(*(table.c[one] for one in names)).where(table.c.recorded <= until)
     if uid:
         chosen = chosen.where(table.c.uid == uid)
-    return map(make, connection.execution_options(yield_per=PAGE).execute(chosen))
+    rows = connection.execution_options(yield_per=PAGE).execute(chosen.order_by(*table.primary_key.columns))
+    return starmap(make, rows)
 
 
-def _past(uid: str, group: Iterator[Life | Presence | Freeze]) -> Past:
-    lives, presences, freezes = list[Life](), list[Presence](), list[Freeze]()
-    for one in group:
-        match one:
-            case Life():
-                lives.append(one)
-            case Presence():
-                presences.append(one)
-            case Freeze():
-                freezes.append(one)
-    return Past(uid=uid, lives=tuple(lives), presences=tuple(presences), freezes=tuple(freezes))
+def _side_by_side(groups: Sequence[Iterator[tuple[str, Iterator[Any]]]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+    """UID after UID, with what each read has of it; each read is ordered by UID."""
+    heads = [next(one, None) for one in groups]
+    while any(heads):
+        uid = min(head[0] for head in heads if head is not None)
+        of = [tuple(head[1]) if head is not None and head[0] == uid else () for head in heads]
+        yield uid, of
+        heads = [
+            next(group, None) if head is not None and head[0] == uid else head
+            for group, head in zip(groups, heads, strict=True)
+        ]
+
+
+def _past(told: tuple[str, list[tuple[Any, ...]]]) -> Past:
+    uid, (lives, presences, freezes) = told
+    return Past(uid=uid, lives=lives, presences=presences, freezes=freezes)
 
 
 def _of_cluster(connection: Connection, uid: str, cluster: str) -> bool:
@@ -80,41 +76,19 @@ def _of_cluster(connection: Connection, uid: str, cluster: str) -> bool:
     )
 
 
-def _life(row: Any) -> Life:
-    return Life(
-        uid=row.uid,
-        recorded=row.recorded,
-        born=row.born,
-        died=row.died,
-        kind=row.kind,
-        name=row.name,
-        pool=row.pool,
-        zone=row.zone,
-        not_before=row.died_not_before,
-        reason=row.reason,
-        persistent=row.persistent,
-        withdrawn=row.withdrawn,
-    )
+_COLUMNS: dict[Callable[..., Any], tuple[str, ...]] = {
+    Life: (
+        *("uid", "recorded", "born", "died", "kind", "name", "pool", "zone"),
+        *("died_not_before", "reason", "persistent", "withdrawn"),
+    ),
+    Presence: ("uid", "vulnerability", "recorded", "began", "ended", "closed", "withdrawn"),
+    Freeze: ("uid", "recorded", "began", "ended", "withdrawn"),
+    Score: ("vulnerability", "source", "recorded", "valid_from", "value", "basis", "withdrawn"),
+}
+"""The columns of each noun, in the order of its fields."""
 
-
-def _presence(row: Any) -> Presence:
-    return Presence(
-        uid=row.uid,
-        vulnerability=row.vulnerability,
-        recorded=row.recorded,
-        began=row.began,
-        ended=row.ended,
-        closed=row.closed,
-        withdrawn=row.withdrawn,
-    )
-
-
-def _freeze(row: Any) -> Freeze:
-    return Freeze(uid=row.uid, recorded=row.recorded, began=row.began, ended=row.ended, withdrawn=row.withdrawn)
-
-
-_MAKERS: tuple[tuple[Table, Callable[[Any], Any]], ...] = (
-    (tables.lives, _life),
-    (tables.presences, _presence),
-    (tables.freezes, _freeze),
+_TABLES: tuple[tuple[Table, Callable[..., Any]], ...] = (
+    (tables.lives, Life),
+    (tables.presences, Presence),
+    (tables.freezes, Freeze),
 )
