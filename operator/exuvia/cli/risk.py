@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from fractions import Fraction
+from itertools import chain
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import moments, printing
@@ -24,7 +26,7 @@ from exuvia.evaluate.risk.explain import life_of
 from exuvia.model.facts import microseconds
 from exuvia.model.histories import Past
 from exuvia.model.risks import Aggregation, Window
-from exuvia.record import histories
+from exuvia.record import histories, telling
 from exuvia.report import risk as voice
 from exuvia.report.risk_page import page
 from exuvia.report.risk_plots import marks
@@ -89,7 +91,7 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
     cuts = marks(asked.began, asked.until(known).ended) if output == "html" else ()
     with reading(file) as connection:
         found = accumulate(
-            histories.pasts(connection, known),
+            telling.machines(connection, known),
             histories.scores(connection, known),
             window=asked,
             as_of=known,
@@ -124,7 +126,7 @@ def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, outpu
     aggregation = Aggregation(agg)
     with reading(file) as connection:
         value = moment.risk(
-            histories.pasts(connection, known),
+            telling.machines(connection, known),
             histories.scores(connection, known),
             time=when,
             as_of=known,
@@ -150,7 +152,7 @@ def explain(file: str, instance: str, began: str, ended: str, as_of: str, quaran
     now = datetime.now(UTC)
     known, factor = _as_of(as_of, now), _factor(quarantine_factor)
     with reading(file) as connection:
-        past = _chosen(histories.pasts(connection, known), instance, known)
+        past = _chosen(connection, instance, known)
         life = life_of(past, known) or Window(began=known, ended=known)
         asked = _window(began or voice.written(life.began), ended, now, known)
         found = explained(
@@ -166,26 +168,27 @@ def explain(file: str, instance: str, began: str, ended: str, as_of: str, quaran
     printing.show(sections, None, output)
 
 
-def _chosen(pasts: Iterable[Past], named: str, as_of: int) -> Past:
+def _chosen(connection: Connection, named: str, as_of: int) -> Past:
     """The machine with that UID, or else the only one that bore that name. Raises `errors.SettingsError`."""
-    found: list[Past] = []
-    for past in pasts:
-        if past.uid == named:
-            return past
-        if any(one.name == named for one in past.lives):
-            found.append(past)
-    if len(found) == 1:
-        return found[0]
-    if found:
-        uids = ", ".join(sorted(one.uid for one in found))
-        raise errors.SettingsError(
-            f"Several machines bore the name {named}: {uids}.",
-            remedy="Ask for one of these UIDs, or `exuvia ledger who --name` with a time.",
-        )
+    for uid in chain((named,), _bearer(connection, named, as_of)):
+        for past in histories.pasts(connection, as_of, uid=uid):
+            if past.lives:
+                return past
     raise errors.SettingsError(
         f"No machine {named} is known as of {voice.written(as_of)}.",
         remedy="Look for it with `exuvia ledger who --name` or `--ip`, or ask with a later --as-of.",
     )
+
+
+def _bearer(connection: Connection, name: str, as_of: int) -> Iterator[str]:
+    """The one that bore a name, asked for only when it is needed."""
+    uids = telling.named(connection, name, as_of)
+    if len(uids) > 1:
+        raise errors.SettingsError(
+            f"Several machines bore the name {name}: {', '.join(uids)}.",
+            remedy="Ask for one of these UIDs, or `exuvia ledger who --name` with a time.",
+        )
+    yield from uids
 
 
 def _as_of(text: str, now: datetime) -> int:

@@ -15,6 +15,7 @@ from exuvia.evaluate.risk import moment
 from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.evaluate.risk.explain import explain
 from exuvia.model.risks import Aggregation, Band, RiskReport
+from exuvia.model.told import told as rows
 from tests.evaluate.risk import reference, strategies
 from tests.evaluate.risk.telling import Line, at, frozen, instance, presence, report, score, settled, window
 
@@ -69,10 +70,12 @@ def test_the_risk_of_a_moment_is_that_of_the_reference(
     told: list[Line], time: int, as_of: int, factor: Fraction, aggregation: Aggregation
 ) -> None:
     pasts, scores = settled(told)
-    found = moment.risk(
-        pasts, scores, time=at(time), as_of=at(as_of), aggregation=aggregation, quarantine_factor=factor
-    )
-    assert found == reference.point(told, seconds(time), seconds(as_of), factor, aggregation.value)
+    expected = reference.point(told, seconds(time), seconds(as_of), factor, aggregation.value)
+    for known in (pasts, [rows(past) for past in pasts]):
+        found = moment.risk(
+            known, scores, time=at(time), as_of=at(as_of), aggregation=aggregation, quarantine_factor=factor
+        )
+        assert found == expected
 
 
 def additive(found: RiskReport) -> tuple[Any, ...]:

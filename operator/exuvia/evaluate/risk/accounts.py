@@ -53,8 +53,9 @@ class Bin:
 class Account:
     """One vulnerability: when it was there by each lens and model, and the scores that it had.
 
-    `plain_now` and `plain_then` are ends of intervals of running machines that are not added up yet, two and two: many
-    at once are quicker than one by one. Those of `plain_now` may be empty: it was there before, and is gone.
+    What is `plain` is not added up yet: begins and ends, two and two, on running machines. Many at once are quicker
+    than one by one. Those of `plain_now` may be empty: it was there before, and is gone. `plain_open` are the begins
+    of what is still there at K.
     """
 
     __slots__ = (
@@ -64,6 +65,7 @@ class Account:
         "live_only",
         "now",
         "plain_now",
+        "plain_open",
         "plain_then",
         "then",
         "undead",
@@ -82,17 +84,20 @@ class Account:
         self.live_only = Weighed(self.edges)
         self.plain_now: list[int] = []
         self.plain_then: list[int] = []
+        self.plain_open: list[int] = []
 
     def settle(self) -> None:
         """Add up what waits to be."""
-        began, ended = sorted(self.plain_now[::2]), sorted(self.plain_now[1::2])
-        self.undead.running.add_begins(began)
-        self.now.running.add_begins(began)
-        self.now.running.add_ends(ended)
+        if self.plain_now:
+            began = sorted(self.plain_now[::2])
+            self.undead.running.add_begins(began)
+            self.now.running.add_begins(began)
+            self.now.running.add_ends(sorted(self.plain_now[1::2]))
+        self.live_only.running.add_begins(sorted(self.plain_open))
         self.then.running.add_begins(sorted(self.plain_then[::2]))
         self.then.running.add_ends(sorted(self.plain_then[1::2]))
-        self.plain_now.clear()
-        self.plain_then.clear()
+        for waiting in (self.plain_now, self.plain_then, self.plain_open):
+            waiting.clear()
 
     def bins(self, factor: Fraction) -> Iterator[Bin]:
         """The bins in order of time."""

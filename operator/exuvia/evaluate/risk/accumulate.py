@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 
 from exuvia.evaluate.risk import closures, intervals, known, ordinary, scores, summing
 from exuvia.evaluate.risk.accounts import Account
 from exuvia.evaluate.risk.closures import Held
 from exuvia.evaluate.risk.intervals import Interval, Intervals
-from exuvia.evaluate.risk.ordinary import Frame
 from exuvia.evaluate.risk.scores import History
 from exuvia.evaluate.risk.tally import Tally
+from exuvia.model import told
 from exuvia.model.histories import Past, Presence, Score
 from exuvia.model.risks import Closing, RiskReport, Window
+from exuvia.model.told import Told
 
 
 def accumulate(
-    pasts: Iterable[Past],
+    pasts: Iterable[Past | Told],
     facts: Iterable[Score],
     *,
     window: Window,
@@ -27,12 +28,13 @@ def accumulate(
 ) -> RiskReport:
     """The whole report over a window, as of a moment (microseconds). Nothing recorded after `as_of` says anything.
 
-    `pasts` are the machines with all their versions in order of `recorded`, in any order of machines; `marks` are
-    moments at which the report is cut into a `course`, for plots. Exact, and the same for ever with the same `as_of`.
+    `pasts` are the machines with all their versions in order of `recorded`, in any order of machines, as objects or as
+    rows, which are quicker. `marks` are moments at which the report is cut into a `course`, for plots. Exact, and the
+    same for ever with the same `as_of`.
     """
     sums = Sums(facts, window=window, as_of=as_of, marks=marks)
     for past in pasts:
-        sums.add(past)
+        sums.add(past if isinstance(past, Told) else told.told(past))
     sums.settle()
     return summing.report(sums, quarantine_factor)
 
@@ -55,23 +57,24 @@ class Sums:
         self.censored: list[int] = []
         self._histories = scores.histories(facts, as_of)
         self._waiting = 0
-        self._start, self._end = self.window.began, self.window.ended
+        self.start, self.end = self.window.began, self.window.ended
         self._whole = intervals.interval(self.window.began, self.window.ended)
 
-    def add(self, past: Past) -> None:
+    def add(self, machine: Told) -> None:
         """One machine."""
-        life = ordinary.frame(past, self.as_of)
+        life = ordinary.frame(machine, self.as_of)
         if life is None:
+            past = told.past(machine, machine.presences)
             for began, ended in known.now(past.lives, self.as_of):
                 self._add_life(began, ended)
-            there = self._add_any(past, _by_vulnerability(past.presences)) if past.presences else set()
+            self._add_vulnerable(self._add_any(past))
         else:
-            self._add_life(life.born, life.died)
-            there = self._add_ordinary(past, life)
-        for began, ended in there if len(there) < 2 else intervals.union(there):
-            first, last = self._clip(began, ended)
-            self.vulnerable += last - first
-        self._waiting += len(past.presences)
+            self._add_life(life[0], life[1])
+            there, others = ordinary.add(self, life, machine.presences)
+            if others:
+                there += self._add_any(told.past(machine, others))
+            self._add_vulnerable(there)
+        self._waiting += len(machine.presences)
         if self._waiting > MOST_WAITING:
             self.settle()
 
@@ -82,59 +85,30 @@ class Sums:
         self._waiting = 0
 
     def _add_life(self, began: int, ended: int) -> None:
-        first, last = self._clip(began, ended)
+        first, last = max(began, self.start), min(ended, self.end)
         if first < last:
             self.alive.add(first, last)
 
-    def _clip(self, began: int, ended: int) -> Interval:
-        """Cut to the window; empty ones become one moment."""
-        if began < self._start:
-            began = self._start
-        if ended > self._end:
-            ended = self._end
-        return (began, ended) if began < ended else (began, began)
+    def _add_vulnerable(self, there: list[Interval]) -> None:
+        for began, ended in there if len(there) < 2 else intervals.union(there):
+            first, last = max(began, self.start), min(ended, self.end)
+            if first < last:
+                self.vulnerable += last - first
 
-    def _add_ordinary(self, past: Past, life: Frame) -> set[Interval]:
-        """Findings on an ordinary machine; when they were there by the account of K."""
-        there: set[Interval] = set()
-        others: dict[str, list[Presence]] = {}
-        for name, told in _by_vulnerability(past.presences).items():
-            learnt = ordinary.learnt(told, self.as_of)
-            if learnt is None:
-                others[name] = told
-            else:
-                there.add(self._add_plain(told[-1], life, learnt))
-        return there | self._add_any(past, others) if others else there
-
-    def _add_plain(self, row: Presence, life: Frame, learnt: Interval) -> Interval:
-        """An ordinary finding on an ordinary machine."""
-        account = self.accounts.get(row.vulnerability) or self._account(row.vulnerability)
-        began, ended, reason = row.began if row.began > life.born else life.born, row.ended, ""
-        if ended is None or ended > life.died:
-            ended, reason = life.died, life.at_death
-        if began < ended:
-            self._close(began, ended, reason or closures.word(row.closed))
-            if began < self._end:
-                account.plain_now += self._clip(began, ended)
-                if ended > self.as_of:
-                    account.live_only.running.add(*self._clip(began, ended))
-        since, until = learnt
-        account.plain_then += self._clip(
-            since if since > life.since else life.since, until if until < life.until else life.until
-        )
-        return began, ended
-
-    def _add_any(self, past: Past, rows: dict[str, list[Presence]]) -> set[Interval]:
-        """Findings of any kind; when they were there by the account of K."""
+    def _add_any(self, past: Past) -> list[Interval]:
+        """A machine of any kind; when anything was there by the account of K."""
+        rows: dict[str, list[Presence]] = {}
+        for one in past.presences:
+            rows.setdefault(one.vulnerability, []).append(one)
         self._add_then(past, rows)
         lives = known.current(past.lives, self.as_of)
         frozen = known.now(past.freezes, self.as_of)
-        there: set[Interval] = set()
+        there: list[Interval] = []
         for name, versions in rows.items() if lives else ():
             found = closures.held(known.current(versions, self.as_of), lives[0])
             if found:
-                self._add_held(self._account(name), found, frozen)
-                there.update(closures.times(found))
+                self._add_held(self.account(name), found, frozen)
+                there += closures.times(found)
         return there
 
     def _add_held(self, account: Account, found: list[Held], frozen: Intervals) -> None:
@@ -143,15 +117,19 @@ class Sums:
         account.undead.add(self._seen(((found[0].began, intervals.FOREVER),)), frozen)
         account.live_only.add(self._seen(open_), frozen)
         for one in found:
-            self._close(one.began, one.ended, one.reason)
+            self._close(one)
 
-    def _close(self, began: int, ended: int, reason: str) -> None:
+    def _close(self, one: Held) -> None:
         """What ended in the window is closed; what is there at its end is censored; what ended before is neither."""
-        if ended < self._end:
-            if ended >= self._start:
-                self.closed[reason].append(ended - began)
-        elif began < self._end <= self.as_of:
-            self.censored.append(self._end - began)
+        if self.start <= one.ended < self.end:
+            self.closed[one.reason].append(one.ended - one.began)
+        elif one.began < self.end <= one.ended:
+            self.add_lasting(one.began)
+
+    def add_lasting(self, began: int) -> None:
+        """What began then is still there at the end of the window, if anything is known of that moment."""
+        if self.end <= self.as_of:
+            self.censored.append(self.end - began)
 
     def _add_then(self, past: Past, rows: dict[str, list[Presence]]) -> None:
         """What was there by the account of the time."""
@@ -162,25 +140,15 @@ class Sums:
         for name, versions in rows.items():
             found = intervals.intersection(known.then(versions, self.as_of), alive)
             if found:
-                self._account(name).then.add(found, frozen)
+                self.account(name).then.add(found, frozen)
 
     def _seen(self, some: Intervals) -> Intervals:
         return intervals.intersection(some, self._whole)
 
-    def _account(self, vulnerability: str) -> Account:
+    def account(self, vulnerability: str) -> Account:
+        """That of a vulnerability, made when it is seen first."""
         found = self.accounts.get(vulnerability)
         if found is None:
             history = self._histories.get(vulnerability, History())
             found = self.accounts[vulnerability] = Account(history, self.window, self.as_of, self.marks)
         return found
-
-
-def _by_vulnerability(presences: Sequence[Presence]) -> dict[str, list[Presence]]:
-    found: dict[str, list[Presence]] = {}
-    for one in presences:
-        told = found.get(one.vulnerability)
-        if told is None:
-            found[one.vulnerability] = [one]
-        else:
-            told.append(one)
-    return found

@@ -16,8 +16,8 @@ PATCHED, ROTATED, DIED, UNKNOWN = (
 )
 """As plain words: they are looked up for every row, which is slow with members of an enum."""
 
-_WORDS = frozenset((PATCHED, ROTATED, DIED))
-_OURS = DeathReason.EXUVIA.value
+WORDS = frozenset((PATCHED, ROTATED, DIED))
+OURS = DeathReason.EXUVIA.value
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ def times(found: Iterable[Held]) -> Intervals:
 
 def word(closed: str) -> str:
     """The reason that a row gives; what is no such word counts as unknown."""
-    return closed if closed in _WORDS else UNKNOWN
+    return closed if closed in WORDS else UNKNOWN
 
 
 def at_death(life: Life) -> str:
     """The reason of what a death closed."""
-    return ROTATED if life.reason == _OURS else DIED
+    return ROTATED if life.reason == OURS else DIED
 
 
 def _cut(row: Presence, born: int, died: int, by_death: str) -> tuple[int, int, int, str]:

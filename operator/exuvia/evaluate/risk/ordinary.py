@@ -1,60 +1,46 @@
 """The quick way for what is ordinary: a machine told once or twice and never frozen, a finding told once or twice.
 
 Most of a fleet is so, and a report may hold millions of it. What is taken on here is added up exactly as `accumulate`
-would; everything else is handed back. Nothing here has a meaning of its own. It is written for speed: plain
-comparisons, few calls, no objects for a single finding.
+would; everything else is handed back. Nothing here has a meaning of its own. It is written for speed: rows as they come
+from the store, plain comparisons, few calls, no objects for a single finding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING
 
 from exuvia.evaluate.risk import closures
+from exuvia.evaluate.risk.closures import DIED, ROTATED, UNKNOWN, WORDS
 from exuvia.evaluate.risk.intervals import FOREVER, Interval
-from exuvia.model.histories import RETRACTED, Past, Presence
+from exuvia.model.histories import RETRACTED
+from exuvia.model.told import PresenceRow, Told
+
+if TYPE_CHECKING:
+    from exuvia.evaluate.risk.accumulate import Sums
+
+Frame = tuple[int, int, int, int, str]
+"""An ordinary life: born, died by the account of K; since, until by that of the time; the reason of its death."""
 
 
-class Frame:
-    """An ordinary life: `[born, died)` by the account of K, `[since, until)` by that of the time."""
-
-    __slots__ = ("at_death", "born", "died", "since", "until")
-
-    def __init__(self, *, born: int, died: int, then: Interval, at_death: str) -> None:
-        self.born = born
-        self.died = died
-        self.since, self.until = then
-        self.at_death = at_death
-
-
-def frame(past: Past, as_of: int) -> Frame | None:
+def frame(machine: Told, as_of: int) -> Frame | None:
     """The life of an ordinary machine; None if it is none."""
-    lives = past.lives
-    if past.freezes or not 1 <= len(lives) <= 2:
+    lives = machine.lives
+    if machine.freezes or not 1 <= len(lives) <= 2:
         return None
-    life, first = lives[-1], lives[0]
-    if life.withdrawn or first.withdrawn or life.recorded > as_of:
+    _, recorded, born, died, reason, withdrawn = lives[-1]
+    if withdrawn or recorded > as_of:
         return None
-    born, died = life.born, FOREVER if life.died is None else life.died
-    if life is first:
-        then: Interval | None = (born if born > life.recorded else life.recorded, died)
-    else:
-        learnt = first.born if first.born > first.recorded else first.recorded
-        then = _told_twice(learnt, FOREVER if first.died is None else first.died, life.recorded, born, died)
-    return None if then is None else Frame(born=born, died=died, then=then, at_death=closures.at_death(life))
-
-
-def learnt(told: Sequence[Presence], as_of: int) -> Interval | None:
-    """When an ordinary finding was there by the account of the time; None if it is not ordinary."""
-    row, first = told[-1], told[0]
-    if row.withdrawn or row.closed == RETRACTED or row.recorded > as_of:
-        return None
-    began, ended = row.began, FOREVER if row.ended is None else row.ended
-    if row is first:
-        return (began if began > row.recorded else row.recorded), ended
-    if len(told) > 2 or first.began != began or first.withdrawn or first.closed == RETRACTED:
-        return None
-    former = FOREVER if first.ended is None else first.ended
-    return _told_twice(began if began > first.recorded else first.recorded, former, row.recorded, began, ended)
+    if died is None:
+        died = FOREVER
+    by_death = ROTATED if reason == closures.OURS else DIED
+    if len(lives) == 1:
+        return born, died, born if born > recorded else recorded, died, by_death
+    _, learnt, former_born, former, _, withdrawn = lives[0]
+    since = former_born if former_born > learnt else learnt
+    then = None if withdrawn else _told_twice(since, FOREVER if former is None else former, recorded, born, died)
+    return None if then is None else (born, died, *then, by_death)
 
 
 def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_ended: int) -> Interval | None:
@@ -68,3 +54,98 @@ def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_e
     if began >= ended:
         return later_began, later_ended
     return (began, later_ended) if ended == later_began else None
+
+
+def add(sums: Sums, life: Frame, rows: Sequence[PresenceRow]) -> tuple[list[Interval], list[PresenceRow]]:
+    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others."""
+    if not rows:
+        return [], []
+    plain, thens, others = _sorted(rows, sums.as_of)
+    _add_then(sums, life, plain, thens)
+    return _add_now(sums, life, plain), others
+
+
+_Thens = Iterable[Interval | None]
+"""When each finding was there by the account of the time; None: it was told once."""
+
+
+def _sorted(rows: Sequence[PresenceRow], as_of: int) -> tuple[Sequence[PresenceRow], _Thens, list[PresenceRow]]:
+    """The last row of each ordinary finding, and all rows of the others."""
+    told_once = len(rows) == 1 or len({row[1] for row in rows}) == len(rows)
+    if told_once and not [row for row in rows if row[6] or row[2] > as_of or row[5] == RETRACTED]:
+        return rows, repeat(None), []
+    things: dict[str, list[PresenceRow]] = {}
+    for row in rows:
+        things.setdefault(row[1], []).append(row)
+    plain: list[PresenceRow] = []
+    thens: list[Interval | None] = []
+    others: list[PresenceRow] = []
+    for thing in things.values():
+        then = _told_so(thing[0], thing[-1]) if len(thing) == 2 else None
+        if len(thing) > 2 or _odd(thing[0], as_of) or _odd(thing[-1], as_of) or (len(thing) == 2 and then is None):
+            others += thing
+        else:
+            plain.append(thing[-1])
+            thens.append(then)
+    return plain, thens, others
+
+
+def _odd(row: PresenceRow, as_of: int) -> bool:
+    return row[6] or row[2] > as_of or row[5] == RETRACTED
+
+
+def _told_so(first: PresenceRow, last: PresenceRow) -> Interval | None:
+    _, _, learnt, began, ended, _, _ = first
+    _, _, recorded, later_began, later_ended, _, _ = last
+    if began != later_began:
+        return None
+    later = FOREVER if later_ended is None else later_ended
+    return _told_twice(began if began > learnt else learnt, FOREVER if ended is None else ended, recorded, began, later)
+
+
+def _add_now(sums: Sums, life: Frame, rows: Sequence[PresenceRow]) -> list[Interval]:
+    born, died, _, _, by_death = life
+    start, end, as_of, accounts = sums.start, sums.end, sums.as_of, sums.accounts
+    there: list[Interval] = []
+    seen = (0, 0)
+    for _, name, _, began, ended, closed, _ in rows:
+        if began < born:
+            began = born
+        if ended is None or ended > died:
+            ended, closed = died, by_death
+        if began >= ended or began >= end:
+            continue
+        if ended >= end:
+            sums.add_lasting(began)
+        elif ended >= start:
+            sums.closed[closed if closed in WORDS else UNKNOWN].append(ended - began)
+        first = began if began > start else start
+        last = first if ended < first else ended if ended < end else end
+        account = accounts.get(name) or sums.account(name)
+        account.plain_now += (first, last)
+        if ended > as_of:
+            account.plain_open.append(first)
+        if seen != (first, last):
+            seen = (first, last)
+            there.append(seen)
+    return there
+
+
+def _add_then(sums: Sums, life: Frame, rows: Sequence[PresenceRow], thens: _Thens) -> None:
+    _, _, alive_since, alive_until, _ = life
+    earliest = alive_since if alive_since > sums.start else sums.start
+    latest = alive_until if alive_until < sums.end else sums.end
+    accounts = sums.accounts
+    for (_, name, recorded, began, ended, _, _), then in zip(rows, thens, strict=False):
+        if then is None:
+            since = began if began > recorded else recorded
+            until = latest if ended is None else ended
+        else:
+            since, until = then
+        if since < earliest:
+            since = earliest
+        if until > latest:
+            until = latest
+        if since < until:
+            account = accounts.get(name) or sums.account(name)
+            account.plain_then += (since, until)
