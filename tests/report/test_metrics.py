@@ -37,13 +37,16 @@ exuvia_ledger_records_total{type}
 exuvia_ledger_lag_seconds
 exuvia_ledger_verify_failures_total
 exuvia_watch_last_event_timestamp_seconds{resource}
+exuvia_license_seats{pool,state}
+exuvia_license_unmet_demand_seat_seconds_total{pool}
+exuvia_license_reclaim_latency_seconds{cause}
+exuvia_license_high_water_seats{pool,period}
 exuvia_sweep_duration_seconds
 exuvia_loop_lag_seconds
 """
 LATER = (
     "exuvia_signals_received_total",
     "exuvia_instances_unscanned_at_death_total",
-    "exuvia_license_",
     "exuvia_risk_",
     "exuvia_exposure_",
 )

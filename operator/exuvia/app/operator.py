@@ -170,6 +170,7 @@ class Operator:
         if term is not None:
             yield Sample(name="exuvia_ledger_lag_seconds", value=term.services.ledger.lag())
             yield from samples.of_leader(term.services, term.statuses)
+            yield from term.seating.samples()
 
     async def _measure_lag(self) -> None:
         """How late the loop wakes us: what delays this delays a lease renewal as well."""

@@ -34,6 +34,7 @@ from exuvia.app.networks import Networks
 from exuvia.app.policies import Policies
 from exuvia.app.retention import Retention
 from exuvia.app.scribe import Scribe
+from exuvia.app.seating import Seating
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
 from exuvia.app.stamping import stamp
@@ -100,6 +101,7 @@ class Term:
         self._history = History(self.services, self.fleet)
         self._sweep = Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses)
         self._anchoring = Anchoring(self.services, self._may_anchor)
+        self.seating = Seating(self.services)
         self._epoch = leadership.epoch
         ledger.on_commit = self._committed
         self.services.hands.on_eviction = self._evicted
@@ -142,6 +144,7 @@ class Term:
             self._history.run,
             self._anchoring.run,
             Networks(self.services, self._advancer.wake_soon).run,
+            self.seating.run,
         )
         tasks = [asyncio.create_task(self._kept(one)) for one in loops]
         try:

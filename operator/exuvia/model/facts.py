@@ -28,11 +28,15 @@ class FactKind(StrEnum):
     EVIDENCE = "evidence"  # evidence was sealed, with the digest of its manifest
     CUSTODY = "custody"  # somebody decided about a quarantined machine
     ACCEPTED = "accepted"  # a person accepted a ledger that misses entries
+    SEAT = "seat"  # a licence seat was granted, returned, waited for or refused
     INSTANCE = "instance"  # a whole life, as one line from elsewhere tells it
     PRESENCE = "presence"  # a vulnerability was on an instance
     SCORE = "score"  # a source gave a vulnerability a score
     FROZEN = "frozen"  # an instance was frozen by a quarantine
     SESSION = "session"  # somebody was on an instance
+    HOLD = "hold"  # a person held back, or let go, what pruning and erasing would take
+    CHECKPOINT = "checkpoint"  # entries were pruned; what is needed to check the rest
+    ERASED = "erased"  # the key to a person's name was destroyed
 
 
 class DeathReason(StrEnum):
@@ -198,6 +202,11 @@ def accepted(*, by: str, reason: str, at: datetime, missing: Sequence[str] = ())
     if missing:
         body["missing"] = list(missing)
     return Fact(kind=FactKind.ACCEPTED, at=at, body=body)
+
+
+def seat(body: Mapping[str, Any], at: datetime) -> Fact:
+    """A licence seat was granted, returned, waited for or refused; what exactly is made by `decide.seats.entries`."""
+    return Fact(kind=FactKind.SEAT, at=at, body=dict(body))
 
 
 def microseconds(moment: datetime) -> int:

@@ -56,6 +56,9 @@ class Pod:
     containers: tuple[str, ...] = ()
     image_digests: tuple[str, ...] = ()
     claims: tuple[str, ...] = ()  # names of PersistentVolumeClaims, those made for it alone too
+    ready: bool = field(default=False, compare=False)  # condition Ready is True; alone it makes nobody look
+    ready_changed: datetime | None = field(default=None, compare=False)  # when that last changed
+    containers_started: datetime | None = field(default=None, compare=False)  # when the last of its containers started
 
     @property
     def key(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +41,7 @@ def _pod(pod: shapes.Pod) -> pods.Pod:
     annotations = {key: value for key, value in (meta.annotations or {}).items() if key in _KEPT_ANNOTATIONS}
     deadline = shapes.moment(meta.deletionTimestamp)
     grace = spec.terminationGracePeriodSeconds
+    ready = next((one for one in status.conditions or () if one.type == "Ready"), None)
     return pods.Pod(
         namespace=sys.intern(meta.namespace or ""),
         name=meta.name,
@@ -67,7 +68,17 @@ def _pod(pod: shapes.Pod) -> pods.Pod:
         containers=_shared_tuple(tuple(one.name for one in spec.containers or ())),
         image_digests=_shared_tuple(tuple(one.imageID for one in status.containerStatuses or () if one.imageID)),
         claims=_claims(meta.name, spec.volumes or ()),
+        ready=ready is not None and ready.status == "True",
+        ready_changed=shapes.moment(ready.lastTransitionTime) if ready is not None else None,
+        containers_started=_started(status.containerStatuses or ()),
     )
+
+
+def _started(containers: Iterable[shapes.ContainerStatus]) -> datetime | None:
+    """When the container that runs the shortest began."""
+    running = (one.state.running for one in containers if one.state is not None and one.state.running is not None)
+    began = (shapes.moment(one.startedAt) for one in running)
+    return max((one for one in began if one is not None), default=None)
 
 
 def _claims(pod: str, volumes: Iterable[shapes.Volume]) -> tuple[str, ...]:

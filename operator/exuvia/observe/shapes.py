@@ -148,10 +148,31 @@ class PodSpec(msgspec.Struct, gc=False):
     priority: int | None = None
 
 
+class RunningState(msgspec.Struct, gc=False):
+    """status.containerStatuses[].state.running"""
+
+    startedAt: str | None = None
+
+
+class ContainerState(msgspec.Struct, gc=False):
+    """status.containerStatuses[].state"""
+
+    running: RunningState | None = None
+
+
 class ContainerStatus(msgspec.Struct, gc=False):
     """status.containerStatuses[]"""
 
     imageID: str | None = None
+    state: ContainerState | None = None
+
+
+class PodCondition(msgspec.Struct, gc=False):
+    """status.conditions[] of a pod"""
+
+    type: str = ""
+    status: str = ""
+    lastTransitionTime: str | None = None
 
 
 class PodStatus(msgspec.Struct, gc=False):
@@ -160,6 +181,7 @@ class PodStatus(msgspec.Struct, gc=False):
     phase: str | None = None
     startTime: str | None = None
     containerStatuses: list[ContainerStatus] | None = None
+    conditions: list[PodCondition] | None = None
 
 
 class Pod(msgspec.Struct, gc=False):

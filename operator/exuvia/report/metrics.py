@@ -106,6 +106,29 @@ CATALOGUE: tuple[MetricCard, ...] = (
         "resource",
         everywhere=True,
     ),
+    _gauge(
+        "exuvia_license_seats",
+        "Seats of a LicensePool by state: total, used, free, queued, overcommitted, ghosts.",
+        "pool",
+        "state",
+    ),
+    _counter(
+        "exuvia_license_unmet_demand_seat_seconds_total",
+        "Seconds that machines lived without the seat that they wanted.",
+        "pool",
+    ),
+    _histogram(
+        "exuvia_license_reclaim_latency_seconds",
+        "Seconds from the death of a machine to the return of its seat.",
+        "cause",
+        buckets=REACTIONS,
+    ),
+    _gauge(
+        "exuvia_license_high_water_seats",
+        "The most seats in use at one moment of the current calendar month (UTC).",
+        "pool",
+        "period",
+    ),
     _histogram("exuvia_sweep_duration_seconds", "Seconds of one pass over what changed.", buckets=PASSES),
     _gauge("exuvia_loop_lag_seconds", "How late the event loop woke, the worst of the last minute.", everywhere=True),
 )

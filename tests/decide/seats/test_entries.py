@@ -18,8 +18,8 @@ from .test_advancing import EVENTS, START, TERMS
 @given(EVENTS, TERMS)
 def test_every_change_is_read_back_as_it_was(events: list[SeatEvent], terms: Terms) -> None:
     for change in advance(START, terms, events, until=60).told:
-        said = json.loads(chain.canonical(entries.body("pool-uid", change)))
-        assert said["pool"] == "pool-uid"
+        said = json.loads(chain.canonical(entries.body(change, pool="antivirus", uid="pool-uid")))
+        assert (said["pool"], said["uid"]) == ("antivirus", "pool-uid")
         assert entries.read(said, change.at) == change
 
 

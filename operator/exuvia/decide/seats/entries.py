@@ -23,9 +23,9 @@ from exuvia.model.seats import (
 )
 
 
-def body(pool: str, change: SeatChange) -> dict[str, Any]:
-    """What is entered of one change of a pool (by its UID). When it was so is the entry's `at`."""
-    return {"pool": pool, **_said(change)}
+def body(change: SeatChange, *, pool: str, uid: str) -> dict[str, Any]:
+    """What is entered of one change of a pool, of that name and UID. When it was so is the entry's `at`."""
+    return {"pool": pool, "uid": uid, **_said(change)}
 
 
 def read(said: Mapping[str, Any], at: int) -> SeatChange:

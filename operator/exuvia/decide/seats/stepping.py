@@ -181,4 +181,6 @@ def _high_water(former: HighWaterStatus, seats: Seats, now: datetime) -> HighWat
     if same and used <= former.used and demanded <= former.demanded:
         return former
     floor = former if same else HighWaterStatus()
-    return HighWaterStatus(used=max(used, floor.used), demanded=max(demanded, floor.demanded), at=now)
+    return HighWaterStatus(
+        used=max(used, floor.used), demanded=max(demanded, floor.demanded), at=now.replace(microsecond=0)
+    )

@@ -9,6 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import ConfigDict, Field
 
 from exuvia.model.seats import ORDINARY_PRIORITY, ClaimMoment, Exhaustion, QuarantinedSeat
+from exuvia.model.specs.choices import TargetKind
 from exuvia.model.specs.common import (
     ConditionStatus,
     Duration,
@@ -19,7 +20,6 @@ from exuvia.model.specs.common import (
     StatusModel,
     Time,
 )
-from exuvia.model.specs.choices import TargetKind
 
 
 class ReclaimType(StrEnum):

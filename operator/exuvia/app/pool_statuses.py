@@ -1,0 +1,83 @@
+"""Saying how a licence pool stands in its status: on change only."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from exuvia import errors, ports
+from exuvia.app.services import Services
+from exuvia.model import resources
+from exuvia.model.problems import Problem
+from exuvia.model.seat_views import PoolStep
+from exuvia.model.specs.common import Metadata
+from exuvia.model.specs.license_pool import LicensePool
+from exuvia.observe.ours import Unparsable
+from exuvia.report.conditions import Said, merged
+
+log = logging.getLogger(__name__)
+
+
+class PoolStatuses:
+    """Writes statuses. `overlay` is given the answer to each write, for a watch may lag behind it."""
+
+    def __init__(self, services: Services, overlay: Callable[[ports.Body], None]) -> None:
+        self._services = services
+        self._overlay = overlay
+
+    async def write(self, pool: LicensePool, done: PoolStep) -> None:
+        """What a look found."""
+        status = {"seats": done.counts.wire(), "highWater": done.high_water.wire()}
+        await self._patch(pool.name, pool.metadata, pool.status.wire(), _served(done), status)
+
+    async def refused(self, pool: LicensePool, problems: Iterable[Problem]) -> None:
+        """It asks for what this version does not serve."""
+        said = _unserved("NotSupported", "\n".join(str(one) for one in problems))
+        await self._patch(pool.name, pool.metadata, pool.status.wire(), said, {})
+
+    async def unreadable(self, pool: Unparsable) -> None:
+        """It does not parse; nothing of its status can be believed but the conditions."""
+        status = pool.body.get("status")
+        former = status if isinstance(status, dict) else {}
+        meta = Metadata.model_validate(pool.body.get("metadata"))
+        await self._patch(pool.name, meta, former, _unserved("InvalidSpec", pool.problem), {})
+
+    async def _patch(
+        self, name: str, meta: Metadata, former: Mapping[str, Any], said: list[Said], status: Mapping[str, Any]
+    ) -> None:
+        now = self._services.clock.now()
+        conditions = merged(former.get("conditions") or (), said, generation=meta.generation, now=now)
+        wanted = {**status, "observedGeneration": meta.generation, "conditions": conditions}
+        changed = {key: value for key, value in wanted.items() if former.get(key) != value}
+        if not changed:
+            return
+        body = {"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": changed}
+        try:
+            answer = await self._services.cluster.merge_patch(resources.LICENSE_POOLS, name, body, subresource="status")
+            self._overlay(answer)
+        except errors.Fenced:
+            raise
+        except (errors.Conflict, errors.NotFound):
+            return  # the next look sees it anew
+        except errors.ClusterError as trouble:
+            log.warning("status of LicensePool %s: %s", name, trouble, extra={"pool": name})
+
+
+def _served(done: PoolStep) -> list[Said]:
+    waits = "; newcomers wait or are refused, as `exhaustion` says" if done.unmet else ""
+    exhausted = Said(type="Exhausted", status=True, reason="NoFreeSeat", message=f"no seat is free{waits}")
+    free = Said(type="Exhausted", status=False, reason="SeatsFree", message="a newcomer finds a seat")
+    return [
+        Said(type="Ready", status=True, reason="Served", message="every selected machine was looked at"),
+        exhausted if done.exhausted else free,
+        Said(type="Stalled", status=False, reason="Served"),
+    ]
+
+
+def _unserved(reason: str, message: str) -> list[Said]:
+    return [
+        Said(type="Ready", status=False, reason=reason, message=message),
+        Said(type="Exhausted", status=None, reason=reason, message="the pool is not served"),
+        Said(type="Stalled", status=True, reason=reason, message=message),
+    ]

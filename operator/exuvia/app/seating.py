@@ -1,0 +1,225 @@
+"""Licence seats while we lead: every pool is looked at each second, and what changes is entered before it is said.
+
+Gather, decide, enter, tell. A grant holds once it is durable: after a crash before that it is not there, and after one
+later it is read from the ledger. While the ledger is down nothing is granted or returned; it is made up for afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+from sqlalchemy.exc import DBAPIError
+
+from exuvia import errors, ports
+from exuvia.app import pool_views, telling
+from exuvia.app.pool_statuses import PoolStatuses
+from exuvia.app.services import Services
+from exuvia.decide.seats import entries, recall, step
+from exuvia.decide.seats.metering import moment
+from exuvia.model import facts, resources
+from exuvia.model.facts import FactKind
+from exuvia.model.seat_views import PoolStep
+from exuvia.model.seats import Returned, SeatChange, Seats
+from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
+from exuvia.model.steps import Note
+from exuvia.observe import ours
+from exuvia.observe.reflector import Reflector
+from exuvia.record import opening, queries
+from exuvia.report.events import Event
+from exuvia.report.metrics import Sample
+
+log = logging.getLogger(__name__)
+
+PERIOD_SECONDS = 1.0
+TOGETHER = 1000  # facts in one transaction
+
+
+@dataclass(slots=True)
+class Known:
+    """What is remembered of one pool between looks; all but the names is in the ledger or in its status too."""
+
+    seats: Seats
+    counts: SeatCounts
+    high_water: HighWaterStatus
+    looked: float
+    unmet: int = 0
+    living: frozenset[str] = frozenset()
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class Seating:
+    """Runs with a term."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._known: dict[str, Known] = {}
+        self._names: dict[str, str] = {}
+        self._trouble = ""
+        self._changed = asyncio.Event()
+        self._pools = Reflector(
+            services.client, resources.LICENSE_POOLS, ours.reader(LicensePool), services.clock, self._changed.set
+        )
+        self._statuses = PoolStatuses(services, self._written)
+
+    async def run(self) -> None:
+        """For ever."""
+        watching = asyncio.create_task(self._pools.run(), name="watch license pools")
+        try:
+            while True:
+                await self.look(tuple(self._pools.store))
+                await self._either()
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+
+    async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
+        """Look at every pool once."""
+        self._forget({one.uid for one in pools})
+        for pool in pools:
+            if isinstance(pool, ours.Unparsable):
+                await self._statuses.unreadable(pool)
+            elif problems := pool_views.not_supported(pool):
+                await self._statuses.refused(pool, problems)
+            elif pool_views.trusted(self._services) and not self._services.ledger_down():
+                await self._serve(pool)
+
+    def samples(self) -> Iterator[Sample]:
+        """The gauges of all pools that are served."""
+        for uid, known in self._known.items():
+            name = self._names[uid]
+            for state, value in known.counts.wire().items():
+                yield Sample(name="exuvia_license_seats", value=value, labels=(name, state))
+            used = known.high_water.used
+            yield Sample(name="exuvia_license_high_water_seats", value=used, labels=(name, "month"))
+
+    async def _either(self) -> None:
+        """Until a pool was edited, or a second has passed."""
+        try:
+            await asyncio.wait_for(self._changed.wait(), PERIOD_SECONDS)
+        except TimeoutError:
+            return
+        self._changed.clear()
+
+    def _written(self, body: ports.Body) -> None:
+        self._pools.overlay(msgspec.Raw(msgspec.json.encode(body)))
+
+    def _forget(self, pools: set[str]) -> None:
+        for uid in set(self._known) - pools:
+            del self._known[uid]
+            del self._names[uid]
+
+    async def _serve(self, pool: LicensePool) -> None:
+        """One look at one pool. Trouble with the ledger leaves it as it was, to be read anew."""
+        try:
+            known = self._known.get(pool.uid) or await self._recall(pool)
+            done, living = self._ask(pool, known)
+            await self._enter(pool, done)
+            self._trouble = ""
+        except errors.LedgerError as trouble:
+            self._known.pop(pool.uid, None)
+            if str(trouble) != self._trouble:
+                self._trouble = str(trouble)
+                log.warning("seats of pool %s wait for the ledger: %s", pool.name, trouble, extra={"pool": pool.name})
+            return
+        self._count(pool, known, done)
+        self._tell(pool, known, done)
+        self._keep(pool, known, done, living)
+        await self._statuses.write(pool, done)
+
+    async def _recall(self, pool: LicensePool) -> Known:
+        """From the ledger, at the start of a term or after trouble."""
+        settings, now = self._services.settings, self._services.clock.now()
+        changes = await asyncio.to_thread(read, Path(settings.ledger), pool.uid)
+        return Known(
+            seats=recall(changes, at=facts.microseconds(now)),
+            counts=pool.status.seats,
+            high_water=pool.status.high_water,
+            looked=self._services.clock.monotonic(),
+        )
+
+    def _ask(self, pool: LicensePool, known: Known) -> tuple[PoolStep, dict[str, str]]:
+        now = self._services.clock.now()
+        living = {one.uid: one.name for one in self._services.view.nodes.store}
+        deaths = self._deaths(known, living, now)
+        last = (known.counts, known.high_water)
+        return step(pool_views.view_of(self._services, pool, known.seats, deaths, last), now), living
+
+    def _deaths(self, known: Known, living: dict[str, str], now: datetime) -> dict[str, datetime]:
+        """Who lived at the last look died just now; of others nobody saw it."""
+        return {uid: now for uid in known.living if uid not in living}
+
+    async def _enter(self, pool: LicensePool, done: PoolStep) -> None:
+        told = [_fact(pool, one) for one in done.told]
+        for first in range(0, len(told), TOGETHER):
+            await self._services.ledger.append(*told[first : first + TOGETHER])
+
+    def _count(self, pool: LicensePool, known: Known, done: PoolStep) -> None:
+        now = self._services.clock.monotonic()
+        name = "exuvia_license_unmet_demand_seat_seconds_total"
+        self._services.tallies.add(name, pool.name, by=known.unmet * max(0.0, now - known.looked))
+        for change in done.told:
+            if isinstance(change, Returned) and change.died is not None:
+                seconds = (change.at - change.died) / 1_000_000
+                self._services.durations.observe("exuvia_license_reclaim_latency_seconds", seconds, str(change.cause))
+
+    def _tell(self, pool: LicensePool, known: Known, done: PoolStep) -> None:
+        about = telling.ours(LicensePool.KIND, pool.name, pool.uid)
+        for uid, note in done.notes:
+            name = known.names.get(uid) or self._name(uid)
+            machine = telling.node(name, uid) if name else None
+            event = Event(
+                regarding=machine or about,
+                related=about if machine else None,
+                reason=note.reason,
+                note=note.text,
+                warning=note.warning,
+            )
+            self._services.events.say(event)
+            _log(pool, name, note)
+
+    def _name(self, uid: str) -> str:
+        found = self._services.view.nodes.store.get(uid)
+        return found.name if found is not None else ""
+
+    def _keep(self, pool: LicensePool, known: Known, done: PoolStep, living: dict[str, str]) -> None:
+        holders = {one.uid for one in done.seats.leases}
+        names = {uid: name for uid, name in known.names.items() if uid in holders}
+        self._names[pool.uid] = pool.name
+        self._known[pool.uid] = Known(
+            seats=done.seats,
+            counts=done.counts,
+            high_water=done.high_water,
+            looked=self._services.clock.monotonic(),
+            unmet=done.unmet,
+            living=frozenset(living),
+            names=names | living,
+        )
+
+
+def read(path: Path, uid: str) -> list[SeatChange]:
+    """What the ledger holds of the seats of one pool, oldest first. Raises `errors.LedgerError`."""
+    engine = opening.open_for_reading(path)
+    try:
+        with engine.connect() as connection:
+            found = queries.about(connection, {uid})
+        return [entries.read(one["body"], one["at"]) for one in found if one["type"] == FactKind.SEAT.value]
+    except DBAPIError as trouble:
+        raise opening.explained(path, trouble) from trouble
+    finally:
+        engine.dispose()
+
+
+def _fact(pool: LicensePool, change: SeatChange) -> facts.Fact:
+    return facts.seat(entries.body(change, pool=pool.name, uid=pool.uid), moment(change.at))
+
+
+def _log(pool: LicensePool, name: str, note: Note) -> None:
+    level = logging.WARNING if note.warning else logging.INFO
+    said = f"machine {name}: {note.text}" if name else note.text
+    log.log(level, "%s", said, extra={"pool": pool.name})

@@ -1,0 +1,166 @@
+"""Licence seats on a real operator: given at birth, back within seconds of the death, never leaked or held twice."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exuvia import ports
+from exuvia.model import resources
+from tests.cluster import Cluster, until
+from tests.e2e.operated import Operated, Replica, entries, operated
+from tests.e2e.test_crash import QUICK_LEASE
+
+pytestmark = pytest.mark.cluster
+
+
+def license_pool(cluster: Cluster, *, seats: int, name: str = "antivirus", **spec: Any) -> dict[str, Any]:
+    target = {"selector": {"matchLabels": {"exuvia.dev/pool": cluster.pool}}}
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": "LicensePool",
+        "metadata": {"name": name},
+        "spec": {"seats": seats, "target": target, **spec},
+    }
+
+
+async def status(world: Operated, name: str = "antivirus") -> dict[str, Any]:
+    found = await world.cluster.client.get(resources.LICENSE_POOLS, name)
+    return dict((found or {}).get("status") or {})
+
+
+async def counts(world: Operated, **wanted: int) -> dict[str, Any]:
+    """The status, once its seats say so."""
+    said: dict[str, Any] = {}
+
+    async def look() -> bool:
+        said.clear()
+        said.update(await status(world))
+        return wanted.items() <= (said.get("seats") or {}).items()
+
+    try:
+        await until(look, what=f"seats {wanted}", seconds=30)
+    except AssertionError as trouble:
+        raise AssertionError(f"{trouble}; they are {said}") from None
+    return said
+
+
+async def kill_node(cluster: Cluster, node: ports.Body) -> float:
+    """Delete a node; returns when."""
+    meta = node["metadata"]
+    await cluster.client.delete(resources.NODES, meta["name"], uid=meta["uid"])
+    return time.time()
+
+
+def told(world: Operated) -> list[dict[str, Any]]:
+    """Entries about seats."""
+    return [one for one in entries(world.ledger) if one["type"] == "seat"]
+
+
+def audit(world: Operated, seats: int) -> dict[str, dict[str, Any]]:
+    """Walk the ledger: never more leases than seats, never two for one UID. Returns the leases that are left."""
+    held: dict[str, dict[str, Any]] = {}
+    for one in told(world):
+        body = one["body"]
+        if body["event"] == "granted":
+            assert body["instance"] not in held
+            held[body["instance"]] = one
+            assert len(held) <= seats
+        elif body["event"] == "returned":
+            del held[body["instance"]]
+    return held
+
+
+async def events(world: Operated, reason: str) -> list[ports.Body]:
+    found = await world.cluster.list(resources.EVENTS)
+    return [one for one in found if one["reason"] == reason]
+
+
+async def test_a_seat_goes_with_its_machine_and_comes_back_within_seconds(cluster: Cluster, tmp_path: Path) -> None:
+    async with operated(cluster, tmp_path) as world:
+        replica = await world.start()
+        world.apply(license_pool(cluster, seats=2))
+        nodes = await cluster.nodes(3)
+        said = await counts(world, total=2, used=2, free=0, queued=1)
+        conditions = {one["type"]: one["status"] for one in said["conditions"]}
+        assert (conditions["Ready"], conditions["Exhausted"]) == ("True", "True")
+        assert (said["highWater"]["used"], said["highWater"]["demanded"]) == (2, 3)
+
+        holders = set(audit(world, 2))
+        gone = next(one for one in nodes if one["metadata"]["uid"] in holders)
+        at = await kill_node(cluster, gone)
+        await counts(world, used=2, queued=0)
+        (back,) = [one for one in told(world) if one["body"]["event"] == "returned"]
+        assert back["body"]["cause"] == "death"
+        assert back["recorded"] / 1e6 - at < 5
+        waiting = next(one for one in nodes if one["metadata"]["uid"] not in holders)
+        assert waiting["metadata"]["uid"] in audit(world, 2)
+
+        await until(lambda: events(world, "SeatReclaimed"), what="the Event")
+        assert await events(world, "SeatGranted") and await events(world, "LicensePoolExhausted")
+        metrics = await replica.metrics()
+        assert 'exuvia_license_seats{pool="antivirus",state="used"} 2.0' in metrics
+        assert 'exuvia_license_high_water_seats{period="month",pool="antivirus"} 2.0' in metrics
+        assert 'exuvia_license_reclaim_latency_seconds_count{cause="death"} 1.0' in metrics
+
+
+async def test_what_is_not_served_yet_is_said(cluster: Cluster, tmp_path: Path) -> None:
+    async with operated(cluster, tmp_path) as world:
+        await world.start()
+        hook = {"type": "Webhook", "webhook": {"url": "https://vendor.example.org/seats"}}
+        world.apply(license_pool(cluster, seats=2, reclaim=hook))
+
+        async def refused() -> bool:
+            found = (await status(world)).get("conditions") or ()
+            return any(one["type"] == "Ready" and one["reason"] == "NotSupported" for one in found)
+
+        await until(refused, what="the pool to say NotSupported")
+        world.apply(license_pool(cluster, seats=2, reclaim={"type": "None", "webhook": None}))
+        await counts(world, total=2, used=0)
+
+
+async def test_seats_survive_kills_and_names_that_are_used_again(cluster: Cluster, tmp_path: Path) -> None:
+    """Machines come and go while the operator is killed at random moments, some while nobody looks."""
+    chance = random.Random(7)
+    async with operated(cluster, tmp_path) as world:
+        replica = await world.start(*QUICK_LEASE)
+        world.apply(license_pool(cluster, seats=4))
+        living = await cluster.nodes(6)
+        for _ in range(4):
+            await asyncio.sleep(chance.uniform(0.0, 1.5))
+            replica.kill()
+            for one in living[:2]:
+                await kill_node(cluster, one)
+            living = living[2:] + await cluster.nodes(2)
+            await _restarted(replica)
+        alive = {one["metadata"]["uid"] for one in living}
+        await until(lambda: len(audit(world, 4)) == 4 and set(audit(world, 4)) < alive, what="the living to be seated")
+        said = await counts(world, used=4, free=0, queued=2)
+        assert said["seats"]["overcommitted"] == 0
+
+        first, *rest = living
+        await kill_node(cluster, first)
+        again = await cluster.client.create(resources.NODES, _namesake(first))
+        living = [*rest, again]
+        await until(lambda: first["metadata"]["uid"] not in audit(world, 4), what="the dead one's seat to come back")
+        await counts(world, used=4, queued=2)
+        for one in living:
+            await kill_node(cluster, one)
+        await counts(world, used=0, free=4, queued=0)
+        assert audit(world, 4) == {}
+
+
+async def _restarted(replica: Replica) -> None:
+    replica.start()
+    await until(replica.leads, what="the operator to lead again", seconds=60)
+
+
+def _namesake(node: ports.Body) -> dict[str, Any]:
+    meta = node["metadata"]
+    kept = {key: meta[key] for key in ("name", "labels", "annotations") if key in meta}
+    return {"apiVersion": "v1", "kind": "Node", "metadata": kept, "spec": {}}
