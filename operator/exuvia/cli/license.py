@@ -1,4 +1,6 @@
-"""`exuvia license simulate | forecast | history`: seats over machines that really lived. None needs a cluster."""
+"""`exuvia license simulate | forecast | history`: seats over machines that really lived; none of these needs a cluster.
+`status` asks one.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,7 @@ from typing import Any, TypeVar
 import click
 
 from exuvia import errors
-from exuvia.cli import instance_facts, moments, printing, remembering, seat_figures
+from exuvia.cli import instance_facts, license_status, moments, printing, remembering, seat_figures
 from exuvia.cli.ledger import ledger_option
 from exuvia.decide.seats import forecasting, metering, simulating
 from exuvia.decide.seats.metering import Period
@@ -73,6 +75,9 @@ _exhaustion_option = click.option(
 @click.group(name="license")
 def license_() -> None:
     """Licence seats: what a pool would have done, will need, and used."""
+
+
+license_.add_command(license_status.status)
 
 
 @license_.command()
