@@ -12,7 +12,7 @@ from sqlalchemy import Connection, and_, select
 
 from exuvia.model.facts import FactKind
 from exuvia.model.histories import Score
-from exuvia.record import tables, versions
+from exuvia.record import queries, tables, versions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,8 @@ class Saying:
 def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection[str] = ()) -> tuple[Saying, ...]:
     """Everything that holds now of these sources, or of all but some; ordered by vulnerability, source and moment."""
     scores, entries = tables.scores, tables.entries
-    said = and_(entries.c.seq == scores.c.seq, entries.c.kind == FactKind.SCORE)
+    chains = queries.clusters(connection)  # named, so that an entry is found by its key
+    said = and_(entries.c.cluster.in_(chains), entries.c.seq == scores.c.seq, entries.c.kind == FactKind.SCORE)
     chosen = (
         select(scores, entries.c.body)
         .select_from(scores.outerjoin(entries, said))
