@@ -123,13 +123,8 @@ class Sums:
         """What ended in the window is closed; what is there at its end is censored; what ended before is neither."""
         if self.start <= one.ended < self.end:
             self.closed[one.reason].append(one.ended - one.began)
-        elif one.began < self.end <= one.ended:
-            self.add_lasting(one.began)
-
-    def add_lasting(self, began: int) -> None:
-        """What began then is still there at the end of the window, if anything is known of that moment."""
-        if self.end <= self.as_of:
-            self.censored.append(self.end - began)
+        elif one.began < self.end <= min(one.ended, self.as_of):
+            self.censored.append(self.end - one.began)
 
     def _add_then(self, past: Past, rows: dict[str, list[Presence]]) -> None:
         """What was there by the account of the time."""

@@ -57,12 +57,30 @@ def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_e
 
 
 def add(sums: Sums, life: Frame, rows: Sequence[PresenceRow]) -> tuple[list[Interval], list[PresenceRow]]:
-    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others."""
+    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others.
+
+    The findings of one machine mostly came together: what is the same as of the one before is not reckoned again.
+    """
     if not rows:
         return [], []
     plain, thens, others = _sorted(rows, sums.as_of)
-    _add_then(sums, life, plain, thens)
-    return _add_now(sums, life, plain), others
+    accounts, there = sums.accounts, list[Interval]()
+    before: object = None
+    for row, then in zip(plain, thens, strict=False):
+        what = row[2:]
+        if what != before or then is not None:
+            before = what
+            seen, learnt, open_, lengths, length = _outcome(sums, life, row, then)
+            if seen:
+                there.append(seen)
+        account = accounts.get(row[1]) or sums.account(row[1])
+        account.plain_now += seen
+        account.plain_then += learnt
+        if open_:
+            account.plain_open += open_
+        if lengths is not None:
+            lengths.append(length)
+    return there, others
 
 
 _Thens = Iterable[Interval | None]
@@ -103,49 +121,29 @@ def _told_so(first: PresenceRow, last: PresenceRow) -> Interval | None:
     return _told_twice(began if began > learnt else learnt, FOREVER if ended is None else ended, recorded, began, later)
 
 
-def _add_now(sums: Sums, life: Frame, rows: Sequence[PresenceRow]) -> list[Interval]:
-    born, died, _, _, by_death = life
-    start, end, as_of, accounts = sums.start, sums.end, sums.as_of, sums.accounts
-    there: list[Interval] = []
-    seen = (0, 0)
-    for _, name, _, began, ended, closed, _ in rows:
-        if began < born:
-            began = born
-        if ended is None or ended > died:
-            ended, closed = died, by_death
-        if began >= ended or began >= end:
-            continue
-        if ended >= end:
-            sums.add_lasting(began)
-        elif ended >= start:
-            sums.closed[closed if closed in WORDS else UNKNOWN].append(ended - began)
-        first = began if began > start else start
-        last = first if ended < first else ended if ended < end else end
-        account = accounts.get(name) or sums.account(name)
-        account.plain_now += (first, last)
-        if ended > as_of:
-            account.plain_open.append(first)
-        if seen != (first, last):
-            seen = (first, last)
-            there.append(seen)
-    return there
+_Outcome = tuple[Interval | tuple[()], Interval | tuple[()], tuple[int] | tuple[()], list[int] | None, int]
+"""What to add for a finding: when it was there by the accounts of K and of the time, its begin if it is there at K, and
+its length and where that belongs."""
 
 
-def _add_then(sums: Sums, life: Frame, rows: Sequence[PresenceRow], thens: _Thens) -> None:
-    _, _, alive_since, alive_until, _ = life
-    earliest = alive_since if alive_since > sums.start else sums.start
-    latest = alive_until if alive_until < sums.end else sums.end
-    accounts = sums.accounts
-    for (_, name, recorded, began, ended, _, _), then in zip(rows, thens, strict=False):
-        if then is None:
-            since = began if began > recorded else recorded
-            until = latest if ended is None else ended
-        else:
-            since, until = then
-        if since < earliest:
-            since = earliest
-        if until > latest:
-            until = latest
-        if since < until:
-            account = accounts.get(name) or sums.account(name)
-            account.plain_then += (since, until)
+def _outcome(sums: Sums, life: Frame, row: PresenceRow, then: Interval | None) -> _Outcome:
+    born, died, alive_since, alive_until, by_death = life
+    _, _, recorded, began, ended, closed, _ = row
+    if ended is None:
+        ended = FOREVER
+    since, until = then or (began if began > recorded else recorded, ended)
+    since, until = max(since, alive_since, sums.start), min(until, alive_until, sums.end)
+    learnt = (since, until) if since < until else ()
+    if began < born:
+        began = born
+    if ended > died:
+        ended, closed = died, by_death
+    if began >= ended or began >= sums.end:
+        return (), learnt, (), None, 0
+    first = max(began, sums.start)
+    seen = (first, max(first, min(ended, sums.end)))
+    open_ = (first,) if ended > sums.as_of else ()
+    if ended >= sums.end:
+        return seen, learnt, open_, sums.censored if sums.end <= sums.as_of else None, sums.end - began
+    lengths = sums.closed[closed if closed in WORDS else UNKNOWN] if ended >= sums.start else None
+    return seen, learnt, open_, lengths, ended - began
