@@ -15,7 +15,7 @@ from exuvia.model import marks, resources
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from tests.cluster import until
-from tests.e2e.operated import Operated, exuvia, guard, held_for, policy, settle
+from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, policy, settle
 from tests.e2e.test_ledger import a_held_drain, rotated
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen, release
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
@@ -268,6 +268,7 @@ async def test_a_storm_holds_starts_and_passes(world: Operated) -> None:
     names = [one["metadata"]["name"] for one in await world.cluster.nodes(4)]
     world.apply(guard(minHealthy="60%", stormCooldown="3s"), policy("storm", world.cluster.pool, OLD, rotation=FIRST))
     await world.start()
+    await until(lambda: seen_ready(world) == len(names), what="every machine to be seen Ready once")
     for name in names[:3]:
         world.plane.kubectl("annotate", "node", name, f"{fleet.NOT_READY}=yes")
     await until(lambda: engaged(world, "storm"), what="the storm to be seen", seconds=30)
@@ -282,6 +283,12 @@ async def test_a_storm_holds_starts_and_passes(world: Operated) -> None:
         world.plane.kubectl("annotate", "node", name, f"{fleet.NOT_READY}-")
     await one_rotation(world, RotationPhase.SUCCEEDED, seconds=60)
     assert await world.node(old["metadata"]["name"]) is None
+
+
+def seen_ready(world: Operated) -> int:
+    """How many machines the ledger knows to have been Ready: one that never was counts in no storm."""
+    told = (one["body"] for one in entries(world.ledger) if one["type"] == "identity")
+    return len({one["uid"] for one in told if one["attribute"] == "readyOnce"})
 
 
 async def engaged(world: Operated, brake: str) -> bool:
