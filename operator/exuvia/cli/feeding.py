@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from rich.console import Console
 from rich.progress import track, wrap_file
@@ -16,7 +16,7 @@ from exuvia import errors
 from exuvia.model.histories import EPSS, KEV, VEX
 from exuvia.observe.feeds import comparing, unpacking
 from exuvia.observe.feeds.base import Asked, Feed, Release
-from exuvia.observe.feeds.changes import Comparison, Known
+from exuvia.observe.feeds.changes import RELEASE, Comparison, Known
 from exuvia.observe.feeds.comparing import Terms
 from exuvia.record import importing, reading, sayings
 from exuvia.record import lines as history
@@ -67,9 +67,20 @@ def _remember(job: Job) -> Memory:
         return Memory()
     others = () if job.feed.sources else (EPSS, KEV, VEX)
     with reading.reading(job.ledger) as connection:
-        said = sayings.sayings(connection, of=job.feed.sources, but=others)
         seen = sayings.seen(connection) if job.only_known else frozenset[str]()
-    return Memory(known=tuple(Known(score=one.score, body=one.body) for one in said), seen=seen)
+        known = tuple(_known(job.feed, sayings.sayings(connection, of=job.feed.sources, but=others)))
+    return Memory(known=known, seen=seen)
+
+
+def _known(feed: Feed, said: Iterable[sayings.Saying]) -> Iterator[Known]:
+    """Of a feed with a row for each day and vulnerability only what files have in common is kept, and only once."""
+    shared: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for one in said:
+        body = one.body
+        if feed.dated:
+            words = tuple(str(body.get(key, "")) for key in RELEASE)
+            body = shared.setdefault(words, dict(zip(RELEASE, words, strict=True)))
+        yield Known(score=one.score, body=body)
 
 
 def _read(file: str, feed: Feed, asked: Asked) -> Release:

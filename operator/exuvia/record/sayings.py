@@ -14,6 +14,8 @@ from exuvia.model.facts import FactKind
 from exuvia.model.histories import Score
 from exuvia.record import queries, tables, versions
 
+PAGE = 5000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Saying:
@@ -23,8 +25,9 @@ class Saying:
     body: Mapping[str, Any]
 
 
-def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection[str] = ()) -> tuple[Saying, ...]:
-    """Everything that holds now of these sources, or of all but some; ordered by vulnerability, source and moment."""
+def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection[str] = ()) -> Iterator[Saying]:
+    """Everything that holds now of these sources, or of all but some; ordered by vulnerability, source and moment.
+    Read while it is asked for: a large feed is never in memory as a whole."""
     scores, entries = tables.scores, tables.entries
     chains = queries.clusters(connection)  # named, so that an entry is found by its key
     said = and_(entries.c.cluster.in_(chains), entries.c.seq == scores.c.seq, entries.c.kind == FactKind.SCORE)
@@ -38,7 +41,7 @@ def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection
         chosen = chosen.where(scores.c.source.in_(of))
     if but:
         chosen = chosen.where(scores.c.source.not_in(but))
-    return tuple(_once(_saying(row) for row in connection.execute(chosen)))
+    return _once(_saying(row) for row in connection.execution_options(yield_per=PAGE).execute(chosen))
 
 
 def seen(connection: Connection) -> frozenset[str]:

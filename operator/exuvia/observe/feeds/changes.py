@@ -13,6 +13,10 @@ from exuvia.observe.feeds.base import Feed, Release, Statement
 from exuvia.observe.feeds.vex import SAID
 
 
+RELEASE = ("feed", "feedReleased", "document")
+"""Keys of a line that say which file it stems from."""
+
+
 class Change(StrEnum):
     """What became of an entry since the last import. The words are stored: they do not change."""
 
