@@ -1,6 +1,7 @@
 """The hash chain: h(n) = SHA256(h(n-1) bytes || canonical JSON of entry n), h(0) = 32 zero bytes (history.md).
 
-Pure; canonical JSON is RFC 8785. Anybody can check an exported chain with ten lines of code.
+Pure; canonical JSON is RFC 8785. Anybody can check an exported chain with ten lines of code. Entries that were pruned
+leave a gap, which a checkpoint further on in the chain vouches for.
 """
 
 from __future__ import annotations
@@ -19,22 +20,47 @@ LARGEST = 2**53
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Entries that were pruned: their numbers, the hash of the entry before the first, and that of the last."""
+
+    first: int
+    last: int
+    before: bytes
+    hash: bytes
+
+    @property
+    def entries(self) -> int:
+        """How many they were."""
+        return self.last - self.first + 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Link:
-    """One entry as stored: its number from 1, its hash, and its canonical JSON."""
+    """One entry as stored: its number from 1, its hash, and its canonical JSON. Or, with `gap`, entries that were
+    pruned under a checkpoint: `seq` and `hash` are those of the last."""
 
     seq: int
     hash: bytes
     canonical: bytes
+    gap: Gap | None = None
+
+
+def across(gap: Gap) -> Link:
+    """The link that stands for a gap."""
+    return Link(seq=gap.last, hash=gap.hash, canonical=b"", gap=gap)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verified:
-    """What a check found. `first_bad` is the first sequence number that does not fit, None when all do."""
+    """What a check found. `entries` is the number of the last sound entry, pruned ones counted. `first_bad` is the
+    first number that does not fit, None when all do. `compared`: the head known from elsewhere was there to compare."""
 
     entries: int
     head: bytes
     first_bad: int | None = None
     problem: str = ""
+    pruned: int = 0
+    compared: bool = False
 
 
 def canonical(entry: Mapping[str, Any]) -> bytes:
@@ -54,19 +80,32 @@ def next_hash(former: bytes, canonical_entry: bytes) -> bytes:
 def verify(links: Iterable[Link], *, head: tuple[int, bytes] | None = None, start: Link | None = None) -> Verified:
     """Walk the chain. With `head` (number and hash known from elsewhere) a cut tail is found too, and a chain that was
     made anew from some entry on."""
-    former, expected = (start.hash, start.seq) if start else (GENESIS, 0)
+    former, last, pruned, compared = start.hash if start else GENESIS, start.seq if start else 0, 0, False
     for link in links:
-        expected += 1
-        if link.seq != expected:
-            return _bad(expected, former, f"entry {expected} is missing")
-        if next_hash(former, link.canonical) != link.hash:
-            return _bad(expected, former, f"entry {expected} was changed, or the one before it")
-        if head is not None and expected == head[0] and link.hash != head[1]:
-            return _bad(expected, former, f"entry {expected} is not the one known from elsewhere: it was rewritten")
-        former = link.hash
-    if head is not None and expected < head[0]:
-        return _bad(expected + 1, former, f"entries {expected + 1} to {head[0]} are missing at the end")
-    return Verified(entries=expected, head=former)
+        problem = _misfit(link, former, last + 1)
+        if problem:
+            return _bad(last + 1, former, problem)
+        if head is not None and link.seq == head[0]:
+            compared = link.hash == head[1]
+            if not compared:
+                return _bad(link.seq, former, f"entry {link.seq} is not the one known from elsewhere: it was rewritten")
+        pruned += link.gap.entries if link.gap else 0
+        former, last = link.hash, link.seq
+    if head is not None and last < head[0]:
+        return _bad(last + 1, former, f"entries {last + 1} to {head[0]} are missing at the end")
+    return Verified(entries=last, head=former, pruned=pruned, compared=compared)
+
+
+def _misfit(link: Link, former: bytes, expected: int) -> str:
+    """Why a link does not follow on the one before it, or ""."""
+    if (link.gap.first if link.gap else link.seq) != expected:
+        return f"entry {expected} is missing"
+    if link.gap:
+        fits = link.gap.before == former
+        return "" if fits else f"the checkpoint does not fit to entry {expected - 1}, which it was made after"
+    if next_hash(former, link.canonical) != link.hash:
+        return f"entry {expected} was changed, or the one before it"
+    return ""
 
 
 def _bad(seq: int, head: bytes, problem: str) -> Verified:

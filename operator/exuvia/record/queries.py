@@ -10,9 +10,10 @@ from typing import Any
 from sqlalchemy import Connection, LargeBinary, cast, func, or_, select
 
 from exuvia.model.facts import microseconds
-from exuvia.record import chain, tables, versions
+from exuvia.record import chain, checkpoints, tables, versions
 from exuvia.record.counts import verdict_changes
 from exuvia.record.moments import moment
+from exuvia.record.octets import octets
 
 
 def clusters(connection: Connection) -> tuple[str, ...]:
@@ -91,9 +92,14 @@ def unfinished_intents(connection: Connection, operation: str) -> list[int]:
 
 
 def links(connection: Connection, cluster: str) -> Iterator[chain.Link]:
-    """A chain as stored, in order. A row whose columns say something else than its entry counts as changed."""
+    """A chain as stored, in order. A row whose columns say something else than its entry counts as changed. Where
+    entries were pruned stands one link for the gap that a checkpoint vouches for."""
+    return checkpoints.bridged(_stored(connection, cluster), checkpoints.gaps(connection, cluster))
+
+
+def _stored(connection: Connection, cluster: str) -> Iterator[chain.Link]:
     table = tables.entries
-    raw = cast(table.c.body, LargeBinary).label("raw")  # bytes: a changed one need not be UTF-8
+    raw = octets(table.c.body).label("raw")  # bytes: a changed one need not be UTF-8
     columns = (table.c.seq, cast(table.c.hash, LargeBinary).label("hash"), raw)
     claims = (table.c.kind, table.c.recorded, table.c.epoch)
     chosen = select(*columns, *claims).where(table.c.cluster == cluster).order_by(table.c.seq)

@@ -1,0 +1,201 @@
+"""An exported chain (`ledger export`) taken in again: as the chain of its own cluster, or as what follows on it.
+
+It is checked from its first line to its last before anything is entered, and entered as it is: numbers, hashes and
+moments stay. It is all of a file or nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from sqlalchemy import Connection, insert
+
+from exuvia import errors
+from exuvia.model.facts import FactKind
+from exuvia.record import appending, chain, checkpoints, opening, projecting, tables, versions
+from exuvia.record.places import Place
+
+KEYS = {"seq", "hash", "entry"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """What came of it: whose chain, entries that are new, entries that were there already, and the head."""
+
+    cluster: str
+    entered: int
+    known: int
+    head: appending.Head
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Exported:
+    number: int
+    link: chain.Link
+    entry: Mapping[str, Any]
+
+
+def is_chain(line: str) -> bool:
+    """Whether a line is one of an exported chain, and no line of facts."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return False
+    return isinstance(found, dict) and set(found) == KEYS
+
+
+def load(place: Place, file: IO[str], *, cluster: str = "") -> Taken:
+    """Check the chain in a file that can be read twice, then enter it; durable when it returns.
+
+    `cluster`: whose chain it is; by default the one that its last entry names. Raises `errors.InvalidObject` for a line
+    that cannot be used and a chain that does not fit, `errors.LedgerError` as ever: nothing was entered then.
+    """
+    engine = opening.open_for_writing(place)
+    try:
+        with opening.in_words(place), engine.begin() as connection:
+            return _enter(connection, file, cluster)
+    finally:
+        engine.dispose()
+
+
+def _enter(connection: Connection, file: IO[str], cluster: str) -> Taken:
+    first, last, gaps = _survey(file)
+    named = cluster or str(last.entry["cluster"])
+    opening.alone(connection, named)
+    head = appending.head(connection, named)
+    start = _start(connection, named, head, first)
+    _check(_links(file), gaps, start)
+    entered, known = 0, 0
+    for one in _read(file):
+        if one.link.seq <= head.seq:
+            _check_known(connection, named, one)
+            known += 1
+        else:
+            _add(connection, named, one)
+            entered += 1
+    _register(connection, named, int(last.entry["epoch"]))
+    return Taken(cluster=named, entered=entered, known=known, head=appending.head(connection, named))
+
+
+def _survey(file: IO[str]) -> tuple[_Exported, _Exported, dict[int, chain.Gap]]:
+    """The first and the last line, and the gaps that the last checkpoint in it vouches for."""
+    first = last = None
+    bodies = list[Mapping[str, Any]]()
+    for one in _read(file):
+        first, last = first or one, one
+        if one.entry["type"] == FactKind.CHECKPOINT.value:
+            bodies = [*(bodies if one.entry["body"].get("part", 1) > 1 else ()), one.entry["body"]]
+    if first is None or last is None:
+        raise errors.InvalidObject("There is no line in it.", remedy="Write it by `exuvia ledger export`.")
+    return first, last, checkpoints.read(bodies)
+
+
+def _start(connection: Connection, cluster: str, head: appending.Head, first: _Exported) -> chain.Link | None:
+    """The entry that the first line follows on; None: it begins at entry 1, or with what was pruned before it."""
+    if not head.seq:
+        return None
+    before = first.link.seq - 1
+    if before == 0:
+        return None
+    hash_ = appending.hash_at(connection, cluster, before)
+    if hash_ is None:
+        raise errors.InvalidObject(
+            f"The chain of {cluster or 'this ledger'} ends at entry {head.seq}, and this file begins at {before + 1}.",
+            remedy="Export what is between, or import into an empty ledger.",
+        )
+    return chain.Link(seq=before, hash=hash_, canonical=b"")
+
+
+def _check(links: Iterable[chain.Link], gaps: Mapping[int, chain.Gap], start: chain.Link | None) -> None:
+    begin = 1 if start is None else start.seq + 1
+    found = chain.verify(checkpoints.bridged(links, gaps, expected=begin), start=start)
+    if found.first_bad is not None:
+        raise errors.InvalidObject(
+            f"The chain in the file is not sound: {found.problem}. Nothing was imported.",
+            remedy="Export it again where it is sound (`exuvia ledger verify`).",
+        )
+
+
+def _check_known(connection: Connection, cluster: str, one: _Exported) -> None:
+    if appending.hash_at(connection, cluster, one.link.seq) != one.link.hash:
+        raise errors.InvalidObject(
+            f"The ledger has another chain of {cluster or 'this ledger'}: entry {one.link.seq} is not the same.",
+            remedy="Name another cluster by --cluster, or another ledger by --ledger.",
+        )
+
+
+def _add(connection: Connection, cluster: str, one: _Exported) -> None:
+    entry, link = one.entry, one.link
+    row = {
+        "cluster": cluster,
+        "seq": link.seq,
+        "hash": link.hash,
+        "kind": entry["type"],
+        "recorded": entry["recorded"],
+        "epoch": entry["epoch"],
+        "body": link.canonical.decode(),
+    }
+    connection.execute(insert(tables.entries).values(row))
+    told = projecting.Told(
+        cluster=cluster,
+        seq=link.seq,
+        kind=FactKind(entry["type"]),
+        at=entry["at"],
+        recorded=entry["recorded"],
+        body=entry["body"],
+    )
+    try:
+        projecting.project(connection, told, ready=_nothing)
+    except (KeyError, TypeError, errors.InvalidObject) as trouble:
+        raise errors.InvalidObject(
+            f"line {one.number}: entry {link.seq} does not say what a {told.kind} must: {trouble}"
+        ) from trouble
+    about = projecting.mentions(told)
+    if about:
+        connection.execute(versions.adding(tables.mentions), about)
+
+
+def _nothing() -> None:
+    """Every entry is in its table."""
+
+
+def _register(connection: Connection, cluster: str, epoch: int) -> None:
+    """Its epochs count as if it had been written here, so that an older leader stays locked out."""
+    if appending.greatest_epoch(connection, cluster) < epoch:
+        connection.execute(insert(tables.leadership).values(cluster=cluster, epoch=epoch))
+    else:
+        appending.register(connection, cluster)
+
+
+def _links(file: IO[str]) -> Iterator[chain.Link]:
+    return (one.link for one in _read(file))
+
+
+def _read(file: IO[str]) -> Iterator[_Exported]:
+    """Every line from the first on. Raises `errors.InvalidObject` with its number."""
+    file.seek(0)
+    for number, text in enumerate(file, start=1):
+        if text.strip():
+            yield _parsed(text, number)
+
+
+def _parsed(text: str, number: int) -> _Exported:
+    place = f"line {number}"
+    try:
+        found = json.loads(text)
+        seq, hash_, entry = found["seq"], bytes.fromhex(found["hash"]), found["entry"]
+        whole = isinstance(seq, int) and seq > 0 and len(hash_) == 32
+        FactKind(entry["type"])
+        told = [type(entry[one]) is int for one in ("at", "recorded", "epoch")]
+        whole = whole and all(told) and isinstance(entry["cluster"], str) and isinstance(entry["body"], dict)
+    except (ValueError, KeyError, TypeError, RecursionError) as trouble:
+        raise errors.InvalidObject(
+            f"{place}: no line of an exported chain: {trouble}.", place=place, remedy="Export the chain again."
+        ) from None
+    if not whole:
+        raise errors.InvalidObject(f"{place}: no line of an exported chain.", remedy="Export the chain again.")
+    link = chain.Link(seq=seq, hash=hash_, canonical=chain.canonical(entry))
+    return _Exported(number=number, link=link, entry=entry)

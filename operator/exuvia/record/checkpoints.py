@@ -1,0 +1,80 @@
+"""Checkpoints: what was pruned from a chain, and by whom. They stand in the chain, so they are as sure as its rest.
+
+Each pruning enters all gaps that the chain has then, its own and the former ones; so only the last counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from exuvia.model.facts import FactKind
+from exuvia.record import tables
+from exuvia.record.chain import Gap, Link, across
+from exuvia.record.octets import octets
+
+GAPS = 1000
+"""So many at most in one entry."""
+
+
+def last(connection: Connection, cluster: str) -> list[tuple[int, dict[str, Any]]]:
+    """(number, body) of the entries of the last pruning, in order; empty where nothing was ever pruned."""
+    table = tables.entries
+    chosen = (
+        select(table.c.seq, octets(table.c.body).label("raw"))
+        .where(table.c.cluster == cluster, table.c.kind == FactKind.CHECKPOINT.value)
+        .order_by(table.c.seq.desc())
+    )
+    found = list[tuple[int, dict[str, Any]]]()
+    for row in connection.execute(chosen):
+        body = _body(bytes(row.raw or b""))
+        found.append((int(row.seq), body))
+        if body.get("part") in (1, None):
+            break
+    return found[::-1]
+
+
+def gaps(connection: Connection, cluster: str) -> dict[int, Gap]:
+    """The gaps of a chain as its last checkpoint says, by their first number."""
+    return read(body for _, body in last(connection, cluster))
+
+
+def read(bodies: Iterable[Mapping[str, Any]]) -> dict[int, Gap]:
+    """The gaps that the bodies of one pruning say. What cannot be read vouches for nothing."""
+    found = dict[int, Gap]()
+    for body in bodies:
+        for gap in body.get("gaps", ()):
+            try:
+                first, until, before, hash_ = gap
+                found[first] = Gap(first=first, last=until, before=bytes.fromhex(before), hash=bytes.fromhex(hash_))
+            except (TypeError, ValueError):
+                continue
+    return found
+
+
+def written(found: Sequence[Gap]) -> list[list[list[Any]]]:
+    """Gaps as the bodies of checkpoints hold them, in parts of `GAPS`; at least one part."""
+    rows = [[one.first, one.last, one.before.hex(), one.hash.hex()] for one in found]
+    return [rows[start : start + GAPS] for start in range(0, len(rows), GAPS)] or [[]]
+
+
+def bridged(links: Iterable[Link], known: Mapping[int, Gap], *, expected: int = 1) -> Iterator[Link]:
+    """The same links, with one for each gap where entries are missing that a checkpoint vouches for. `expected`: the
+    number that should come first."""
+    for link in links:
+        while link.seq != expected and expected in known and known[expected].last < link.seq:
+            yield across(known[expected])
+            expected = known[expected].last + 1
+        yield link
+        expected = link.seq + 1
+
+
+def _body(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text)["body"]
+    except (ValueError, KeyError, TypeError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -1,0 +1,118 @@
+"""An exported chain goes into another ledger as it is, or not at all."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+
+from exuvia import errors
+from exuvia.record import chain, chains, exporting, importing, queries, who
+from exuvia.record.reading import reading
+from tests.record import world
+from tests.record.test_importing import instance, parsed
+from tests.record.world import at
+
+HISTORY = (world.birth("A"), world.verdict("A", "violating", 1), world.death("A", 5), world.birth("B", 6))
+
+
+def exported(path: Path, cluster: str = "c") -> list[str]:
+    with reading(path) as connection:
+        return list(exporting.lines(connection, cluster))
+
+
+def load(path: Path, lines: list[str], cluster: str = "") -> chains.Taken:
+    return chains.load(path, io.StringIO("".join(f"{line}\n" for line in lines)), cluster=cluster)
+
+
+def length(path: Path, cluster: str = "c") -> int:
+    with reading(path) as connection:
+        found = chain.verify(queries.links(connection, cluster))
+        assert found.first_bad is None
+        return found.entries
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    with world.written(tmp_path / "source.db", *HISTORY):
+        return tmp_path / "source.db"
+
+
+def test_a_chain_comes_in_as_it_is_and_answers_the_same_questions(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    taken = load(target, exported(source))
+    assert (taken.cluster, taken.entered, taken.known, taken.head.seq) == ("c", 4, 0, 4)
+    assert exported(target) == exported(source)
+    with reading(target) as connection:
+        assert [one.uid for one in who.bore(connection, "name", "a", at(2))] == ["A"]
+        assert [one["type"] for one in queries.life(connection, "A")] == ["birth", "verdict", "death"]
+
+
+def test_it_stands_beside_the_chains_of_other_clusters(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    importing.load(target, parsed(instance("X", 0, 1, 0)), cluster="other")
+    load(target, exported(source))
+    with reading(target) as connection:
+        assert queries.clusters(connection) == ("c", "other")
+
+
+def test_what_follows_is_taken_and_what_is_known_is_passed_over(source: Path, tmp_path: Path) -> None:
+    target, lines = tmp_path / "target.db", exported(source)
+    load(target, lines[:2])
+    assert (load(target, lines[2:3]).entered, length(target)) == (1, 3)
+    taken = load(target, lines)
+    assert (taken.entered, taken.known, length(target)) == (1, 3, 4)
+
+
+def test_a_chain_that_does_not_follow_is_refused(source: Path, tmp_path: Path) -> None:
+    target, lines = tmp_path / "target.db", exported(source)
+    load(target, lines[:1])
+    with pytest.raises(errors.InvalidObject, match="ends at entry 1, and this file begins at 3"):
+        load(target, lines[2:])
+    with pytest.raises(errors.InvalidObject, match="entry 1 is missing"):
+        load(tmp_path / "empty.db", lines[2:])
+    assert length(target) == 1
+
+
+def test_another_chain_of_the_same_cluster_is_refused(source: Path, tmp_path: Path) -> None:
+    target = tmp_path / "target.db"
+    importing.load(target, parsed(instance("X", 0, 1, 0)), cluster="c")
+    with pytest.raises(errors.InvalidObject, match="another chain of c: entry 1 is not the same"):
+        load(target, exported(source))
+    assert length(target) == 1
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_one_changed_line_refuses_all_and_is_named(source: Path, tmp_path: Path, place: int) -> None:
+    lines = exported(source)
+    changed = json.loads(lines[place])
+    changed["entry"]["at"] += 1
+    lines[place] = json.dumps(changed)
+    with pytest.raises(errors.InvalidObject, match=f"entry {place + 1} was changed"):
+        load(tmp_path / "target.db", lines)
+    assert length(tmp_path / "target.db", "c") == 0
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"seq":2,"hash":"00","entry":',
+        '{"seq":"2","hash":"00","entry":{}}',
+        '{"seq":2,"hash":"xy","entry":{}}',
+        '{"seq":2,"hash":"00","entry":{"type":"rumour"}}',
+        '{"type":"instance","uid":"A","born":"2026-01-01T00:00:00Z"}',
+        "[]",
+    ],
+)
+def test_a_broken_line_is_named(source: Path, tmp_path: Path, line: str) -> None:
+    with pytest.raises(errors.InvalidObject, match="line 2: no line of an exported chain"):
+        load(tmp_path / "target.db", [exported(source)[0], line])
+    assert length(tmp_path / "target.db") == 0
+
+
+def test_an_older_leader_stays_locked_out(source: Path, tmp_path: Path) -> None:
+    load(tmp_path / "target.db", exported(source))
+    with reading(tmp_path / "target.db") as connection:
+        assert importing.writer_for(connection, "c").epoch == 1
