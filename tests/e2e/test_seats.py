@@ -164,3 +164,29 @@ def _namesake(node: ports.Body) -> dict[str, Any]:
     meta = node["metadata"]
     kept = {key: meta[key] for key in ("name", "labels", "annotations") if key in meta}
     return {"apiVersion": "v1", "kind": "Node", "metadata": kept, "spec": {}}
+
+
+async def test_the_agent_claims_and_its_silence_ends_the_lease(cluster: Cluster, tmp_path: Path) -> None:
+    async with operated(cluster, tmp_path) as world:
+        await world.start()
+        chosen = {"namespace": cluster.namespace, "selector": {"matchLabels": {"app": "antivirus"}}}
+        spec = {"claim": "AgentReady", "agent": {"pods": chosen}, "heartbeatTimeout": "3s"}
+        world.apply(license_pool(cluster, seats=1, **spec))
+        (node,) = await cluster.nodes(1)
+        await counts(world, total=1, used=0)
+        name = node["metadata"]["name"]
+        (pod,) = await cluster.pods(1, node_name=name, labels={"app": "antivirus"}, grace_seconds=1)
+        await counts(world, used=1, free=0)
+
+        await _remove(cluster, pod)
+        await counts(world, used=0, free=1)
+        (back,) = [one["body"] for one in told(world) if one["body"]["event"] == "returned"]
+        assert back["cause"] == "expiry"
+
+        await cluster.pods(1, node_name=name, labels={"app": "antivirus"}, name="again", grace_seconds=1)
+        await counts(world, used=1, free=0, ghosts=0)
+
+
+async def _remove(cluster: Cluster, pod: ports.Body) -> None:
+    meta = pod["metadata"]
+    await cluster.client.delete(resources.PODS, meta["name"], namespace=meta["namespace"], uid=meta["uid"])

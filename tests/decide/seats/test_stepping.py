@@ -204,6 +204,18 @@ def test_silence_of_the_agent_ends_the_lease_and_only_a_new_start_asks_again() -
     assert (world.holders, done.counts.ghosts) == (["a"], 0)
 
 
+def test_an_agent_that_started_in_the_second_of_the_expiry_started_anew() -> None:
+    """The API server tells when it started in whole seconds."""
+    world = World(seats=1, **LISTENING)
+    world.instances = [machine("a")]
+    world.agents = {}
+    world.look(1)
+    world.look(6 + 0.8 / 60)
+    world.agents = {"a": ready(6)}
+    world.look(6.1)
+    assert (world.holders, world.seats.ghosts) == (["a"], frozenset())
+
+
 def test_a_ghost_whose_agent_is_gone_is_none_any_more() -> None:
     world = World(seats=1, **LISTENING)
     world.instances = [machine("a")]

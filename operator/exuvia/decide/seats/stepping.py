@@ -33,6 +33,9 @@ from exuvia.model.seats import (
 )
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePoolSpec, SeatCounts
 
+GRAIN = timedelta(seconds=1)
+"""The API server tells times in whole seconds: what started within the same second may have started after it."""
+
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -152,7 +155,7 @@ def _again(lapsed: Lapsed, sign: AgentSign | None, now: datetime, *, frozen: boo
     end of its quarantine."""
     if lapsed.cause is ReturnCause.RELEASE:
         return None if frozen else now
-    started = sign is not None and sign.ready and microseconds(sign.started) > lapsed.at
+    started = sign is not None and sign.ready and sign.started + GRAIN > moment(lapsed.at)
     return now if started else None
 
 
