@@ -24,11 +24,11 @@ ALL = ["new", "changed", "withdrawn", "unchanged", "skipped"]
 def folder(tmp_path: Path) -> Path:
     """A folder with a ledger that knows one machine with one vulnerability."""
     said = (
-        {"type": "instance", "uid": "A", "born": "2026-11-01T00:00:00Z", "recordedAt": "2026-11-01T00:00:00Z"},
+        {"type": "instance", "uid": "A", "born": "2026-11-01T00:00:00Z"},
         {"type": "presence", "uid": "A", "vulnerability": CVE, "from": "2026-11-01T00:00:00Z"},
     )
-    learnt = 1_793_491_200_000_000  # 2026-11-01
-    importing.load(tmp_path / "ledger.db", [lines.of(body, recorded=learnt) for body in said])
+    learnt = {"recordedAt": "2026-11-01T00:00:00Z"}
+    importing.load(tmp_path / "ledger.db", [lines.of({**body, **learnt}, recorded=0) for body in said])
     return tmp_path
 
 
@@ -219,3 +219,16 @@ def test_the_list_of_the_page_is_read(folder: Path) -> None:
     (block,) = [one for one in pages.blocks_of(pages.DOCS / "feeds.md") if one.language == "csv"]
     assert counts(bring(folder, "cvss", block.text)) == [2, 0, 0, 0, 0]
     assert stands(folder) == {("cvss", CVE): ["9.8"], ("redhat", "GHSA-abcd-efgh-ijkl"): ["5.3"]}
+
+
+def test_what_was_learnt_later_changes_later_answers_only(folder: Path) -> None:
+    """A score, a VEX statement that it never mattered, and that being taken back: each as of when it was known."""
+    head = "vulnerability,score,published\n"
+    bring(folder, "cvss", head + f"{CVE},9.8,2026-10-01\n", "--recorded-at", "2026-11-02T00:00:00Z")
+    cleared = openvex(says(CVE, timestamp="2026-10-01T00:00:00Z"))
+    bring(folder, "openvex", cleared, "--recorded-at", "2026-11-04T00:00:00Z")
+    affected = openvex(says(CVE, "affected"), version=2)
+    bring(folder, "openvex", affected, "--recorded-at", "2026-11-06T00:00:00Z")
+    asked = ("risk", "at", "--ledger", folder / "ledger.db", "--time", "2026-11-02T00:00:00Z", "--as-of")
+    risks = {day: answer(*asked, f"2026-11-0{day}T00:00:00Z")["risk"] for day in (3, 5, 7)}
+    assert risks == {3: 9.8, 5: 0, 7: 9.8}
