@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pytest
 from sqlalchemy import event
 
 from exuvia.model.facts import microseconds
 from exuvia.record import importing, lines, reading, sayings
+from exuvia.record.places import Place
 
 LEARNT = microseconds(datetime(2026, 1, 1, tzinfo=UTC))
 
@@ -20,19 +20,14 @@ def score(vulnerability: str, source: str = "kev", **more: Any) -> dict[str, Any
     return said | {"validFrom": "2026-01-01T00:00:00Z"} | more
 
 
-def load(path: Path, *bodies: dict[str, Any], cluster: str = "") -> None:
-    importing.load(path, [lines.of(one, recorded=LEARNT) for one in bodies], cluster=cluster)
+def load(place: Place, *bodies: dict[str, Any], cluster: str = "") -> None:
+    importing.load(place, [lines.of(one, recorded=LEARNT) for one in bodies], cluster=cluster)
 
 
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "ledger.db"
-
-
-def test_the_last_version_comes_with_its_own_words(file: Path) -> None:
-    load(file, score("A", dueDate="soon", recordedAt="2026-01-02T00:00:00Z"), score("B", "epss"))
-    load(file, score("A", dueDate="sooner", withdrawn=True, recordedAt="2026-01-03T00:00:00Z"))
-    with reading.reading(file) as connection:
+def test_the_last_version_comes_with_its_own_words(place: Place) -> None:
+    load(place, score("A", dueDate="soon", recordedAt="2026-01-02T00:00:00Z"), score("B", "epss"))
+    load(place, score("A", dueDate="sooner", withdrawn=True, recordedAt="2026-01-03T00:00:00Z"))
+    with reading.reading(place) as connection:
         (only,) = sayings.sayings(connection, of=("kev",))
         assert (only.score.withdrawn, only.score.recorded) == (True, microseconds(datetime(2026, 1, 3, tzinfo=UTC)))
         assert only.body["dueDate"] == "sooner"
@@ -40,25 +35,25 @@ def test_the_last_version_comes_with_its_own_words(file: Path) -> None:
         assert len(list(sayings.sayings(connection))) == 2
 
 
-def test_chains_of_several_clusters_are_not_mixed_up(file: Path) -> None:
-    load(file, score("A", document="a"), score("B", document="b"), cluster="east")
-    load(file, score("C", document="c"), score("D", document="d"), cluster="west")
-    with reading.reading(file) as connection:
+def test_chains_of_several_clusters_are_not_mixed_up(place: Place) -> None:
+    load(place, score("A", document="a"), score("B", document="b"), cluster="east")
+    load(place, score("C", document="c"), score("D", document="d"), cluster="west")
+    with reading.reading(place) as connection:
         found = {one.score.vulnerability: one.body["document"] for one in sayings.sayings(connection)}
     assert found == {"A": "a", "B": "b", "C": "c", "D": "d"}
 
 
-def test_what_was_seen_on_a_machine(file: Path) -> None:
-    load(file, {"type": "presence", "uid": "U", "vulnerability": "A", "from": "2026-01-01T00:00:00Z"}, score("B"))
-    with reading.reading(file) as connection:
+def test_what_was_seen_on_a_machine(place: Place) -> None:
+    load(place, {"type": "presence", "uid": "U", "vulnerability": "A", "from": "2026-01-01T00:00:00Z"}, score("B"))
+    with reading.reading(place) as connection:
         assert sayings.seen(connection) == {"A"}
 
 
-def test_each_entry_is_found_by_its_key(file: Path) -> None:
+def test_each_entry_is_found_by_its_key(tmp_path: Path) -> None:
     """Without the name of the chain each score would look through all entries."""
-    load(file, score("A"))
+    load(tmp_path / "l.db", score("A"))
     asked = list[tuple[str, Any]]()
-    with reading.reading(file) as connection:
+    with reading.reading(tmp_path / "l.db") as connection:
         event.listen(connection, "before_cursor_execute", lambda *given: asked.append((given[2], given[3])))
         assert len(list(sayings.sayings(connection))) == 1
         statement, values = asked[-1]

@@ -15,12 +15,13 @@ import click
 from exuvia import errors
 from exuvia.cli import feeding, moments, printing
 from exuvia.cli.feeding import Job
-from exuvia.cli.ledger import DEFAULT
+from exuvia.cli.ledgers import DEFAULT
 from exuvia.model.facts import microseconds
 from exuvia.observe.feeds import FEEDS, base
 from exuvia.observe.feeds.base import Asked, Feed
 from exuvia.observe.feeds.changes import Change, Comparison
 from exuvia.observe.feeds.comparing import Terms
+from exuvia.record import places
 from exuvia.report.text import Rows
 
 _Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -56,7 +57,7 @@ def _options(of: Feed) -> Iterator[_Decorator]:
         default=DEFAULT,
         show_default=True,
         metavar="FILE",
-        help="The ledger; made where there is none.",
+        help="The ledger; a file is made where there is none.",
     )
     yield click.option(
         "--recorded-at", default="", metavar="TIME", help="When it was learnt of (RFC 3339). Default: now."
@@ -109,7 +110,7 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         losing=given["accept_losses"],
     )
     only_known = not given["everything"]
-    job = Job(feed=of, file=file, ledger=Path(given["ledger"]), asked=asked, terms=terms, only_known=only_known)
+    job = Job(feed=of, file=file, ledger=places.place(given["ledger"]), asked=asked, terms=terms, only_known=only_known)
     _show(feeding.bring(job, dry=given["dry_run"]), given["output"], dry=given["dry_run"])
 
 

@@ -18,9 +18,10 @@ from exuvia.observe.feeds import comparing, unpacking
 from exuvia.observe.feeds.base import Asked, Feed, Release
 from exuvia.observe.feeds.changes import RELEASE, Comparison, Known
 from exuvia.observe.feeds.comparing import Terms
-from exuvia.record import importing, reading, sayings
+from exuvia.record import importing, places, reading, sayings
 from exuvia.record import lines as history
 from exuvia.record.lines import Line
+from exuvia.record.places import Place
 
 STDIN = "-"
 
@@ -31,7 +32,7 @@ class Job:
 
     feed: Feed
     file: str
-    ledger: Path
+    ledger: Place
     asked: Asked
     terms: Terms
     only_known: bool
@@ -63,7 +64,7 @@ def bring(job: Job, *, dry: bool) -> Comparison:
 
 def _remember(job: Job) -> Memory:
     """Nothing of a ledger that is not there yet: the import makes it."""
-    if not job.ledger.is_file():
+    if places.absent(job.ledger):
         return Memory()
     others = () if job.feed.sources else (EPSS, KEV, VEX)
     with reading.reading(job.ledger) as connection:
