@@ -6,7 +6,7 @@ from fractions import Fraction
 
 from hypothesis import strategies as st
 
-from tests.evaluate.risk.telling import Line, frozen, instance, presence, score
+from tests.evaluate.risk.telling import Line, frozen, instance, later, presence, score, text
 
 UIDS = ("A", "B")
 VULNERABILITIES = ("CVE-1", "CVE-2")
@@ -69,6 +69,19 @@ def scores(draw: st.DrawFn) -> Line:
 
 
 @st.composite
+def corrections(draw: st.DrawFn, line: Line) -> Line:
+    """A later account of the same thing (or an earlier one that came in late)."""
+    changed = dict(line)
+    if line["type"] == "score":
+        changed["value"] = draw(st.sampled_from(VALUES[line["source"]]))
+    else:
+        began, ended = ("born", "died") if line["type"] == "instance" else ("from", "to")
+        length = draw(ends)
+        changed[ended] = None if length is None else later(line[began], length)
+    return {**changed, "recordedAt": text(draw(hours)), "withdrawn": draw(withdrawals)}
+
+
+@st.composite
 def histories(draw: st.DrawFn) -> list[Line]:
     """Lives of which most are there from the start, with corrections of all kinds."""
     told = [instance(uid, -2, draw(st.one_of(st.none(), hours.filter(lambda one: one >= 0)))) for uid in UIDS]
@@ -76,7 +89,8 @@ def histories(draw: st.DrawFn) -> list[Line]:
     told += draw(st.lists(lives(), max_size=3))
     told += draw(st.lists(presences(), min_size=1, max_size=7))
     told += draw(st.lists(freezes(), max_size=2))
-    return told + draw(st.lists(scores(), max_size=8))
+    told += draw(st.lists(scores(), max_size=8))
+    return told + [draw(corrections(one)) for one in told if draw(st.sampled_from((False, True)))]
 
 
 @st.composite

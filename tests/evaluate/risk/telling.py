@@ -32,6 +32,11 @@ def text(hours: float | Fraction | None) -> str | None:
     return None if hours is None else (ZERO + timedelta(microseconds=at(hours) - START)).isoformat()
 
 
+def later(moment: str, hours: int) -> str:
+    """A moment of a line, so many hours later."""
+    return (datetime.fromisoformat(moment) + timedelta(hours=hours)).isoformat()
+
+
 def window(began: float | Fraction, ended: float | Fraction) -> Window:
     return Window(began=at(began), ended=at(ended))
 

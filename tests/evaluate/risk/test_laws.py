@@ -19,8 +19,8 @@ from exuvia.model.told import told as rows
 from tests.evaluate.risk import reference, strategies
 from tests.evaluate.risk.telling import Line, at, frozen, instance, presence, report, score, settled, window
 
-MANY = settings(max_examples=400, deadline=None)
-FEW = settings(max_examples=150, deadline=None)
+MANY = settings(max_examples=250, deadline=None)
+FEW = settings(max_examples=100, deadline=None)
 
 
 def seconds(hours: float | Fraction) -> Fraction:
