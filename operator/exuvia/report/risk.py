@@ -105,8 +105,8 @@ def figures(report: RiskReport) -> Iterable[tuple[str, str, str]]:
 
 MODELS = {
     "rescore": "the latest score for all of the past",
-    "undead": "rescore, and machines that are gone count until K",
-    "liveOnly": "rescore, and only what is still there at K",
+    "undead": "rescore, and machines that are gone count on as if they lived",
+    "liveOnly": "rescore, and what is gone is forgotten",
 }
 """What each naive model does."""
 

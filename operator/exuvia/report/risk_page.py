@@ -43,7 +43,7 @@ def _cards(report: RiskReport) -> str:
         (hours(report.normalised_now) or "none", "mean score of a machine: the figure to compare over time"),
         (hours(report.exposures.now), "score-hours of exposure, best account (now)"),
         (hours(report.exposures.then), "score-hours that could be known then"),
-        (hours(report.hindsight_gap), "hindsight gap: learnt too late"),
+        (hours(report.hindsight_gap), "hindsight gap, now - then: learnt too late"),
         (share(report.vulnerable_fraction) or "none", "of all machine hours with anything present"),
         (tiny(report.index), "exploitation index, for comparison only"),
     )

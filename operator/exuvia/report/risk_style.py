@@ -16,7 +16,7 @@ h1 { font-size: 28px; margin: 0 0 4px }
 h2 { font-size: 19px; margin: 40px 0 4px }
 p { margin: 6px 0 12px }
 .dim { color: var(--dim) }
-.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(180px, 1fr)); gap: 12px; margin: 20px 0 }
+.cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(260px, 1fr)); gap: 12px; margin: 20px 0 }
 .card { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px 14px }
 .card b { display: block; font-size: 26px; line-height: 1.2; overflow-wrap: anywhere }
 .card span { color: var(--dim); font-size: 14px }
