@@ -187,6 +187,15 @@ def test_nothing_is_entered_when_a_line_cannot_be(folder: Path, monkeypatch: pyt
     assert ("'high' is no score" in said.stderr, stands(folder)) == (True, {})
 
 
+def test_a_person_at_a_terminal_sees_it_move(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeding, "_watched_by_a_person", lambda: True)
+    (folder / "a.csv.gz").write_bytes(zipped(epss()))
+    asked = ("feed", "import", "epss", folder / "a.csv.gz", "--ledger", folder / "ledger.db", "--all")
+    said = call(*asked, env={"FORCE_COLOR": "1"})
+    assert "reading" in said.stderr and "writing" in said.stderr and "FEED" not in said.stderr
+    assert len(stands(folder)) == 3
+
+
 def test_standard_input(folder: Path) -> None:
     found = call("feed", "import", "kev", "-", "--ledger", folder / "ledger.db", stdin=kev(entry(CVE)))
     assert found.stdout.splitlines()[1].split()[2:] == ["1", "0", "0", "0", "0"]

@@ -115,7 +115,7 @@ def _opened(file: str) -> Iterator[BinaryIO]:
 
 
 def _shown(raw: BinaryIO, size: int) -> AbstractContextManager[BinaryIO]:
-    if not sys.stderr.isatty():
+    if not _watched_by_a_person():
         return nullcontext(raw)
     return wrap_file(raw, size, description="reading", console=Console(stderr=True), transient=True)
 
@@ -126,6 +126,10 @@ def _lines(made: Comparison) -> Iterator[Line]:
 
 
 def _watched(lines: Iterable[Line], total: int) -> Iterable[Line]:
-    if not sys.stderr.isatty():
+    if not _watched_by_a_person():
         return lines
     return track(lines, "writing", total, console=Console(stderr=True), transient=True)
+
+
+def _watched_by_a_person() -> bool:
+    return sys.stderr.isatty()
