@@ -12,7 +12,7 @@ import pytest
 from exuvia import errors
 from exuvia.app import pool_views, seating
 from exuvia.app.seating import Seating
-from exuvia.decide.seats import entries
+from exuvia.decide.seats import entries, recall
 from exuvia.model.facts import Fact, microseconds
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Owner, Pod
@@ -91,7 +91,7 @@ class World:
             durations=SimpleNamespace(observe=lambda name, value, *labels: self.observed.append((name, value, labels))),
             ledger_down=lambda: self.down,
         )
-        monkeypatch.setattr(seating, "read", lambda path, uid: self.ledger.changes())
+        monkeypatch.setattr(seating, "remembered", lambda _, uid, at: recall(self.ledger.changes(), at=at))
         self.view = self.services.view
         stage.fleet(self.services, *machines)
         self.trust()

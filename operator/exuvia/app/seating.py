@@ -14,23 +14,23 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors, ports
 from exuvia.app import pool_views, telling
 from exuvia.app.pool_statuses import PoolStatuses
 from exuvia.app.services import Services
+from exuvia.app.settings import Settings
 from exuvia.decide.seats import entries, recall, step
 from exuvia.decide.seats.metering import moment
 from exuvia.model import facts, resources
-from exuvia.model.facts import FactKind
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned, SeatChange, Seats
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
 from exuvia.model.steps import Note
 from exuvia.observe import ours
 from exuvia.observe.reflector import Reflector
-from exuvia.record import opening, queries
+from exuvia.record import seat_entries
+from exuvia.record.reading import reading
 from exuvia.report.events import Event
 from exuvia.report.metrics import Sample
 
@@ -135,9 +135,9 @@ class Seating:
     async def _recall(self, pool: LicensePool) -> Known:
         """From the ledger, at the start of a term or after trouble."""
         settings, now = self._services.settings, self._services.clock.now()
-        changes = await asyncio.to_thread(read, Path(settings.ledger), pool.uid)
+        at = facts.microseconds(now)
         return Known(
-            seats=recall(changes, at=facts.microseconds(now)),
+            seats=await asyncio.to_thread(remembered, settings, pool.uid, at),
             counts=pool.status.seats,
             high_water=pool.status.high_water,
             looked=self._services.clock.monotonic(),
@@ -202,17 +202,11 @@ class Seating:
         )
 
 
-def read(path: Path, uid: str) -> list[SeatChange]:
-    """What the ledger holds of the seats of one pool, oldest first. Raises `errors.LedgerError`."""
-    engine = opening.open_for_reading(path)
-    try:
-        with engine.connect() as connection:
-            found = queries.about(connection, {uid})
-        return [entries.read(one["body"], one["at"]) for one in found if one["type"] == FactKind.SEAT.value]
-    except DBAPIError as trouble:
-        raise opening.explained(path, trouble) from trouble
-    finally:
-        engine.dispose()
+def remembered(settings: Settings, uid: str, at: int) -> Seats:
+    """The seats of one pool as the ledger has them. Raises `errors.LedgerError`."""
+    with reading(Path(settings.ledger)) as connection:
+        found = seat_entries.of_pool(connection, uid, settings.cluster_name)
+        return recall((entries.read(body, since) for since, body in found), at=at)
 
 
 def _fact(pool: LicensePool, change: SeatChange) -> facts.Fact:

@@ -1,0 +1,39 @@
+"""Changes of seats go into the ledger and come back: of one pool, of one cluster, oldest first; and of one machine."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from exuvia.decide.seats import advance, entries, recall
+from exuvia.model import facts
+from exuvia.model.seats import Claim, Claimant, Died, SeatChange, Seats, Terms
+from exuvia.record import queries, seat_entries
+from tests.record import world
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+TERMS = Terms(seats=1, grace=5)
+EVENTS = (
+    Claim(at=1, claimant=Claimant(uid="a")),
+    Claim(at=2, claimant=Claimant(uid="b")),
+    Died(at=3, uid="a"),
+    Claim(at=9, claimant=Claimant(uid="c", persistent=False, priority=0)),
+)
+DONE = advance(Seats(at=0), TERMS, EVENTS, until=20)
+
+
+def entered(change: SeatChange, uid: str) -> facts.Fact:
+    return facts.seat(entries.body(change, pool="antivirus", uid=uid), EPOCH + timedelta(microseconds=change.at))
+
+
+def test_the_state_is_recalled_from_the_ledger(tmp_path: Path) -> None:
+    mine = [entered(one, "pool-1") for one in DONE.told]
+    others = [entered(one, "pool-2") for one in DONE.told[:1]]
+    with world.written(tmp_path / "ledger.db", *mine, *others) as connection:
+        found = [entries.read(body, at) for at, body in seat_entries.of_pool(connection, "pool-1", "c")]
+        assert tuple(found) == DONE.told
+        assert recall(found, at=0).leases == DONE.state.leases
+        assert len(list(seat_entries.of_pool(connection, "pool-2", "c"))) == 1
+        assert list(seat_entries.of_pool(connection, "pool-1", "elsewhere")) == []
+        kinds = [one["body"]["event"] for one in queries.life(connection, "b")]
+        assert kinds == ["queued", "granted"]
