@@ -14,6 +14,7 @@ from exuvia.model.facts import LedgerState
 from exuvia.record.ledger import Ledger
 from exuvia.report.metrics import Tallies
 from tests.app import stage
+from tests.record import world
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
 
@@ -27,6 +28,7 @@ async def until(ledger: Ledger, state: LedgerState) -> None:
 
 
 def break_chain(path: Path) -> None:
+    world.unguarded(path)
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE entries SET body = replace(body, 'one', 'two') WHERE seq = 1")
 

@@ -18,6 +18,7 @@ from exuvia.record import accepting
 from exuvia.record.ledger import Ledger
 from tests.cli.calling import answer, call
 from tests.cli.people import Person
+from tests.record import world
 
 T0 = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -169,6 +170,7 @@ def test_verify_a_sound_chain_and_an_anchor(file: Path) -> None:
 
 
 def test_verify_names_the_first_entry_that_was_changed(file: Path) -> None:
+    world.unguarded(file)
     with sqlite3.connect(file) as connection:
         connection.execute("UPDATE entries SET body = replace(body, 'exuvia', 'person') WHERE seq = 5")
     connection.close()
@@ -197,6 +199,7 @@ def test_accept_adds_one_entry_with_a_name(file: Path) -> None:
 
 
 def test_accept_refuses_a_damaged_chain(file: Path) -> None:
+    world.unguarded(file)
     with sqlite3.connect(file) as connection:
         connection.execute("DELETE FROM entries WHERE seq = 5")
     connection.close()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from exuvia import errors
-from exuvia.record import chain, exporting, queries
+from exuvia.record import chain, exporting, guarding, queries
 from tests.record import world
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8"))
@@ -157,6 +157,7 @@ def test_any_change_of_a_stored_row_is_found(tmp_path: Path, change: str) -> Non
     told = [world.birth("A"), world.verdict("A", "violating", 1), world.verdict("A", "compliant", 2)]
     with world.written(tmp_path / "l.db", *told) as connection:
         assert chain.verify(queries.links(connection, "c")).first_bad is None
+        guarding.unguard(connection)
         if "null" in change:
             connection.execute(text("pragma writable_schema = on"))
             connection.execute(text("update sqlite_master set sql = replace(sql, 'body TEXT NOT NULL', 'body TEXT')"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +13,10 @@ from sqlalchemy import text
 from exuvia import errors
 from exuvia.model.facts import DeathReason, microseconds
 from exuvia.record import chain, histories, importing, lines, queries, who
+from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.record import world
+from tests.record.conftest import Fresh
 from tests.record.world import at
 
 ALWAYS = 2**60
@@ -39,13 +40,12 @@ def instance(uid: str, born: float, died: float | None, recorded: float, **more:
     return said("instance", uid=uid, born=rfc(born), died=until, recordedAt=rfc(recorded), **more)
 
 
-def named(path: Path, name: str, minutes: float, until: float = 10**6) -> list[str]:
-    with reading(path) as connection:
+def named(place: Place, name: str, minutes: float, until: float = 10**6) -> list[str]:
+    with reading(place) as connection:
         return [one.uid for one in who.bore(connection, "name", name, at(minutes), until=microseconds(at(until)))]
 
 
-def test_what_is_imported_answers_questions_and_its_chain_verifies(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
+def test_what_is_imported_answers_questions_and_its_chain_verifies(place: Place) -> None:
     told = parsed(
         instance("A", 0, 60, 0, name="vdi-07", addresses=["10.0.0.7"], providerID="aws:///i-1", owner={"cost": 1.5}),
         said("session", uid="A", user="alice", from_=rfc(5), to=rfc(20)),
@@ -60,9 +60,9 @@ def test_what_is_imported_answers_questions_and_its_chain_verifies(tmp_path: Pat
             to=None,
         ),
     )
-    found = importing.load(path, told)
+    found = importing.load(place, told)
     assert (found.entered, found.dead, found.head.seq) == (3, (), 3)
-    with reading(path) as connection:
+    with reading(place) as connection:
         one = who.bore(connection, "address", "10.0.0.7", at(10))[0]
         assert (one.uid, one.name, one.died, one.certainty) == ("A", "vdi-07", at(60), "certain")
         assert [(visit.user, visit.ended) for visit in one.sessions] == [("alice", at(20))]
@@ -75,41 +75,39 @@ def test_what_is_imported_answers_questions_and_its_chain_verifies(tmp_path: Pat
         assert chain.verify(queries.links(connection, "")).first_bad is None
 
 
-def test_a_later_line_corrects_the_earlier_from_its_recording_on(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
+def test_a_later_line_corrects_the_earlier_from_its_recording_on(place: Place) -> None:
     importing.load(
-        path,
+        place,
         parsed(
             instance("A", 0, 60, 0, name="old"),
             instance("A", 0, 50, 70, name="new"),
             said("instance", uid="A", born=rfc(0), died=None, recordedAt=rfc(90), withdrawn=True),
         ),
     )
-    assert named(path, "old", 10, until=69) == ["A"]
-    assert named(path, "old", 10, until=70) == [], "the whole line is replaced, the name with it"
-    assert named(path, "new", 10, until=70) == ["A"]
-    assert named(path, "new", 55, until=89) == [], "it had died by then"
-    assert named(path, "new", 10, until=90) == [], "taken back"
-    assert named(path, "old", 10, until=89) == []
+    assert named(place, "old", 10, until=69) == ["A"]
+    assert named(place, "old", 10, until=70) == [], "the whole line is replaced, the name with it"
+    assert named(place, "new", 10, until=70) == ["A"]
+    assert named(place, "new", 55, until=89) == [], "it had died by then"
+    assert named(place, "new", 10, until=90) == [], "taken back"
+    assert named(place, "old", 10, until=89) == []
 
 
-def test_of_the_same_recording_the_greater_canonical_line_holds(tmp_path: Path) -> None:
+def test_of_the_same_recording_the_greater_canonical_line_holds(fresh: Fresh) -> None:
     both = [instance("A", 0, 60, 0, name="a"), instance("A", 0, 60, 0, name="b")]
-    for number, texts in enumerate((both, both[::-1])):
-        path = tmp_path / f"{number}.db"
-        importing.load(path, parsed(*texts))
-        assert (named(path, "a", 10), named(path, "b", 10)) == ([], ["A"])
+    for texts in (both, both[::-1]):
+        place = fresh()
+        importing.load(place, parsed(*texts))
+        assert (named(place, "a", 10), named(place, "b", 10)) == ([], ["A"])
 
 
-def test_what_cannot_have_been_goes_to_the_dead_letters_and_the_rest_is_imported(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
-    found = importing.load(path, parsed(instance("A", 10, 5, 0), "", instance("B", 0, 5, 0, name="b")))
+def test_what_cannot_have_been_goes_to_the_dead_letters_and_the_rest_is_imported(place: Place) -> None:
+    found = importing.load(place, parsed(instance("A", 10, 5, 0), "", instance("B", 0, 5, 0, name="b")))
     assert (found.entered, found.dead) == (1, ((1, "died before it was born"),))
-    with reading(path) as connection:
+    with reading(place) as connection:
         letter = connection.execute(text("select reason, body from dead_letters")).one()
     assert letter.reason == "died before it was born"
     assert '"uid":"A"' in letter.body
-    assert named(path, "b", 1) == ["B"]
+    assert named(place, "b", 1) == ["B"]
 
 
 @pytest.mark.parametrize(
@@ -129,22 +127,20 @@ def test_what_cannot_have_been_goes_to_the_dead_letters_and_the_rest_is_imported
         ('{"type":"session","uid":"A","uid":"B","user":"x","from":"2026-01-01T00:00:00Z"}', "'uid' stands there twice"),
     ],
 )
-def test_one_broken_line_refuses_the_whole_file(tmp_path: Path, broken: str, words: str) -> None:
-    path = tmp_path / "l.db"
+def test_one_broken_line_refuses_the_whole_file(place: Place, broken: str, words: str) -> None:
     texts = (instance("B", 0, 5, 0, name="b"), broken)
     with pytest.raises(errors.InvalidObject) as caught:
-        importing.load(path, lines.read(texts, recorded=0))
+        importing.load(place, lines.read(texts, recorded=0))
     assert words in str(caught.value)
-    with reading(path) as connection:
+    with reading(place) as connection:
         assert connection.scalar(text("select count(*) from entries")) == 0
 
 
-def test_an_import_takes_leadership_from_nobody(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
-    with world.written(path, world.birth("N")) as connection:
+def test_an_import_takes_leadership_from_nobody(place: Place) -> None:
+    with world.written(place, world.birth("N")) as connection:
         connection.execute(text("insert into leadership values ('c', 5)"))
-    importing.load(path, parsed(instance("A", 0, 1, 0)))
-    with reading(path) as connection:
+    importing.load(place, parsed(instance("A", 0, 1, 0)))
+    with reading(place) as connection:
         rows = connection.execute(text("select cluster, seq, epoch from entries order by seq")).all()
         assert chain.verify(queries.links(connection, "c")).entries == 2
     assert [tuple(row) for row in rows] == [("c", 1, 1), ("c", 2, 5)]
@@ -175,25 +171,22 @@ def held(texts: list[str], until: float) -> dict[str, Any] | None:
 
 @settings(max_examples=40, deadline=None)
 @given(versions, st.randoms(use_true_random=False))
-def test_whatever_the_order_of_import_the_same_line_holds(
-    tmp_path_factory: pytest.TempPathFactory, texts: list[str], random: Any
-) -> None:
+def test_whatever_the_order_of_import_the_same_line_holds(fresh: Fresh, texts: list[str], random: Any) -> None:
     random.shuffle(texts)
-    path = tmp_path_factory.mktemp("order") / "l.db"
+    place = fresh()
     cut = len(texts) // 2
-    importing.load(path, parsed(*texts[:cut]))
-    importing.load(path, parsed(*texts[cut:]))
+    importing.load(place, parsed(*texts[:cut]))
+    importing.load(place, parsed(*texts[cut:]))
     for until in range(4):
         expected = held(texts, until)
         for minutes in (0, 1, 2, 3, 4, 5):
             alive = expected is not None and expected["born"] <= rfc(minutes) < expected["died"]
-            assert named(path, "a", minutes, until) == (["A"] if alive else []), (until, minutes)
+            assert named(place, "a", minutes, until) == (["A"] if alive else []), (until, minutes)
 
 
-def test_the_past_of_each_machine_is_streamed_in_order(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
+def test_the_past_of_each_machine_is_streamed_in_order(place: Place) -> None:
     importing.load(
-        path,
+        place,
         parsed(
             said("presence", uid="B", vulnerability="CVE-1", from_=rfc(0), to=None, recordedAt=rfc(5)),
             said(
@@ -205,7 +198,7 @@ def test_the_past_of_each_machine_is_streamed_in_order(tmp_path: Path) -> None:
             said("score", vulnerability="CVE-1", source="cvss", value="9.80", validFrom=rfc(0), recordedAt=rfc(1)),
         ),
     )
-    with reading(path) as connection:
+    with reading(place) as connection:
         found = list(histories.pasts(connection, ALWAYS))
         early = list(histories.pasts(connection, microseconds(at(5))))
         scores = histories.scores(connection, ALWAYS)
@@ -219,11 +212,10 @@ def test_the_past_of_each_machine_is_streamed_in_order(tmp_path: Path) -> None:
     assert [one.uid for one in only] == ["A"]
 
 
-def test_the_operators_own_facts_are_part_of_the_past(tmp_path: Path) -> None:
-    path = tmp_path / "l.db"
-    with world.written(path, world.birth("A", 0), world.death("A", 9, not_before=7, reason=DeathReason.EXUVIA)):
+def test_the_operators_own_facts_are_part_of_the_past(place: Place) -> None:
+    with world.written(place, world.birth("A", 0), world.death("A", 9, not_before=7, reason=DeathReason.EXUVIA)):
         pass
-    with reading(path) as connection:
+    with reading(place) as connection:
         (past,) = histories.pasts(connection, ALWAYS)
     assert [(one.born, one.died) for one in past.lives] == [
         (microseconds(at(0)), None),

@@ -18,7 +18,7 @@ from sqlalchemy import event, text
 from exuvia import errors
 from exuvia.model import facts
 from exuvia.model.facts import FactKind, LedgerState
-from exuvia.record import appending, chain, opening, queries
+from exuvia.record import appending, chain, guarding, opening, queries, sqlite
 from exuvia.record import ledger as ledger_module
 from exuvia.record.accepting import accept
 from exuvia.record.ledger import Ledger
@@ -261,7 +261,7 @@ async def test_a_folder_in_its_place_is_told_and_mended(path: Path) -> None:
 
 
 async def test_a_full_disk_is_told_and_mended(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    durable = opening._durable
+    durable = sqlite._durable
 
     def small(connection: sqlite3.Connection, record: Any) -> None:
         durable(connection, record)
@@ -269,12 +269,12 @@ async def test_a_full_disk_is_told_and_mended(path: Path, monkeypatch: pytest.Mo
 
     with world.written(path, world.birth("A")):
         pass
-    monkeypatch.setattr(opening, "_durable", small)
+    monkeypatch.setattr(sqlite, "_durable", small)
     async with running(path) as ledger:
         with pytest.raises(errors.LedgerDown, match=r"cannot grow.*Free disk space"):
             for number in range(2000):
                 await ledger.append(world.birth(f"N{number}", zone="z" * 400))
-        monkeypatch.setattr(opening, "_durable", durable)
+        monkeypatch.setattr(sqlite, "_durable", durable)
         async with asyncio.timeout(10):
             while not await entered(ledger, world.birth("Z", zone="z" * 200_000)):
                 await asyncio.sleep(0.05)
@@ -285,18 +285,18 @@ async def test_a_full_disk_is_told_and_mended(path: Path, monkeypatch: pytest.Mo
 async def test_a_volume_that_takes_no_byte_stays_down(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with running(path) as ledger:
         await ledger.append(world.birth("A"))
-    durable = opening._durable
+    durable = sqlite._durable
 
     def read_only(connection: sqlite3.Connection, record: Any) -> None:
         durable(connection, record)
         connection.execute("pragma query_only = on")
 
-    monkeypatch.setattr(opening, "_durable", read_only)
+    monkeypatch.setattr(sqlite, "_durable", read_only)
     async with running(path, fine=False) as ledger:
         await asyncio.sleep(0.3)
         assert ledger.health().state is LedgerState.DOWN
         assert "readonly" in ledger.health().message
-        monkeypatch.setattr(opening, "_durable", durable)
+        monkeypatch.setattr(sqlite, "_durable", durable)
         await state(ledger, LedgerState.FINE)
 
 
@@ -556,6 +556,7 @@ async def test_a_broken_chain_is_accepted_anew(path: Path) -> None:
 
 def test_a_broken_chain_cannot_be_accepted(path: Path) -> None:
     with world.written(path, world.birth("A")) as connection:
+        guarding.unguard(connection)
         connection.execute(text("update entries set epoch = 9"))
     with pytest.raises(errors.LedgerCorrupt, match="entry 1 was changed"):
         accept(path, by="alice", reason="why", at=world.at(0))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +11,9 @@ from sqlalchemy import Connection, select, text
 
 from exuvia.model import facts
 from exuvia.record import appending, counts, queries, recall, tables, who
+from exuvia.record.places import Place
 from tests.record import world
+from tests.record.conftest import Fresh
 from tests.record.world import at, written
 
 
@@ -20,14 +21,14 @@ def bearers(connection: Connection, attribute: str, value: str, minutes: float) 
     return [one.uid for one in who.bore(connection, attribute, value, at(minutes))]
 
 
-def test_a_reused_name_is_borne_by_one_at_a_time(tmp_path: Path) -> None:
+def test_a_reused_name_is_borne_by_one_at_a_time(place: Place) -> None:
     told = [
         world.birth("A", 0, name="vdi-07", addresses=["10.0.0.7"]),
         world.death("A", 60),
         world.birth("B", 60, name="vdi-07", addresses=["10.0.0.8"]),
         world.birth("C", 61, name="vdi-08", addresses=["10.0.0.7"]),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert bearers(connection, "name", "vdi-07", -1) == []
         assert bearers(connection, "name", "vdi-07", 0) == ["A"], "from its birth on"
         assert bearers(connection, "name", "vdi-07", 59.999) == ["A"]
@@ -39,21 +40,21 @@ def test_a_reused_name_is_borne_by_one_at_a_time(tmp_path: Path) -> None:
         assert (first.name, first.born, first.died, first.certainty) == ("vdi-07", at(0), at(60), "certain")
 
 
-def test_an_end_known_within_an_interval_is_uncertain_there(tmp_path: Path) -> None:
-    with written(tmp_path / "l.db", world.birth("A", 0, name="a"), world.death("A", 60, not_before=50)) as connection:
+def test_an_end_known_within_an_interval_is_uncertain_there(place: Place) -> None:
+    with written(place, world.birth("A", 0, name="a"), world.death("A", 60, not_before=50)) as connection:
         assert [one.certainty for one in who.bore(connection, "name", "a", at(49))] == ["certain"]
         assert [one.certainty for one in who.bore(connection, "name", "a", at(50))] == ["uncertain"]
         assert who.bore(connection, "name", "a", at(60)) == ()
 
 
-def test_several_bearers_are_ambiguous(tmp_path: Path) -> None:
+def test_several_bearers_are_ambiguous(place: Place) -> None:
     told = [world.birth("A", 0, name="x"), world.birth("B", 5, name="x")]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         said = who.bore(connection, "name", "x", at(10))
         assert [(one.uid, one.certainty) for one in said] == [("A", "ambiguous"), ("B", "ambiguous")]
 
 
-def test_a_changed_identity_has_its_own_interval(tmp_path: Path) -> None:
+def test_a_changed_identity_has_its_own_interval(place: Place) -> None:
     told = [
         world.birth("A", 0, bootID="b1"),
         facts.identity(uid="A", attribute="bootID", value="b2", former="b1", at=at(10)),
@@ -61,24 +62,24 @@ def test_a_changed_identity_has_its_own_interval(tmp_path: Path) -> None:
         facts.identity(uid="A", attribute="address", value="", former="10.0.0.9", at=at(12)),
         facts.identity(uid="A", attribute="address", value="10.0.0.9", former="", at=at(12)),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert [bearers(connection, "bootID", "b1", n) for n in (9, 10)] == [["A"], []]
         assert [bearers(connection, "bootID", "b2", n) for n in (9, 10)] == [[], ["A"]]
         assert [bearers(connection, "address", "10.0.0.9", n) for n in (10, 11, 12, 99)] == [[], ["A"], ["A"], ["A"]]
 
 
-def test_the_same_address_twice_is_one(tmp_path: Path) -> None:
+def test_the_same_address_twice_is_one(place: Place) -> None:
     told = [
         world.birth("A", 0, addresses=["10.0.0.1", "10.0.0.1"]),
         world.birth("A", 1, addresses=["10.0.0.1"]),
         facts.identity(uid="A", attribute="address", value="10.0.0.1", former="", at=at(5)),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert bearers(connection, "address", "10.0.0.1", 6) == ["A"]
         assert counts.counts(connection, at(9), cluster="c").births == {("Node", "p"): 1}
 
 
-def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
+def test_which_machine_a_pod_ran_on(place: Place) -> None:
     told = [
         world.birth("A"),
         world.birth("B"),
@@ -88,7 +89,7 @@ def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
         world.placement("3", "A", "from", 2, name="cart"),
         world.death("A", 20),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         on = {n: [one.uid for one in who.ran(connection, "shop", "db-0", at(n))] for n in (0, 1, 9, 10, 99)}
         assert on == {0: [], 1: ["A"], 9: ["A"], 10: ["B"], 99: ["B"]}
         assert [one.uid for one in who.ran(connection, "shop", "cart", at(19))] == ["A"]
@@ -108,8 +109,8 @@ def test_which_machine_a_pod_ran_on(tmp_path: Path) -> None:
         ([world.birth("A"), world.outcome(1)], "there is no intent 1"),
     ],
 )
-def test_what_cannot_be_so_goes_to_the_dead_letters(tmp_path: Path, told: list[facts.Fact], why: str) -> None:
-    with written(tmp_path / "l.db", *told) as connection:
+def test_what_cannot_be_so_goes_to_the_dead_letters(place: Place, told: list[facts.Fact], why: str) -> None:
+    with written(place, *told) as connection:
         letters = connection.execute(select(tables.dead_letters)).all()
         assert len(letters) == 1
         assert why in letters[0].reason
@@ -118,15 +119,15 @@ def test_what_cannot_be_so_goes_to_the_dead_letters(tmp_path: Path, told: list[f
         assert set(recall.lives(connection, "c")) == {"A"}
 
 
-def test_an_intent_has_one_outcome_at_most(tmp_path: Path) -> None:
+def test_an_intent_has_one_outcome_at_most(place: Place) -> None:
     told = [world.intent("R1"), world.intent("R1"), world.outcome(1, "R1"), world.outcome(1, "R1"), world.intent("R2")]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert queries.unfinished_intents(connection, "R1") == [2]
         assert queries.unfinished_intents(connection, "R2") == [4]
         assert connection.scalar(text("select count(*) from entries where kind = 'outcome'")) == 1
 
 
-def test_a_life_holds_all_that_names_it(tmp_path: Path) -> None:
+def test_a_life_holds_all_that_names_it(place: Place) -> None:
     told = [
         world.birth("A"),
         world.birth("B"),
@@ -140,13 +141,13 @@ def test_a_life_holds_all_that_names_it(tmp_path: Path) -> None:
         world.placement("1", "A", "from", 1),
         world.death("A", 6),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert [one["seq"] for one in queries.life(connection, "A")] == [1, 3, 4, 5, 6, 7, 8, 10, 11]
         assert [one["type"] for one in queries.life(connection, "B")] == ["birth"]
         assert queries.life(connection, "%") == []
 
 
-def test_starts_are_counted_for_rates(tmp_path: Path) -> None:
+def test_starts_are_counted_for_rates(place: Place) -> None:
     told = [
         world.operation("R1", "started", 0),
         world.operation("R1", "ended", 5, "Succeeded/Replaced"),
@@ -155,13 +156,13 @@ def test_starts_are_counted_for_rates(tmp_path: Path) -> None:
         world.operation("R3", "started", 99),
         world.operation("Q1", "started", 31, kind="Quarantine"),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         assert queries.starts(connection, "Rotation", at(0)) == [("R1", at(0)), ("R3", at(30))]
         assert queries.starts(connection, "Rotation", at(0.001)) == [("R3", at(30))]
         assert queries.starts(connection, "Quarantine", at(0)) == [("Q1", at(31))]
 
 
-def test_counts_begin_where_history_stands(tmp_path: Path) -> None:
+def test_counts_begin_where_history_stands(place: Place) -> None:
     told = [
         world.birth("A", pool="x"),
         world.birth("B", pool="x"),
@@ -177,7 +178,7 @@ def test_counts_begin_where_history_stands(tmp_path: Path) -> None:
         world.operation("R2", "ended", 5, "Failed/DrainTimeout"),
         world.operation("R3", "ended", 6, "Failed/NoReplacement"),
     ]
-    with written(tmp_path / "l.db", *told) as connection:
+    with written(place, *told) as connection:
         found = counts.counts(connection, at(30), cluster="c")
         assert found.births == {("Node", "x"): 2, ("Node", "y"): 1}
         assert found.deaths == {("Node", "x", "exuvia"): 1}
@@ -188,17 +189,17 @@ def test_counts_begin_where_history_stands(tmp_path: Path) -> None:
         assert set(recall.lives(connection, "c")) == {"A", "C"}
 
 
-def test_an_empty_ledger_answers_too(tmp_path: Path) -> None:
-    with written(tmp_path / "l.db") as connection:
+def test_an_empty_ledger_answers_too(place: Place) -> None:
+    with written(place) as connection:
         assert counts.counts(connection, at(0), cluster="c").records == {}
         assert queries.last_recorded(connection, "c") is None
         assert appending.greatest_epoch(connection, "c") == 0
         assert who.bore(connection, "name", "x", at(0)) == ()
 
 
-def test_when_it_was_learnt_is_kept_beside_when_it_was_so(tmp_path: Path) -> None:
+def test_when_it_was_learnt_is_kept_beside_when_it_was_so(place: Place) -> None:
     before = datetime.now(UTC)
-    with written(tmp_path / "l.db", world.birth("A")) as connection:
+    with written(place, world.birth("A")) as connection:
         entry = queries.life(connection, "A")[0]
         assert entry["at"] == facts.microseconds(at(0))
         assert facts.microseconds(before) <= entry["recorded"] <= facts.microseconds(datetime.now(UTC))
@@ -228,10 +229,8 @@ told = st.lists(
 
 @settings(max_examples=60, deadline=None)
 @given(told)
-def test_no_order_of_facts_makes_a_negative_interval(
-    tmp_path_factory: pytest.TempPathFactory, entries: list[facts.Fact]
-) -> None:
-    with written(tmp_path_factory.mktemp("any") / "l.db", *entries) as connection:
+def test_no_order_of_facts_makes_a_negative_interval(fresh: Fresh, entries: list[facts.Fact]) -> None:
+    with written(fresh(), *entries) as connection:
         for table in (tables.identities, tables.placements):
             for row in connection.execute(select(table.c.began, table.c.ended)):
                 assert row.ended is None or row.ended >= row.began
@@ -239,7 +238,7 @@ def test_no_order_of_facts_makes_a_negative_interval(
         assert all(spent >= 0 for spent in counts.counts(connection, at(0), cluster="c").noncompliant_seconds.values())
 
 
-def test_the_last_verdict_of_one_moment_holds(tmp_path: Path) -> None:
+def test_the_last_verdict_of_one_moment_holds(place: Place) -> None:
     entries = [world.verdict("A", "violating", 1), world.verdict("A", "compliant", 1)]
-    with written(tmp_path / "l.db", *entries) as connection:
+    with written(place, *entries) as connection:
         assert queries.open_verdicts(connection, "c") == {("A", "workers"): "compliant"}

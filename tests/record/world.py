@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from exuvia.model import facts
 from exuvia.model.facts import LedgerState
 from exuvia.record import appending, opening
 from exuvia.record.ledger import Ledger
+from exuvia.record.places import Place
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -79,9 +81,9 @@ def placement(pod: str, instance: str, event: str, minutes: float, **body: Any) 
 
 
 @contextmanager
-def written(path: Path, *entries: facts.Fact) -> Iterator[Connection]:
+def written(place: Place, *entries: facts.Fact) -> Iterator[Connection]:
     """A ledger with these facts, and a connection that may do anything with it."""
-    engine = opening.open_for_writing(path)
+    engine = opening.open_for_writing(place)
     writer = appending.Writer(cluster="c", epoch=1)
     try:
         with engine.begin() as connection:
@@ -92,10 +94,17 @@ def written(path: Path, *entries: facts.Fact) -> Iterator[Connection]:
         engine.dispose()
 
 
+def unguarded(path: Path) -> None:
+    """Take the triggers off a file: whoever can write it can do that."""
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            connection.execute(f"DROP TRIGGER {name}")
+
+
 @asynccontextmanager
-async def running(path: Path, epoch: Callable[[], int] = lambda: 1, *, fine: bool = True) -> AsyncIterator[Ledger]:
+async def running(place: Place, epoch: Callable[[], int] = lambda: 1, *, fine: bool = True) -> AsyncIterator[Ledger]:
     """A ledger's writer at work."""
-    ledger = Ledger(path, cluster="c", epoch=epoch)
+    ledger = Ledger(place, cluster="c", epoch=epoch)
     ledger.start()
     try:
         if fine:

@@ -7,16 +7,16 @@ epoch that the ledger knows, so it takes leadership from nobody.
 from __future__ import annotations
 
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, chain, importing, opening, queries
+from exuvia.record import appending, chain, importing, opening, places, queries
+from exuvia.record.places import Place
 
 
-def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "") -> facts.Receipt:
+def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str = "") -> facts.Receipt:
     """Add the acceptance; durable when it returns.
 
     Raises `errors.InvalidObject` without a reason, `errors.LedgerError` as ever. A chain that is damaged in itself
@@ -24,13 +24,14 @@ def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "")
     """
     if not reason.strip():
         raise errors.InvalidObject("An acceptance needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
-    if not path.is_file():
-        raise errors.LedgerDown(f"There is no ledger at {path}.", remedy="Name it by --ledger.")
-    engine = opening.open_for_writing(path)
+    if places.absent(place):
+        raise errors.LedgerDown(f"There is no ledger at {place}.", remedy="Name it by --ledger.")
+    engine = opening.open_for_writing(place)
     try:
-        with opening.in_words(path), engine.begin() as connection:
+        with opening.in_words(place), engine.begin() as connection:
             writer = importing.writer_for(connection, cluster)
-            _check_chain(path, connection, writer.cluster)
+            opening.alone(connection, writer.cluster)
+            _check_chain(place, connection, writer.cluster)
             fact = facts.accepted(by=by, reason=reason, at=at)
             made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
             assert made is not None, "an acceptance is never a dead letter"
@@ -39,8 +40,8 @@ def accept(path: Path, *, by: str, reason: str, at: datetime, cluster: str = "")
         engine.dispose()
 
 
-def _check_chain(path: Path, connection: Connection, cluster: str) -> None:
+def _check_chain(place: Place, connection: Connection, cluster: str) -> None:
     found = chain.verify(queries.links(connection, cluster))
     if found.first_bad is not None:
         remedy = "Put the last good copy in its place."
-        raise errors.LedgerCorrupt(f"The ledger {path} is damaged: {found.problem}.", remedy=remedy)
+        raise errors.LedgerCorrupt(f"The ledger {place} is damaged: {found.problem}.", remedy=remedy)

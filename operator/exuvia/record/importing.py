@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +13,7 @@ from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
 from exuvia.record import appending, opening, queries, tables
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
+from exuvia.record.places import Place
 
 PAGE = 500
 
@@ -28,16 +28,18 @@ class Imported:
     head: Receipt
 
 
-def load(path: Path, lines: Iterable[Line], *, cluster: str = "") -> Imported:
+def load(place: Place, lines: Iterable[Line], *, cluster: str = "") -> Imported:
     """Enter lines in one transaction; durable when it returns. Makes the ledger where there is none.
 
     `cluster`: whose chain it goes to; by default that of the cluster which wrote last. Takes leadership from nobody.
     Raises `errors.InvalidObject` for a line that cannot be used and `errors.LedgerError`: nothing was entered then.
     """
-    engine = opening.open_for_writing(path)
+    engine = opening.open_for_writing(place)
     try:
-        with opening.in_words(path), engine.begin() as connection:
-            return enter(connection, lines, writer_for(connection, cluster))
+        with opening.in_words(place), engine.begin() as connection:
+            writer = writer_for(connection, cluster)
+            opening.alone(connection, writer.cluster)
+            return enter(connection, lines, writer)
     finally:
         engine.dispose()
 

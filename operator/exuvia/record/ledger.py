@@ -1,6 +1,6 @@
 """The ledger's writer: one thread, group commit, nothing acknowledged before it is durable.
 
-Each transaction checks that the file is still the same one, compares the epoch, reads the head of the chain anew, and
+Each transaction checks that the ledger is still the same one, compares the epoch, reads the head of the chain anew, and
 adds its entries. Trouble is told by `health()`; the thread goes on trying, so mending the file is enough.
 """
 
@@ -12,19 +12,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.model.facts import Fact, LedgerHealth, LedgerState, Receipt
-from exuvia.record import appending, chain, missing, opening, queries, requests, trust
-from exuvia.record.missing import Missing
+from exuvia.model.facts import Fact, LedgerHealth, Receipt
+from exuvia.record import appending, chain, opening, queries, requests, trust, writing
+from exuvia.record.condition import Condition
+from exuvia.record.places import Place
 from exuvia.record.requests import Request, Waiting
+from exuvia.record.writing import Attempt, Terms, Written
 
 log = logging.getLogger(__name__)
 
@@ -33,27 +33,16 @@ GROUP = 512
 QUEUED = 4096
 RETRY_SECONDS = 2.0
 LOOK_SECONDS = 2.0
+AGAIN = 3
 LOCK_MS = 1_000
 """How long a lock is waited for before it is told; what waits to be written waits for `opening.PATIENCE_MS` in all."""
-
-_REFUSALS: dict[LedgerState, type[errors.LedgerError]] = {
-    LedgerState.DOWN: errors.LedgerDown,
-    LedgerState.LOCKED: errors.LedgerLocked,
-    LedgerState.NOT_TRUSTED: errors.LedgerTruncated,
-}
-
-
-@dataclass(slots=True)
-class _Written:
-    receipt: Receipt
-    entered: list[Fact]
 
 
 class Ledger:
     """Appends facts for one cluster under one epoch. `start` and `close` it."""
 
-    def __init__(self, path: Path, *, cluster: str = "", epoch: Callable[[], int]) -> None:
-        self.path = path
+    def __init__(self, place: Place, *, cluster: str = "", epoch: Callable[[], int]) -> None:
+        self.place = place
         self._cluster = cluster
         self._epoch = epoch
         self._queue = Waiting(QUEUED)
@@ -61,9 +50,9 @@ class Ledger:
         self._engine: Engine | None = None
         self._file: tuple[int, int] | None = None
         self._head = appending.Head()
-        self._health = LedgerHealth(state=LedgerState.DOWN, message="not opened yet", since=datetime.now(UTC))
-        self._lock = threading.Lock()  # guards health and what is missing: `distrust` comes from another thread
-        self._missing = Missing()
+        self._condition = Condition(place)
+        self._unheard: Attempt | None = None
+        self._entered: dict[bytes, Receipt] = {}
         self._oldest: float | None = None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.on_commit: Callable[[Sequence[Fact]], None] | None = None
@@ -82,7 +71,7 @@ class Ledger:
 
     def health(self) -> LedgerHealth:
         """How it is now; never blocks."""
-        return self._health
+        return self._condition.health
 
     def head(self) -> dict[str, object]:
         """The last entry as this writer knows it: `seq` and `hash` (hex). Evidence is tied to it."""
@@ -148,8 +137,7 @@ class Ledger:
         while self._queue or not self._closing:
             try:
                 self._ensure_open()
-                fine = self._health.state is LedgerState.FINE
-                batch = self._queue.take(GROUP, LOOK_SECONDS if fine else RETRY_SECONDS)
+                batch = self._queue.take(GROUP, LOOK_SECONDS if self._condition.fine else RETRY_SECONDS)
                 if batch:
                     self._commit(batch)
                 else:
@@ -161,10 +149,11 @@ class Ledger:
 
     def _glance(self) -> None:
         """With nothing to write, what happened to the file would be noticed by nobody."""
-        if self._health.state is not LedgerState.FINE or not self._same_file() or not self._head.seq:
+        engine = self._engine
+        if engine is None or not self._condition.fine or not self._same_file() or not self._head.seq:
             return
         try:
-            found = opening.glance(self.path, self._cluster, self._head.seq)
+            found = opening.glance(engine, self.place, self._cluster, self._head.seq)
         except errors.LedgerLocked:
             return
         except errors.LedgerError as trouble:
@@ -176,20 +165,12 @@ class Ledger:
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
             raise errors.LedgerDown("the ledger was closed")
-        health = self._health
-        if health.state is not LedgerState.FINE and not self._patient():
-            raise _REFUSALS[health.state](health.message)
-
-    def _patient(self) -> bool:
-        """Whether it is locked for a short time only: what comes waits."""
-        state, since = self._health.state, self._health.since
-        if state is not LedgerState.LOCKED or self._engine is None or since is None:
-            return False
-        return datetime.now(UTC) - since < timedelta(milliseconds=opening.PATIENCE_MS)
+        opened = self._engine is not None
+        self._condition.refuse(patience=timedelta(milliseconds=opening.PATIENCE_MS if opened else 0))
 
     def _ensure_open(self) -> None:
         """Open, or open again after trouble; look for a person's acceptance while the file is not trusted."""
-        if self._engine is not None and self._health.state is LedgerState.FINE and self._same_file():
+        if self._engine is not None and self._condition.fine and self._same_file():
             return
         try:
             if self._engine is None or not self._same_file():
@@ -198,49 +179,48 @@ class Ledger:
         except errors.LedgerError as trouble:
             self._fail(trouble)
         except Exception as trouble:
-            self._fail(errors.LedgerDown(f"The ledger {self.path} cannot be used: {trouble}."))
+            self._fail(errors.LedgerDown(f"The ledger {self.place} cannot be used: {trouble}."))
 
     def _open(self) -> None:
         self._dispose()
         former, fresh = self._head, self._file is None
-        engine = opening.open_for_writing(self.path, patience_ms=min(LOCK_MS, opening.PATIENCE_MS))
+        engine = opening.open_for_writing(self.place, patience_ms=min(LOCK_MS, opening.PATIENCE_MS))
         self._engine = engine
-        self._file = opening.identity_of(self.path)
-        opening.probe(engine, self.path)
-        with opening.in_words(self.path), engine.begin() as connection:
+        self._file = opening.identity_of(self.place)
+        opening.probe(engine, self.place)
+        with opening.in_words(self.place), engine.begin() as connection:
+            opening.alone(connection, self._cluster)
             appending.register(connection, self._cluster)
-        with opening.in_words(self.path), opening.readers(engine).begin() as connection:
+        with opening.in_words(self.place), opening.readers(engine).begin() as connection:
             self._head = self._chain_head(connection)
             known = not former.seq or appending.hash_at(connection, self._cluster, former.seq) == former.hash
             self._forget_broken(connection)
         if not known and not fresh:
             self._distrust(former.seq, former.hash, at_start=False)
+        self._remember_unheard(engine)
 
     def _forget_broken(self, connection: Connection) -> None:
         """Another file is in place of one whose chain was broken: it counts for itself, and so does an acceptance."""
-        broken = self._missing.broken()
+        broken = self._condition.missing.broken()
         sound = not broken or chain.verify(queries.links(connection, self._cluster)).first_bad is None
-        with self._lock:
-            self._missing.in_another_file(self._head.seq, broken if sound else ())
+        self._condition.in_another_file(self._head.seq, broken if sound else ())
 
     def _distrust(self, seq: int, hash_: bytes, *, at_start: bool, named_by: str = "") -> None:
-        with self._lock:
-            self._missing.add(seq, hash_, head=self._head.seq, at_start=at_start)
-            self._set(LedgerState.NOT_TRUSTED, missing.said(self.path, seq, hash_, named_by))
+        self._condition.distrust(seq, hash_, head=self._head.seq, at_start=at_start, named_by=named_by)
 
     def _settle_trust(self) -> None:
         """Fine again when nothing is missing (any more), or when a person accepted what is."""
         assert self._engine is not None
-        seen = dict(self._missing.entries)
-        with opening.in_words(self.path), self._engine.begin() as connection:
+        missing = self._condition.missing
+        seen = dict(missing.entries)
+        with opening.in_words(self.place), self._engine.begin() as connection:
+            opening.alone(connection, self._cluster)
             head = self._chain_head(connection)
             lost = {seq: one for seq, one in seen.items() if appending.hash_at(connection, self._cluster, seq) != one}
-            settled = trust.settle(connection, head, lost, self._missing, self._writer()) if lost else head
+            settled = trust.settle(connection, head, lost, missing, self._writer()) if lost else head
         self._head = settled or head
-        with self._lock:
-            if settled is not None and self._missing.entries == seen:
-                self._missing = Missing()
-                self._set(LedgerState.FINE, "")
+        if settled is not None:
+            self._condition.settle(seen)
 
     def _commit(self, batch: list[Request]) -> None:
         self._oldest = min(one.queued_at for one in batch)
@@ -257,14 +237,14 @@ class Ledger:
             self._commit_apart(batch, trouble)
         else:
             for one, done in zip(batch, written, strict=True):
-                one.answer(done.receipt)
+                one.answer(done.receipts[-1] if done.receipts else appending.receipt(self._head))
                 self._tell(one, done.entered)
         finally:
             self._oldest = None
 
-    def _write_patiently(self, batch: list[Request]) -> list[_Written]:
-        """A lock is told after a moment, and waited for `opening.PATIENCE_MS` in all."""
-        began = time.monotonic()
+    def _write_patiently(self, batch: list[Request]) -> list[Written]:
+        """A lock is told after a moment, and waited for `opening.PATIENCE_MS` in all. A cut connection is made anew."""
+        began, again = time.monotonic(), 0
         while True:
             try:
                 written = self._write(batch)
@@ -272,14 +252,22 @@ class Ledger:
                 self._fail(trouble)
                 if self._closing or time.monotonic() - began >= opening.PATIENCE_MS / 1000:
                     raise
+            except (errors.LedgerDown, errors.InvalidObject) as trouble:
+                again += 1
+                if again > AGAIN or not self._worth_again(trouble):
+                    raise
             else:
-                self._unlocked()
+                self._condition.unlocked()
                 return written
 
-    def _unlocked(self) -> None:
-        with self._lock:
-            if self._health.state is LedgerState.LOCKED and not self._missing.entries:
-                self._set(LedgerState.FINE, "")
+    def _worth_again(self, trouble: errors.ExuviaError) -> bool:
+        """Nothing was entered, and the cause may be over: a cut connection, or a writer of another cluster."""
+        if opening.crossed(trouble):
+            return True
+        if not opening.unheard(self.place, trouble):
+            return False
+        self._open_trusted()
+        return True
 
     def _commit_apart(self, batch: list[Request], trouble: Exception) -> None:
         """A fact that cannot be entered must not take others with it: each request for itself."""
@@ -292,26 +280,54 @@ class Ledger:
             trouble = errors.InvalidObject(f"a fact cannot be entered: {type(trouble).__name__}: {trouble}")
         batch[0].answer(trouble)
 
-    def _write(self, batch: list[Request]) -> list[_Written]:
+    def _write(self, batch: list[Request]) -> list[Written]:
         assert self._engine is not None
-        writer = self._writer()
-        written: list[_Written] = []
-        with opening.in_words(self.path), self._engine.begin() as connection:
-            self._check_file()
-            appending.fence(connection, writer)
-            head, waiting = self._chain_head(connection), appending.Batch()
-            for one in batch:
-                entered: list[Fact] = []
-                for fact in one.facts:
-                    made = appending.add(connection, head, fact, writer, batch=waiting)
-                    if made is not None:
-                        head = made
-                        entered.append(fact)
-                written.append(_Written(appending.receipt(head), entered))
-            waiting.flush(connection)
-            self._check_file()
-        self._head = head
-        return written
+        terms = Terms(
+            place=self.place,
+            writer=self._writer(),
+            former=self._head,
+            entered=self._entered,
+            check=self._check_file,
+        )
+        try:
+            made = writing.write(self._engine, batch, terms)
+        except writing.Behind:
+            self._distrust(self._head.seq, self._head.hash, at_start=False)
+            raise errors.LedgerTruncated(self.health().message) from None
+        except writing.Unheard as cut:
+            made = cut.attempt
+            if not self._find_out(cut):
+                return self._write(batch)
+        self._head = made.head
+        return made.written
+
+    def _find_out(self, cut: writing.Unheard) -> bool:
+        """Whether what nobody heard of was entered. What cannot be found out in time is found out before the next
+        entry; until then it counts as not entered."""
+        began = time.monotonic()
+        while True:
+            try:
+                self._open_trusted()
+                assert self._engine is not None
+                return writing.entered(self._engine, self.place, self._cluster, cut.attempt)
+            except errors.LedgerError as trouble:
+                self._fail(trouble)
+                if self._closing or time.monotonic() - began >= opening.PATIENCE_MS / 1000:
+                    self._unheard = cut.attempt
+                    raise
+                time.sleep(min(RETRY_SECONDS, opening.PATIENCE_MS / 1000))
+
+    def _remember_unheard(self, engine: Engine) -> None:
+        """It was told that nothing was entered. Where that was wrong, what is given again is not entered twice."""
+        attempt = self._unheard
+        if attempt is not None:
+            self._entered = attempt.told() if writing.entered(engine, self.place, self._cluster, attempt) else {}
+            self._unheard = None
+
+    def _open_trusted(self) -> None:
+        self._open()
+        if self._condition.missing.entries:
+            raise errors.LedgerTruncated(self.health().message)
 
     def _chain_head(self, connection: Connection) -> appending.Head:
         return appending.head(connection, self._cluster)
@@ -321,10 +337,10 @@ class Ledger:
 
     def _check_file(self) -> None:
         if not self._same_file():
-            raise errors.LedgerDown(f"the ledger's file {self.path} was replaced or removed while it was open")
+            raise errors.LedgerDown(f"the ledger's file {self.place} was replaced or removed while it was open")
 
     def _same_file(self) -> bool:
-        return self._file is not None and opening.identity_of(self.path) == self._file
+        return self._file is not None and opening.identity_of(self.place) == self._file
 
     def _tell(self, request: Request, entered: list[Fact]) -> None:
         if self.on_commit is not None and entered:
@@ -333,22 +349,9 @@ class Ledger:
     def _fail(self, trouble: errors.LedgerError) -> None:
         if not isinstance(trouble, errors.LedgerLocked | errors.LedgerTruncated):
             self._dispose()
-        with self._lock:
-            if self._health.state is LedgerState.NOT_TRUSTED:
-                return
-            locked = isinstance(trouble, errors.LedgerLocked)
-            self._set(LedgerState.LOCKED if locked else LedgerState.DOWN, str(trouble))
+        self._condition.fail(trouble)
 
     def _dispose(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
             engine.dispose()
-
-    def _set(self, state: LedgerState, message: str) -> None:
-        if (state, message) == (self._health.state, self._health.message):
-            return
-        if state is LedgerState.FINE:
-            log.info("ledger is fine")
-        else:
-            log.warning("ledger: %s", message)
-        self._health = LedgerHealth(state=state, message=message, since=datetime.now(UTC))

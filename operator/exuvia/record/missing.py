@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from exuvia.record import chain
+from exuvia.record.places import Place
 
 WAY_OUT = "Restore the right file, or run `exuvia ledger accept --reason TEXT`."
 CHAIN_WAY_OUT = (
@@ -42,11 +42,11 @@ class Missing:
             del self.entries[seq]
 
 
-def said(path: Path, seq: int, hash_: bytes, named_by: str = "") -> str:
+def said(place: Place, seq: int, hash_: bytes, named_by: str = "") -> str:
     """What is wrong, why that is known, and the way out."""
     if hash_ == chain.GENESIS:
         return (
-            f"the chain of the ledger {path} is broken: entry {seq} was changed, or the one before it. {CHAIN_WAY_OUT}"
+            f"the chain of the ledger {place} is broken: entry {seq} was changed, or the one before it. {CHAIN_WAY_OUT}"
         )
     named = f", which {named_by} names" if named_by else ""
-    return f"the ledger {path} misses entry {seq}{named}: a restored backup, a cut tail or a lost file. {WAY_OUT}"
+    return f"the ledger {place} misses entry {seq}{named}: a restored backup, a cut tail or a lost file. {WAY_OUT}"

@@ -1,60 +1,73 @@
-"""Opening a ledger: the file, its schema, and clear words when it cannot be used."""
+"""Opening a ledger, wherever it is: its schema, who may write, and clear words when it cannot be used."""
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import quote
 
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from exuvia import errors
-from exuvia.record import rebuilding
+from exuvia.record import appending, guarding, postgres, rebuilding, sqlite
+from exuvia.record.guarding import removing
+from exuvia.record.places import Place, Server
+
+__all__ = [
+    "PATIENCE_MS",
+    "alone",
+    "crossed",
+    "explained",
+    "glance",
+    "identity_of",
+    "in_words",
+    "migrate",
+    "open_for_reading",
+    "open_for_writing",
+    "probe",
+    "readers",
+    "removing",
+    "unheard",
+]
+
+log = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000
-_READ = "exuvia_reads"
 
 
-def open_for_writing(path: Path, *, patience_ms: int | None = None) -> Engine:
-    """The engine of a file that exists afterwards, its schema brought up to date. A lock of somebody else is waited for
-    so long, by default `PATIENCE_MS`. Raises `errors.LedgerError`."""
+def open_for_writing(place: Place, *, patience_ms: int | None = None) -> Engine:
+    """The engine of a ledger that can be written. A lock of somebody else is waited for so long, by default
+    `PATIENCE_MS`. A file is made and brought up to date; a database was prepared by its owner (`preparing.prepare`).
+    Raises `errors.LedgerError`."""
     patience = PATIENCE_MS if patience_ms is None else patience_ms
+    if isinstance(place, Server):
+        return _checked(postgres.writing(place, patience_ms=patience), place, writes=True)
+    engine = sqlite.writing(place, patience_ms=patience)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as trouble:
-        raise _down(path, trouble.strerror or str(trouble)) from trouble
-    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": patience / 1000})
-    event.listen(engine, "connect", _durable)
-    event.listen(engine, "begin", _begin_immediate)
-    try:
-        migrate(engine, path)
+        migrate(engine, place)
     except BaseException:
         engine.dispose()
         raise
     return engine
 
 
-def open_for_reading(path: Path) -> Engine:
-    """A read-only engine. Raises `errors.LedgerError` when there is no such file, or it is no ledger."""
-    if not path.is_file():
-        raise errors.LedgerDown(f"There is no ledger at {path}.", remedy="Name it by --ledger.")
-    engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
-        connect_args={"timeout": PATIENCE_MS / 1000},
-    )
-    event.listen(engine, "connect", _own_transactions)
-    event.listen(engine, "begin", _begin)
+def open_for_reading(place: Place) -> Engine:
+    """A read-only engine. Raises `errors.LedgerError` when there is no such file or database, or it is no ledger."""
+    if isinstance(place, Server):
+        return _checked(postgres.reading(place), place, writes=False)
+    if not place.is_file():
+        raise errors.LedgerDown(f"There is no ledger at {place}.", remedy="Name it by --ledger.")
+    engine = sqlite.reading(place, patience_ms=PATIENCE_MS)
     try:
-        with in_words(path), engine.connect() as connection:
-            _check_revision(MigrationContext.configure(connection).get_current_revision(), path)
+        with in_words(place), engine.connect() as connection:
+            _check_revision(MigrationContext.configure(connection).get_current_revision(), place)
     except BaseException:
         engine.dispose()
         raise
@@ -63,115 +76,126 @@ def open_for_reading(path: Path) -> Engine:
 
 def readers(engine: Engine) -> Engine:
     """The same connections for reading only: transactions that take no lock from a writer."""
-    return engine.execution_options(**{_READ: True})
+    return postgres.readers(engine) if engine.dialect.name == "postgresql" else sqlite.readers(engine)
 
 
-def probe(engine: Engine, path: Path) -> None:
+def alone(connection: Connection, cluster: str) -> None:
+    """Before the head of a chain is read to write after it: no other writer of that cluster until the transaction ends.
+    In a file the transaction itself has been alone since it began."""
+    if connection.dialect.name == "postgresql":
+        postgres.alone(connection, cluster)
+
+
+def probe(engine: Engine, place: Place) -> None:
     """Write something that changes nothing, so that a full or read-only volume is known at once."""
-    with in_words(path), engine.begin() as connection:
-        connection.exec_driver_sql("PRAGMA user_version = 1")
+    with in_words(place), engine.begin() as connection:
+        if isinstance(place, Server):
+            postgres.probe(connection)
+        else:
+            sqlite.probe(connection)
 
 
-def identity_of(path: Path) -> tuple[int, int] | None:
-    """Device and inode of a file, or None where there is none: whether it is the same file as before."""
+def identity_of(place: Place) -> tuple[int, int] | None:
+    """Device and inode of a file, or None where there is none: whether it is the same file as before. A database has
+    none: whether it is the same is told by its head, in each transaction."""
+    if isinstance(place, Server):
+        return 0, 0
     try:
-        found = path.stat()
+        found = place.stat()
     except OSError:
         return None
     return found.st_dev, found.st_ino
 
 
-def glance(path: Path, cluster: str, seq: int) -> bytes | None:
-    """The hash of an entry as the file holds it now, by a connection of its own: what was changed under an open one is
-    seen. None where there is no such entry. Raises `errors.LedgerError`; a lock is not waited for."""
-    uri = f"file:{quote(str(path))}?mode=ro"
-    try:
-        with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
-            row = connection.execute(
-                "SELECT hash FROM entries WHERE cluster = ? AND seq = ?", (cluster, seq)
-            ).fetchone()
-    except sqlite3.Error as trouble:
-        raise explained(path, trouble) from trouble
-    return None if row is None else bytes(row[0])
+def glance(engine: Engine, place: Place, cluster: str, seq: int) -> bytes | None:
+    """The hash of an entry as it stands there now, None where there is no such entry; of a file by a connection of its
+    own, so that what was changed under an open one is seen. Raises `errors.LedgerError`; a lock is not waited for."""
+    if isinstance(place, Path):
+        return sqlite.glance(place, cluster, seq)
+    with in_words(place), readers(engine).begin() as connection:
+        if postgres.standby(connection):
+            raise postgres.follows(place)
+        return appending.hash_at(connection, cluster, seq)
 
 
 @contextmanager
-def in_words(path: Path) -> Iterator[None]:
+def in_words(place: Place) -> Iterator[None]:
     """What the database says becomes an `errors.LedgerError`; what it says of a fact becomes `InvalidObject`."""
     try:
         yield
-    except (IntegrityError, DataError, ProgrammingError, InterfaceError) as trouble:
-        raise errors.InvalidObject(f"the ledger cannot hold this: {trouble.orig or trouble}") from trouble
     except DBAPIError as trouble:
-        raise explained(path, trouble) from trouble
+        if _about_a_fact(place, trouble):
+            raise errors.InvalidObject(f"the ledger cannot hold this: {trouble.orig or trouble}") from trouble
+        raise explained(place, trouble) from trouble
 
 
-def migrate(engine: Engine, path: Path) -> None:
-    """Bring the schema up to date; a schema newer than the program is left alone and named."""
-    with in_words(path), engine.begin() as connection:
+def explained(place: Place, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerError:
+    """One clear sentence for what the database said, and the remedy."""
+    if isinstance(place, Path):
+        return sqlite.explained(place, trouble)
+    assert isinstance(trouble, DBAPIError), "only SQLite is spoken to without SQLAlchemy"
+    return postgres.explained(place, trouble)
+
+
+def crossed(trouble: BaseException) -> bool:
+    """Whether another cluster's writer entered the same row at the same moment: written again, it stands after it."""
+    cause = trouble.__cause__
+    return isinstance(cause, IntegrityError) and postgres.state(cause) == postgres.UNIQUE
+
+
+def unheard(place: Place, trouble: BaseException) -> bool:
+    """Whether trouble at a COMMIT leaves open what came of it: the connection was cut before the answer."""
+    cause = trouble.__cause__
+    return isinstance(place, Server) and isinstance(cause, DBAPIError) and postgres.cut(cause)
+
+
+def migrate(engine: Engine, place: Place) -> None:
+    """Bring the schema up to date, and guard it; a schema newer than the program is left alone and named."""
+    with in_words(place), engine.begin() as connection:
+        alone(connection, " schema")
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None or inspect(connection).get_table_names():
-            _check_revision(current, path)
-        if current == _script().get_current_head():
-            return
-        config = _config()
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
-        rebuilding.rebuild(connection)
+            _check_revision(current, place)
+        if current != _script().get_current_head():
+            guarding.unguard(connection)
+            config = _config()
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            rebuilding.rebuild(connection)
+        if not guarding.guarded(connection):
+            guarding.guard(connection)
 
 
-def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerError:
-    """One clear sentence for what the database said, and the remedy."""
-    said = str((trouble.orig if isinstance(trouble, DBAPIError) else None) or trouble)
-    if "locked" in said or "busy" in said:
-        remedy = "See which process holds it, and stop that one."
-        return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
-    if "malformed" in said or "not a database" in said or "corrupt" in said:
-        remedy = "Put the last good copy in its place; exuvia goes on by itself."
-        return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
-    if "no such table" in said:
-        return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
-    if "full" in said:
-        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy="Free disk space; exuvia goes on.")
-    return _down(path, said)
+def _checked(engine: Engine, place: Server, *, writes: bool) -> Engine:
+    """A database that can be used as it is. The program never changes its schema."""
+    try:
+        with in_words(place), readers(engine).begin() as connection:
+            found, wanted = postgres.revision(connection), _script().get_current_head()
+            if found is None:
+                raise postgres.unprepared(place)
+            _check_revision(found, place)
+            if found != wanted:
+                raise postgres.older(place, found, str(wanted))
+            if writes and postgres.standby(connection):
+                raise postgres.follows(place)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
 
 
-def _down(path: Path, why: str) -> errors.LedgerDown:
-    return errors.LedgerDown(
-        f"The ledger {path} cannot be opened or written: {why}.",
-        remedy="Mend the volume or its rights; exuvia goes on by itself.",
-    )
+def _about_a_fact(place: Place, trouble: DBAPIError) -> bool:
+    of_a_fact = isinstance(trouble, IntegrityError | DataError | ProgrammingError | InterfaceError)
+    return of_a_fact and not (isinstance(place, Server) and postgres.known(trouble))
 
 
-def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
-    """Transactions are begun by us, not guessed by the driver."""
-    connection.isolation_level = None
-
-
-def _durable(connection: sqlite3.Connection, record: Any) -> None:
-    """WAL with FULL: an acknowledged commit outlives a power loss."""
-    _own_transactions(connection, record)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-
-
-def _begin(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
-
-
-def _begin_immediate(connection: Connection) -> None:
-    """Take the write lock at once: what is read in the transaction is what is written upon."""
-    reads = connection.get_execution_options().get(_READ)
-    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
-
-
-def _check_revision(current: str | None, path: Path) -> None:
+def _check_revision(current: str | None, place: Place) -> None:
     known = {one.revision for one in _script().walk_revisions()}
     if current is None:
-        raise errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
+        raise errors.LedgerCorrupt(f"{place} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
     if current not in known:
         raise errors.LedgerTooNew(
-            f"The ledger {path} was written by a newer exuvia (schema {current}).", remedy="Update exuvia."
+            f"The ledger {place} was written by a newer exuvia (schema {current}).", remedy="Update exuvia."
         )
 
 

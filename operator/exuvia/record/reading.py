@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from sqlalchemy import Connection
 
 from exuvia.record import opening
+from exuvia.record.places import Place
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[Connection]:
+def reading(place: Place) -> Iterator[Connection]:
     """A read-only connection that sees one moment of the ledger. Holds up no writer. Raises `errors.LedgerError`."""
-    engine = opening.open_for_reading(path)
+    engine = opening.open_for_reading(place)
     try:
-        with opening.in_words(path), engine.begin() as connection:
+        with opening.in_words(place), engine.begin() as connection:
             yield connection
     finally:
         engine.dispose()

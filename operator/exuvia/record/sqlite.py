@@ -1,0 +1,108 @@
+"""A ledger in one file: SQLite in WAL mode, and what it says in words."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from exuvia import errors
+
+_READ = "exuvia_reads"
+
+
+def writing(path: Path, *, patience_ms: int) -> Engine:
+    """Connections that write; the folder is made. Raises `errors.LedgerError`."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as trouble:
+        raise _down(path, trouble.strerror or str(trouble)) from trouble
+    engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": patience_ms / 1000})
+    event.listen(engine, "connect", _durable)
+    event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def reading(path: Path, *, patience_ms: int) -> Engine:
+    """Connections that cannot write."""
+    engine = create_engine(
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
+        connect_args={"timeout": patience_ms / 1000},
+    )
+    event.listen(engine, "connect", _own_transactions)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def readers(engine: Engine) -> Engine:
+    """The same connections for reading only: transactions that take no lock from a writer."""
+    return engine.execution_options(**{_READ: True})
+
+
+def probe(connection: Connection) -> None:
+    """Write something that changes nothing."""
+    connection.exec_driver_sql("PRAGMA user_version = 1")
+
+
+def glance(path: Path, cluster: str, seq: int) -> bytes | None:
+    """The hash of an entry as the file holds it now, by a connection of its own: what was changed under an open one is
+    seen. None where there is no such entry. Raises `errors.LedgerError`; a lock is not waited for."""
+    uri = f"file:{quote(str(path))}?mode=ro"
+    try:
+        with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
+            row = connection.execute(
+                "SELECT hash FROM entries WHERE cluster = ? AND seq = ?", (cluster, seq)
+            ).fetchone()
+    except sqlite3.Error as trouble:
+        raise explained(path, trouble) from trouble
+    return None if row is None else bytes(row[0])
+
+
+def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerError:
+    """One clear sentence for what the database said, and the remedy."""
+    said = str((trouble.orig if isinstance(trouble, DBAPIError) else None) or trouble)
+    if "locked" in said or "busy" in said:
+        remedy = "See which process holds it, and stop that one."
+        return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
+    if "malformed" in said or "not a database" in said or "corrupt" in said:
+        remedy = "Put the last good copy in its place; exuvia goes on by itself."
+        return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
+    if "no such table" in said:
+        return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
+    if "full" in said:
+        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy="Free disk space; exuvia goes on.")
+    return _down(path, said)
+
+
+def _down(path: Path, why: str) -> errors.LedgerDown:
+    return errors.LedgerDown(
+        f"The ledger {path} cannot be opened or written: {why}.",
+        remedy="Mend the volume or its rights; exuvia goes on by itself.",
+    )
+
+
+def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
+    """Transactions are begun by us, not guessed by the driver."""
+    connection.isolation_level = None
+
+
+def _durable(connection: sqlite3.Connection, record: Any) -> None:
+    """WAL with FULL: an acknowledged commit outlives a power loss."""
+    _own_transactions(connection, record)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def _begin(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    """Take the write lock at once: what is read in the transaction is what is written upon."""
+    reads = connection.get_execution_options().get(_READ)
+    connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")

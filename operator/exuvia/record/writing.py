@@ -1,0 +1,127 @@
+"""One transaction of the writer, and how it is known what came of one whose COMMIT got no answer.
+
+A connection that is cut during COMMIT leaves open whether the server entered it. What would have been entered is known
+to the last hash before, so it is looked for afterwards, under the lock of the chain: the transaction that was cut off
+holds it until it ended on the server. It is there whole, or nothing of it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy import Connection, Engine
+
+from exuvia import errors
+from exuvia.model.facts import Fact, Receipt, microseconds
+from exuvia.record import appending, chain, opening
+from exuvia.record.places import Place
+from exuvia.record.requests import Request
+
+
+@dataclass(slots=True)
+class Written:
+    """What came of one request. `receipts`: one for each of its facts, that of a dead letter names the entry before."""
+
+    receipts: list[Receipt] = field(default_factory=list)
+    entered: list[Fact] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a transaction enters, known before its COMMIT."""
+
+    head: appending.Head
+    requests: Sequence[Request]
+    written: list[Written]
+
+    def told(self) -> dict[bytes, Receipt]:
+        """Each fact, to be compared with one that is given again, and the entry that it has."""
+        pairs = zip(self.requests, self.written, strict=True)
+        facts = (pair for one, done in pairs for pair in zip(one.facts, done.receipts, strict=True))
+        return {likeness(fact): receipt for fact, receipt in facts}
+
+
+class Unheard(Exception):
+    """The connection was cut before the server said what came of the COMMIT."""
+
+    def __init__(self, attempt: Attempt) -> None:
+        super().__init__("what came of the last COMMIT is not known")
+        self.attempt = attempt
+
+
+class Behind(Exception):
+    """The chain does not hold the entry that it was known to end with."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How a transaction is written. `former`: the last entry that is known. `entered`: what is in the chain already
+    although it was told that it is not. `check`: raises when the file is not the one any more."""
+
+    place: Place
+    writer: appending.Writer
+    former: appending.Head
+    entered: dict[bytes, Receipt]
+    check: Callable[[], None]
+
+
+def write(engine: Engine, batch: Sequence[Request], terms: Terms) -> Attempt:
+    """Enter what was asked for; durable when it returns.
+
+    Raises `Unheard`, `Behind`, `errors.Fenced`, `errors.InvalidObject`, `errors.LedgerError`; but for `Unheard` nothing
+    was entered then.
+    """
+    attempt: Attempt | None = None
+    try:
+        with opening.in_words(terms.place), engine.begin() as connection:
+            opening.alone(connection, terms.writer.cluster)
+            terms.check()
+            appending.fence(connection, terms.writer)
+            made = _enter(connection, batch, terms)
+            terms.check()
+            attempt = made
+    except errors.LedgerError as trouble:
+        if attempt is not None and opening.unheard(terms.place, trouble):
+            raise Unheard(attempt) from trouble
+        raise
+    return made
+
+
+def entered(engine: Engine, place: Place, cluster: str, attempt: Attempt) -> bool:
+    """Whether an attempt of which nothing was heard is in the chain: then whole, else nothing of it, for good."""
+    with opening.in_words(place), engine.begin() as connection:
+        opening.alone(connection, cluster)
+        return appending.hash_at(connection, cluster, attempt.head.seq) == attempt.head.hash
+
+
+def likeness(fact: Fact) -> bytes:
+    """Equal for facts that say the same."""
+    return chain.canonical({"type": fact.kind.value, "at": microseconds(fact.at), "body": dict(fact.body)})
+
+
+def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> Attempt:
+    head, waiting = appending.head(connection, terms.writer.cluster), appending.Batch()
+    _check_former(connection, head, terms)
+    written: list[Written] = []
+    for request in batch:
+        done = Written()
+        for fact in request.facts:
+            there = terms.entered.get(likeness(fact)) if terms.entered else None
+            made = None if there else appending.add(connection, head, fact, terms.writer, batch=waiting)
+            head = made or head
+            done.receipts.append(there or appending.receipt(head))
+            if made or there:
+                done.entered.append(fact)
+        written.append(done)
+    waiting.flush(connection)
+    return Attempt(head=head, requests=batch, written=written)
+
+
+def _check_former(connection: Connection, head: appending.Head, terms: Terms) -> None:
+    """Others may have added after it, but it must be there: else the server lost it, or another one answers."""
+    former = terms.former
+    if not former.seq or (head.seq, head.hash) == (former.seq, former.hash):
+        return
+    if appending.hash_at(connection, terms.writer.cluster, former.seq) != former.hash:
+        raise Behind

