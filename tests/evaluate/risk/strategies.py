@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 
 from hypothesis import strategies as st
@@ -98,3 +99,20 @@ def spans(draw: st.DrawFn) -> tuple[int, int]:
     """A window, also an empty one."""
     began = draw(hours)
     return began, began + draw(st.integers(0, 12))
+
+
+@st.composite
+def told_twice(draw: st.DrawFn) -> list[Line]:
+    """One machine and one finding, each told once or twice, and a score: what most of a fleet is like."""
+    reason = draw(st.sampled_from(("", "exuvia")))
+    life, found = draw(_twice(instance, "died", reason=reason)), draw(_twice(presence, "to", closed="patched"))
+    return [*life, *found, score(1, -2)]
+
+
+@st.composite
+def _twice(draw: st.DrawFn, make: Callable[..., Line], ended: str, **more: str) -> list[Line]:
+    first = make("A", draw(st.integers(-2, 3)), learnt=draw(st.integers(-2, 6)), **more)
+    last = {**first, "recordedAt": text(draw(st.integers(-2, 9)))}
+    moments = st.sampled_from((None, *(text(moment) for moment in range(3, 12))))
+    told = [{**first, ended: draw(moments)}, {**last, ended: draw(moments)}]
+    return told[: draw(st.integers(1, 2))]

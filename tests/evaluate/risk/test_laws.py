@@ -63,6 +63,14 @@ def test_every_figure_is_that_of_the_reference(
 
 
 @MANY
+@given(strategies.told_twice(), st.sampled_from(((-2, 18), (1, 7), (4, 5))), st.sampled_from((18, 9, 5)))
+def test_what_is_told_twice_is_that_of_the_reference(told: list[Line], span: tuple[int, int], as_of: int) -> None:
+    found = figures(report(told, *span, as_of))
+    expected = reference.report(told, seconds(span[0]), seconds(span[1]), seconds(as_of), Fraction(0))
+    assert found == {name: expected[name] for name in found}
+
+
+@MANY
 @given(
     strategies.histories(), strategies.hours, strategies.hours, strategies.factors, st.sampled_from(list(Aggregation))
 )
