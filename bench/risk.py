@@ -62,7 +62,8 @@ def _measured(connection: Connection, presences: int) -> Iterator[str]:
     took, worked = time.perf_counter() - began, time.process_time() - worked
     plain = _plain_seconds(connection, facts) * presences
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    yield f"{presences:,} presences x {len(facts):,} scores: report in {took:.2f} s, {worked:.2f} s of CPU (goal {GOAL_SECONDS:g} s)"
+    said = f"report in {took:.2f} s, {worked:.2f} s of CPU (goal {GOAL_SECONDS:g} s)"
+    yield f"{presences:,} presences x {len(facts):,} scores: {said}"
     yield f"plain Python, by the sample: {plain:.2f} s of CPU for one figure; ratio {worked / plain:.2f}"
     yield f"exposure now {float(found.exposures.now):,.0f}, then {float(found.exposures.then):,.0f}; {peak:.0f} MB"
 

@@ -10,6 +10,7 @@ import heapq
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
@@ -76,7 +77,7 @@ def likelihood(row: Score | None) -> Fraction:
 @lru_cache(maxsize=4096)
 def number(text: str) -> Fraction:
     """A decimal as it was written, exactly."""
-    return Fraction(text)
+    return Fraction(Decimal(text))
 
 
 def _history(rows: Sequence[Score], as_of: int) -> History:
