@@ -18,11 +18,27 @@ from exuvia import errors, ports
 from exuvia.cli import cluster, ledgers, moments, printing, remembering
 from exuvia.model import marks, resources
 from exuvia.model.facts import microseconds
-from exuvia.record import anchors, appending, chain, chains, checkpoints, exporting, importing, lines, places, queries
+from exuvia.record import (
+    anchors,
+    appending,
+    chain,
+    chains,
+    checkpoints,
+    comparing,
+    exporting,
+    importing,
+    lines,
+    places,
+    queries,
+)
 from exuvia.record.moments import moment
 
 cluster_option = click.option(
     "--cluster", "named", default="", metavar="NAME", help="The chain of this cluster. Default: the only one."
+)
+
+deep_option = click.option(
+    "--deep", is_flag=True, help="Also make all tables anew beside the ledger, and compare: takes time and room."
 )
 
 
@@ -40,8 +56,9 @@ class _Found:
 @click.option("--head", default="", metavar="SEQ:HASH", help="An entry noted elsewhere, so that a cut tail is found.")
 @click.option("--anchor", default="", metavar="NOTE", help="A file of `ledger anchor`, for the same.")
 @click.option("--public-key", default="", metavar="PEM", help="The anchor must be signed by this key.")
+@deep_option
 @printing.output_option
-def verify(file: str, named: str, head: str, anchor: str, public_key: str, output: str) -> None:
+def verify(file: str, named: str, head: str, anchor: str, public_key: str, deep: bool, output: str) -> None:
     """Walk the whole hash chain. Exit code 1 names the first entry that does not fit."""
     note = _note(anchor, public_key)
     named = named or (note.anchor.cluster if note else "")
@@ -51,7 +68,8 @@ def verify(file: str, named: str, head: str, anchor: str, public_key: str, outpu
         if known:
             ledgers.only(which)
         found = {one: _verified(connection, one, known) for one in which}
-    _show_verified(found, file, output, known)
+        odd = list(comparing.differences(connection)) if deep else []
+    _show_verified(found, odd, file, output, known)
 
 
 @click.command()
@@ -181,14 +199,19 @@ def _checkpoint(connection: Connection, which: str) -> str:
     return f"checkpoint {seq} of {remembering.written(moment(body['cut']))} by {body['by']}"
 
 
-def _show_verified(found: dict[str, _Found], file: str, how: str, known: tuple[int, bytes] | None) -> None:
+def _show_verified(
+    found: dict[str, _Found], odd: list[tuple[str, str]], file: str, how: str, known: tuple[int, bytes] | None
+) -> None:
     data = [_data(one) | ({"cluster": name} if name else {}) for name, one in found.items()]
+    tables = {"tables": [{"table": table, "problem": what} for table, what in odd]} if odd else {}
     if how != "table":
-        printing.show([], data[0] if len(data) == 1 else {"chains": data}, how)
+        printing.show([], (data[0] if len(data) == 1 else {"chains": data}) | tables, how)
     else:
         for name, one in found.items():
             click.echo(_sentence(f"{file}, cluster {name}," if len(found) > 1 else file, one, known))
-    printing.finish(findings=any(one.verified.problem for one in found.values()))
+        for table, what in odd:
+            click.echo(f"{file}: the table {table} is not what the entries say: {what}")
+    printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
 
 
 def _data(one: _Found) -> dict[str, Any]:

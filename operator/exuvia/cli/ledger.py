@@ -12,7 +12,7 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import bearers, chaining, cluster, moments, printing, remembering
+from exuvia.cli import bearers, chaining, cluster, keeping, moments, printing, remembering
 from exuvia.cli.ledgers import DEFAULT, ledger_option, reading, there, writing_option
 from exuvia.model.facts import microseconds
 from exuvia.record import accepting
@@ -125,5 +125,5 @@ def _word(value: Any) -> str:
     return json.dumps(value)
 
 
-for _one in (chaining.verify, chaining.export, chaining.import_, chaining.anchor):
+for _one in (chaining.verify, chaining.export, chaining.import_, chaining.anchor, keeping.prune, keeping.hold):
     ledger.add_command(_one)

@@ -39,6 +39,11 @@ by_option = click.option(
 )
 
 
+chain_option = click.option(
+    "--cluster", "named", default="", metavar="NAME", help="The chain to enter it in. Default: the only one."
+)
+
+
 @contextmanager
 def reading(file: str) -> Iterator[Connection]:
     """A read-only connection that sees one moment. Raises `errors.LedgerError` with the next step."""
@@ -68,6 +73,12 @@ def only(found: Sequence[str]) -> str:
     if len(found) > 1:
         raise click.UsageError(f"The ledger has several chains: say which by --cluster ({', '.join(found)}).")
     return found[0]
+
+
+def chain_of(file: str, named: str) -> str:
+    """The chain that a person enters something in."""
+    with reading(file) as connection:
+        return only(chains(connection, named))
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:

@@ -43,7 +43,7 @@ def written(at: datetime) -> str:
 
 def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]:
     if asked.instance:
-        return queries.life(connection, _uid(connection, asked.instance))
+        return queries.life(connection, uid(connection, asked.instance))
     if asked.operation:
         return _of_operation(connection, asked.operation)
     table = tables.entries
@@ -55,8 +55,14 @@ def _candidates(connection: Connection, asked: Question) -> list[dict[str, Any]]
     return [{"seq": row.seq, **json.loads(row.body)} for row in reversed(connection.execute(chosen).all())]
 
 
-def _uid(connection: Connection, named: str) -> str:
-    """A UID as it is, or that of the only machine that ever bore a name."""
+def known(connection: Connection, uid_: str) -> bool:
+    """Whether anything was ever recorded of a machine with that UID."""
+    table = tables.mentions
+    return connection.scalar(select(table.c.uid).where(table.c.uid == uid_).limit(1)) is not None
+
+
+def uid(connection: Connection, named: str) -> str:
+    """A UID as it is, or that of the only machine that ever bore a name. Raises `errors.SettingsError` for several."""
     lives, borne = tables.lives, tables.identities
     if connection.scalar(select(lives.c.uid).where(lives.c.uid == named)) is not None:
         return named

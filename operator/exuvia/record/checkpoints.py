@@ -42,6 +42,18 @@ def gaps(connection: Connection, cluster: str) -> dict[int, Gap]:
     return read(body for _, body in last(connection, cluster))
 
 
+def carried(connection: Connection, cluster: str) -> Mapping[str, Any]:
+    """What the last pruning carried over of what was counted."""
+    found = last(connection, cluster)
+    body = found[-1][1].get("carried") if found else None
+    return body if isinstance(body, dict) else {}
+
+
+def covers(connection: Connection, cluster: str, seq: int) -> bool:
+    """Whether the entry of that number was pruned under a checkpoint."""
+    return any(gap.first <= seq <= gap.last for gap in gaps(connection, cluster).values())
+
+
 def read(bodies: Iterable[Mapping[str, Any]]) -> dict[int, Gap]:
     """The gaps that the bodies of one pruning say. What cannot be read vouches for nothing."""
     found = dict[int, Gap]()

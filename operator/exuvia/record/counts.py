@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, case, func, select
 
 from exuvia.model.facts import microseconds
-from exuvia.record import tables, versions
+from exuvia.record import checkpoints, tables, versions
+
+_Key = TypeVar("_Key")
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +28,60 @@ class Counts:
 
 
 def counts(connection: Connection, now: datetime, *, cluster: str) -> Counts:
-    """Of one cluster. Open verdicts count up to `now`."""
+    """Of one cluster, what was pruned counted as ever. Open verdicts count up to `now`."""
+    found = standing(connection, now, cluster=cluster)
+    return _added(found, read(checkpoints.carried(connection, cluster)), 1)
+
+
+def difference(more: Counts, less: Counts) -> Counts:
+    """What `more` has beyond `less`."""
+    return _added(more, less, -1)
+
+
+def written(found: Counts) -> dict[str, Any]:
+    """As a checkpoint carries it: lists of what it is and how much; seconds as whole microseconds."""
+    return {
+        "records": [[kind, count] for kind, count in sorted(found.records.items()) if count],
+        "births": [[*key, count] for key, count in sorted(found.births.items()) if count],
+        "deaths": [[*key, count] for key, count in sorted(found.deaths.items()) if count],
+        "rotations": [[*key, count] for key, count in sorted(found.rotations.items()) if count],
+        "noncompliant": [
+            [*key, round(seconds * 1e6)] for key, seconds in sorted(found.noncompliant_seconds.items()) if seconds
+        ],
+    }
+
+
+def read(body: Mapping[str, Any]) -> Counts:
+    """From what a checkpoint carries; nothing carried is nothing."""
+    noncompliant = {(policy, severity): micros / 1e6 for policy, severity, micros in body.get("noncompliant", ())}
+    return Counts(
+        records=dict(body.get("records", ())),
+        births={(kind, pool): count for kind, pool, count in body.get("births", ())},
+        deaths={(kind, pool, reason): count for kind, pool, reason, count in body.get("deaths", ())},
+        rotations={(policy, result): count for policy, result, count in body.get("rotations", ())},
+        noncompliant_seconds=noncompliant,
+    )
+
+
+def _added(one: Counts, other: Counts, sign: int) -> Counts:
+    return Counts(
+        records=_sum(one.records, other.records, sign),
+        births=_sum(one.births, other.births, sign),
+        deaths=_sum(one.deaths, other.deaths, sign),
+        rotations=_sum(one.rotations, other.rotations, sign),
+        noncompliant_seconds=_sum(one.noncompliant_seconds, other.noncompliant_seconds, sign),
+    )
+
+
+def _sum(one: Mapping[_Key, _Number], other: Mapping[_Key, _Number], sign: int) -> dict[_Key, _Number]:
+    found = dict(one)
+    for key, count in other.items():
+        found[key] = found[key] + sign * count if key in found else sign * count
+    return found
+
+
+def standing(connection: Connection, now: datetime, *, cluster: str) -> Counts:
+    """Of what stands in the tables alone."""
     entries = tables.entries
     records = select(entries.c.kind, func.count()).where(entries.c.cluster == cluster).group_by(entries.c.kind)
     births, deaths = _lives(connection, cluster)

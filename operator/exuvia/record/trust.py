@@ -15,7 +15,7 @@ from sqlalchemy import Connection, func, select
 
 from exuvia.model import facts
 from exuvia.model.facts import FactKind
-from exuvia.record import appending, tables
+from exuvia.record import appending, checkpoints, tables
 from exuvia.record.missing import Missing
 
 Lost = Mapping[int, bytes]
@@ -50,9 +50,10 @@ def settle(
 
 
 def known_missing(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
-    """Whether a person accepted that this very entry is missing."""
+    """Whether a person accepted that this very entry is missing, or it was pruned under a checkpoint."""
     wanted = f"{seq}:{hash_}"
-    return any(wanted in _body(row).get("missing", ()) for row in _accepted(connection, cluster))
+    accepted = any(wanted in _body(row).get("missing", ()) for row in _accepted(connection, cluster))
+    return accepted or checkpoints.covers(connection, cluster, seq)
 
 
 def named(lost: Lost) -> list[str]:

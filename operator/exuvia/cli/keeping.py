@@ -1,0 +1,187 @@
+"""`exuvia ledger prune | hold | erase`: how long history is kept, what is kept longer, and whose name is forgotten."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import click
+
+from exuvia import errors
+from exuvia.cli import cluster, ledgers, moments, printing, remembering
+from exuvia.model.facts import microseconds
+from exuvia.record import holds, pruning, removal
+from exuvia.record.moments import moment
+from exuvia.report.text import Rows
+
+_DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+_WHY: Mapping[pruning.Kept, str] = {
+    pruning.Kept.YOUNG: "younger than that",
+    pruning.Kept.LIVING: "of machines that live",
+    pruning.Kept.OPEN: "of open operations or seats",
+    pruning.Kept.SEALED: "of machines with sealed evidence",
+    pruning.Kept.HELD: "held",
+    pruning.Kept.SHARED: "of machines that another chain tells of too",
+    pruning.Kept.NEEDED: "needed",
+}
+
+
+@click.command()
+@ledgers.writing_option
+@click.option("--cluster", "named", default="", metavar="NAME", help="The chain of this cluster. Default: all.")
+@click.option("--keep", required=True, metavar="SPAN", help="Keep what was so, or was learnt, since: 400d, 9600h.")
+@click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
+@ledgers.by_option
+@printing.output_option
+@cluster.cluster_options
+def prune(file: str, named: str, keep: str, dry_run: bool, by: str, output: str, kubeconfig: str, context: str) -> None:
+    """Take out machines that are over for longer, with all that is known of them. The rest can be checked as before.
+
+    What lives, is open, is held or has sealed evidence stays. A checkpoint with your name is entered.
+    """
+    place, now = ledgers.there(file), datetime.now(UTC)
+    cut = now - _span(keep)
+    with ledgers.reading(file) as connection:
+        which = ledgers.chains(connection, named)
+    if dry_run:
+        found = [removal.foresee(place, cut=cut, cluster=one) for one in which]
+    else:
+        who = ledgers.person(by, kubeconfig, context)
+        found = [removal.prune(place, cut=cut, keep=keep, by=who, at=now, cluster=one) for one in which]
+    _show(found, cut, dry_run=dry_run, how=output)
+
+
+@click.group()
+def hold() -> None:
+    """Legal holds: what pruning leaves and erasing does not take, for as long as they hold."""
+
+
+@hold.command("add")
+@ledgers.writing_option
+@click.argument("name")
+@click.option("--instance", default="", metavar="UID", help="All that is known of one machine (its UID, or a name).")
+@click.option("--from", "began", default="", metavar="TIME", help="All machines of a span of time: where it begins.")
+@click.option("--to", "ended", default="", metavar="TIME", help="Where it ends, itself not in it.")
+@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.by_option
+@ledgers.chain_option
+@cluster.cluster_options
+def add(
+    file: str,
+    name: str,
+    instance: str,
+    began: str,
+    ended: str,
+    reason: str,
+    by: str,
+    named: str,
+    kubeconfig: str,
+    context: str,
+) -> None:
+    """Hold something under a NAME of your choice, for example the number of a case."""
+    place, now = ledgers.there(file), datetime.now(UTC)
+    if bool(instance) + bool(began or ended) != 1 or bool(began) != bool(ended):
+        raise click.UsageError("Give exactly one of --instance, and --from with --to.")
+    wanted = holds.Hold(name=name, by="", reason=reason, instance=_uid(file, instance), **_held(began, ended, now))
+    wanted = _signed(wanted, ledgers.person(by, kubeconfig, context))
+    receipt = holds.add(place, wanted, at=now, cluster=ledgers.chain_of(file, named))
+    click.echo(f"held as {name} by entry {receipt.seq}")
+
+
+@hold.command("release")
+@ledgers.writing_option
+@click.argument("name")
+@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.by_option
+@ledgers.chain_option
+@cluster.cluster_options
+def release(file: str, name: str, reason: str, by: str, named: str, kubeconfig: str, context: str) -> None:
+    """End the hold of that NAME."""
+    place = ledgers.there(file)
+    who = ledgers.person(by, kubeconfig, context)
+    which = ledgers.chain_of(file, named)
+    receipt = holds.release(place, name, by=who, reason=reason, at=datetime.now(UTC), cluster=which)
+    click.echo(f"released {name} by entry {receipt.seq}")
+
+
+@hold.command("list")
+@ledgers.ledger_option
+@printing.output_option
+def list_(file: str, output: str) -> None:
+    """Show what is held, by whom and why."""
+    with ledgers.reading(file) as connection:
+        found = holds.active(connection)
+    data = [_data(one) for one in found]
+    rows = tuple((one["name"], one["what"], one["by"], one["reason"]) for one in data)
+    if output == "table" and not rows:
+        click.echo("nothing is held")
+    printing.show([("", Rows(headings=("NAME", "WHAT", "BY", "WHY"), rows=rows))], data, output)
+
+
+def _data(one: holds.Hold) -> dict[str, Any]:
+    what = f"instance {one.instance}" if one.instance else f"person {one.subject}"
+    if one.since is not None and one.until is not None:
+        what = f"{remembering.written(moment(one.since))} to {remembering.written(moment(one.until))}"
+    return {"name": one.name, "what": what, "by": one.by, "reason": one.reason}
+
+
+def _span(text: str) -> timedelta:
+    """Days too: what is kept is kept for long."""
+    days = _DAYS.fullmatch(text)
+    return timedelta(days=int(days[1])) if days else moments.span(text)
+
+
+def _uid(file: str, instance: str) -> str:
+    if not instance:
+        return ""
+    with ledgers.reading(file) as connection:
+        found = remembering.uid(connection, instance)
+        if not remembering.known(connection, found):
+            remedy = "Ask `exuvia ledger who --name NAME --at TIME` which machine it was."
+            raise errors.SettingsError(f"The ledger knows no machine {instance}.", remedy=remedy)
+        return found
+
+
+def _held(began: str, ended: str, now: datetime) -> dict[str, Any]:
+    if not began:
+        return {}
+    since, until = moments.earlier(began, now), moments.earlier(ended, now)
+    if until <= since:
+        raise errors.SettingsError(f"The span ends at {ended}, before it begins.", remedy="Write --to after --from.")
+    return {"since": microseconds(since), "until": microseconds(until)}
+
+
+def _signed(one: holds.Hold, by: str) -> holds.Hold:
+    return holds.Hold(
+        name=one.name,
+        by=by,
+        reason=one.reason,
+        instance=one.instance,
+        subject=one.subject,
+        since=one.since,
+        until=one.until,
+    )
+
+
+def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str) -> None:
+    data = [_pruned(one) | {"cut": remembering.written(cut), "dryRun": dry_run} for one in found]
+    if how != "table":
+        printing.show([], data[0] if len(data) == 1 else data, how)
+        return
+    for one in found:
+        whose = f"cluster {one.cluster}: " if len(found) > 1 else ""
+        done = "would be pruned" if dry_run else "pruned"
+        under = f" under checkpoint {one.checkpoint}" if one.checkpoint else ""
+        left = ", ".join(f"{count} {_WHY[why]}" for why, count in one.kept.items() if count)
+        click.echo(f"{whose}{_entries(one.entries)} {done}{under}; left: {left or 'nothing'}")
+
+
+def _pruned(one: removal.Pruned) -> dict[str, Any]:
+    kept = {why.value: count for why, count in one.kept.items() if count}
+    return {"cluster": one.cluster, "entries": one.entries, "kept": kept, "checkpoint": one.checkpoint or None}
+
+
+def _entries(count: int) -> str:
+    return "1 entry" if count == 1 else f"{count} entries"

@@ -1,0 +1,71 @@
+"""Whether the tables that answer questions say what the entries say: all made anew beside the ledger, and compared."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert, select
+
+from exuvia.record import opening, rebuilding, tables
+
+PAGE = 2000
+
+
+def differences(connection: Connection) -> Iterator[tuple[str, str]]:
+    """(table, the first row that differs, in words) of every table that was not made from the entries as they are.
+
+    A whole ledger is made anew in a folder for temporary files: it needs as much room as this one.
+    """
+    with tempfile.TemporaryDirectory(prefix="exuvia-") as folder:
+        engine = opening.open_for_writing(Path(folder) / "anew.db")
+        try:
+            with engine.begin() as anew:
+                _copy(connection, anew)
+                rebuilding.rebuild(anew)
+                for table in rebuilding.DERIVED:
+                    found = _difference(table, connection, anew)
+                    if found:
+                        yield table.name, found
+        finally:
+            engine.dispose()
+
+
+def _copy(source: Connection, target: Connection) -> None:
+    table, place = tables.entries, ("", -1)
+    chosen = select(table).order_by(table.c.cluster, table.c.seq).limit(PAGE)
+    while True:
+        after = (table.c.cluster > place[0]) | ((table.c.cluster == place[0]) & (table.c.seq > place[1]))
+        rows = source.execute(chosen.where(after)).all()
+        if not rows:
+            return
+        target.execute(insert(table), [dict(row._mapping) for row in rows])
+        place = (rows[-1].cluster, rows[-1].seq)
+
+
+def _difference(table: Table, stored: Connection, anew: Connection) -> str:
+    for one, other in zip_longest(_rows(table, stored), _rows(table, anew)):
+        if one != other:
+            return _said(one, other)
+    return ""
+
+
+def _said(stored: tuple[Any, ...] | None, anew: tuple[Any, ...] | None) -> str:
+    if stored is None:
+        return f"{_row(anew)} is missing"
+    return f"{_row(stored)} stands where the entries say {_row(anew) if anew else 'nothing'}"
+
+
+def _row(row: tuple[Any, ...] | None) -> str:
+    return "(" + ", ".join(str(one) for one in row or ()) + ")"
+
+
+def _rows(table: Table, connection: Connection) -> Iterator[tuple[Any, ...]]:
+    """By key, byte by byte, as both databases and every collation order them alike."""
+    names = [column.name for column in table.columns]
+    at = [names.index(column.name) for column in table.primary_key.columns]
+    rows = (tuple(row) for row in connection.execute(select(table)))
+    return iter(sorted(rows, key=lambda row: tuple(row[one] for one in at)))

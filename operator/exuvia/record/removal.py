@@ -1,0 +1,168 @@
+"""Pruning, done: what a plan says goes, a checkpoint comes, in one transaction; the rest can be checked as before.
+
+A checkpoint names each gap by its numbers, the hash of the entry before it and that of its last entry. What a person
+could count before (births, deaths, ...) is carried over in it, so that no counter goes back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, tuple_
+
+from exuvia import errors
+from exuvia.model.facts import Fact, FactKind, microseconds
+from exuvia.record import appending, chain, checkpoints, counts, importing, opening, pruning, queries, tables
+from exuvia.record.chain import Gap, Link
+from exuvia.record.places import Place
+from exuvia.record.reading import reading
+
+CHUNK = 500
+_OF_MACHINES = (
+    tables.lives,
+    tables.identities,
+    tables.placements,
+    tables.sessions,
+    tables.presences,
+    tables.freezes,
+    tables.verdicts,
+    tables.operations,
+)
+_OF_ENTRIES = (tables.entries, tables.mentions, tables.intents)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What went, or would go: entries by reason kept, and under which checkpoint, 0 where there is none."""
+
+    cluster: str
+    entries: int
+    kept: Mapping[pruning.Kept, int]
+    checkpoint: int = 0
+
+
+def foresee(place: Place, *, cut: datetime, cluster: str) -> Pruned:
+    """What would be pruned of a chain. Reads only. Raises `errors.LedgerError`."""
+    with reading(place) as connection:
+        found = pruning.plan(connection, cluster, microseconds(cut))
+        return Pruned(cluster=cluster, entries=len(found.doomed), kept=found.kept)
+
+
+def prune(place: Place, *, cut: datetime, keep: str, by: str, at: datetime, cluster: str) -> Pruned:
+    """Prune a chain; durable when it returns. Nothing happens where nothing may go.
+
+    Raises `errors.LedgerCorrupt` for a chain that is not sound: nothing goes of what may be needed to find out why.
+    """
+    engine = opening.open_for_writing(place)
+    try:
+        with opening.in_words(place), engine.begin() as connection:
+            opening.alone(connection, cluster)
+            return _prune(place, connection, cut, keep, by, at, cluster)
+    finally:
+        engine.dispose()
+
+
+def _prune(
+    place: Place, connection: Connection, cut: datetime, keep: str, by: str, at: datetime, cluster: str
+) -> Pruned:
+    found = pruning.plan(connection, cluster, microseconds(cut))
+    if not found.doomed:
+        _gaps(place, connection, cluster, found.doomed)
+        return Pruned(cluster=cluster, entries=0, kept=found.kept)
+    now = datetime.now(UTC)
+    before = counts.counts(connection, now, cluster=cluster)
+    gaps = _gaps(place, connection, cluster, found.doomed)
+    with opening.removing(connection):
+        _remove(connection, cluster, found, microseconds(cut))
+    left = counts.standing(connection, now, cluster=cluster)
+    said = {
+        "by": by,
+        "keep": keep,
+        "cut": microseconds(cut),
+        "entries": len(found.doomed),
+        "pruned": sum(gap.entries for gap in gaps),
+        "last": gaps[-1].last,
+        "hash": gaps[-1].hash.hex(),
+        "carried": counts.written(counts.difference(before, left)),
+    }
+    return Pruned(
+        cluster=cluster,
+        entries=len(found.doomed),
+        kept=found.kept,
+        checkpoint=_enter(connection, cluster, said, gaps, at),
+    )
+
+
+def _enter(connection: Connection, cluster: str, said: Mapping[str, Any], gaps: Sequence[Gap], at: datetime) -> int:
+    """The checkpoint, in as many entries as its gaps need; the number of the last."""
+    writer = importing.writer_for(connection, cluster)
+    head, parts = appending.head(connection, cluster), checkpoints.written(gaps)
+    for part, some in enumerate(parts, start=1):
+        shared = {"part": part, "parts": len(parts), "gaps": some}
+        whole = {**said, **shared} if part == len(parts) else {"cut": said["cut"], "by": said["by"], **shared}
+        made = appending.add(connection, head, Fact(kind=FactKind.CHECKPOINT, at=at, body=whole), writer)
+        assert made is not None, "a checkpoint is never a dead letter"
+        head = made
+    return head.seq
+
+
+def _gaps(place: Place, connection: Connection, cluster: str, doomed: Collection[int]) -> list[Gap]:
+    """The gaps that the chain has once these entries are gone, the former ones joined in. The chain is checked too."""
+    links = list[Link]()
+    found = chain.verify(_noted(queries.links(connection, cluster), doomed, links))
+    if found.first_bad is not None:
+        remedy = "Put the last good copy in its place; nothing was pruned."
+        raise errors.LedgerCorrupt(f"The ledger {place} is not sound: {found.problem}.", remedy=remedy)
+    return _joined(links)
+
+
+def _noted(links: Iterator[Link], doomed: Collection[int], gone: list[Link]) -> Iterator[Link]:
+    """The same links; noted are those that go, with the hash before each in `canonical`."""
+    former = chain.GENESIS
+    for link in links:
+        if link.gap or link.seq in doomed:
+            gone.append(Link(seq=link.seq, hash=link.hash, canonical=former, gap=link.gap))
+        yield link
+        former = link.hash
+
+
+def _joined(gone: Sequence[Link]) -> list[Gap]:
+    found = list[Gap]()
+    for link in gone:
+        first = link.gap.first if link.gap else link.seq
+        if found and found[-1].last == first - 1:
+            former = found.pop()
+            found.append(Gap(first=former.first, last=link.seq, before=former.before, hash=link.hash))
+        else:
+            found.append(Gap(first=first, last=link.seq, before=link.canonical, hash=link.hash))
+    return found
+
+
+def _remove(connection: Connection, cluster: str, found: pruning.Plan, cut: int) -> None:
+    """Entries, and the rows of the tables that were made from them."""
+    for seqs in _chunks(sorted(found.doomed)):
+        for table in _OF_ENTRIES:
+            connection.execute(delete(table).where(table.c.cluster == cluster, table.c.seq.in_(seqs)))
+        done = tables.outcomes
+        connection.execute(delete(done).where(done.c.cluster == cluster, done.c.seq.in_(seqs)))
+    for uids in _chunks(sorted(found.uids)):
+        for table in _OF_MACHINES:
+            connection.execute(delete(table).where(table.c.uid.in_(uids)))
+    for things in _chunks(sorted(found.scores)):
+        connection.execute(delete(tables.scores).where(_any_of(tables.scores, things)))
+    letters = tables.dead_letters
+    if not found.held:
+        connection.execute(delete(letters).where(letters.c.cluster == cluster, letters.c.recorded < cut))
+
+
+def _any_of(table: Table, things: Sequence[pruning.ScoreThing]) -> ColumnElement[bool]:
+    columns = (table.c.vulnerability, table.c.source, table.c.valid_from, table.c.recorded)
+    return and_(tuple_(*columns).in_(things))
+
+
+def _chunks(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(found), CHUNK):
+        yield found[start : start + CHUNK]

@@ -1,0 +1,329 @@
+"""Pruning takes what is over and leaves all that is asked about a time after the cut as it was, chain and tables."""
+
+from __future__ import annotations
+
+import io
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia import errors
+from exuvia.model import facts
+from exuvia.model.facts import Fact, microseconds
+from exuvia.record import (
+    chain,
+    chains,
+    checkpoints,
+    comparing,
+    counts,
+    exporting,
+    histories,
+    holds,
+    importing,
+    queries,
+    recall,
+    removal,
+    trust,
+    who,
+)
+from exuvia.record.pruning import Kept
+from exuvia.record.reading import reading
+from tests.record import world
+from tests.record.test_importing import instance, parsed, rfc, said
+from tests.record.world import at
+
+CUT = 100.0
+LATER = datetime(2027, 6, 1, tzinfo=UTC)
+
+
+def line(text: str) -> Fact:
+    """A line from elsewhere as a fact."""
+    (one,) = parsed(text)
+    return Fact(kind=facts.FactKind(one.type), at=at(0), body=one.body)
+
+
+def prune(path: Path, minutes: float = CUT, cluster: str = "c") -> removal.Pruned:
+    return removal.prune(path, cut=at(minutes), keep="400d", by="alice", at=LATER, cluster=cluster)
+
+
+def verified(path: Path, cluster: str = "c") -> chain.Verified:
+    with reading(path) as connection:
+        return chain.verify(queries.links(connection, cluster))
+
+
+def tamper(path: Path, statement: str) -> None:
+    world.unguarded(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+
+
+def deep(path: Path) -> list[tuple[str, str]]:
+    with reading(path) as connection:
+        return list(comparing.differences(connection))
+
+
+def history(path: Path, *lines: str) -> Path:
+    importing.load(path, parsed(*lines), cluster="c")
+    return path
+
+
+def life(uid: str, born: float, died: float | None) -> list[str]:
+    """A machine with all that may be known of it."""
+    until = None if died is None else rfc(died)
+    return [
+        instance(uid, born, died, born if died is None else died, name=uid.lower()),
+        said("presence", uid=uid, vulnerability="V", from_=rfc(born), to=until, recordedAt=rfc(born)),
+        said("session", uid=uid, user=f"user-{uid}", from_=rfc(born), to=until, recordedAt=rfc(born)),
+        said("placement", uid=uid, podUid=f"P-{uid}", from_=rfc(born), to=until, recordedAt=rfc(born)),
+        said("frozen", uid=uid, from_=rfc(born), to=until, recordedAt=rfc(born)),
+    ]
+
+
+def test_what_is_over_goes_and_the_rest_verifies_under_a_checkpoint(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 60, None), *life("C", 70, 90))
+    found = prune(path)
+    assert (found.entries, found.checkpoint, dict(found.kept)) == (5, 16, {Kept.LIVING: 5, Kept.NEEDED: 5})
+    sound = verified(path)
+    assert (sound.first_bad, sound.entries, sound.pruned) == (None, 16, 5), "the last entry stays: others know it"
+    with reading(path) as connection:
+        (_, body) = checkpoints.last(connection, "c")[-1]
+        assert (body["by"], body["keep"], body["entries"], body["last"]) == ("alice", "400d", 5, 5)
+        assert who.bore(connection, "name", "a", at(10)) == ()
+        assert [one.uid for one in who.bore(connection, "name", "b", at(200))] == ["B"]
+        assert len(queries.life(connection, "B")) == 5 and queries.life(connection, "A") == []
+    assert deep(path) == []
+
+
+def test_nothing_goes_twice_and_a_second_pruning_joins_the_gaps(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 60, 150), *life("C", 70, None))
+    assert prune(path).entries == 5
+    assert prune(path).entries == 0
+    assert verified(path).entries == 16, "and no second checkpoint"
+    assert prune(path, 200).entries == 5
+    with reading(path) as connection:
+        (gap,) = checkpoints.gaps(connection, "c").values()
+        assert (gap.first, gap.last) == (1, 10)
+    assert (verified(path).first_bad, verified(path).pruned) == (None, 10)
+    assert deep(path) == []
+
+
+@pytest.mark.parametrize("broken", ["hash", "before", "first", "entries"])
+def test_a_gap_that_was_forged_is_found(tmp_path: Path, broken: str) -> None:
+    path = history(tmp_path / "l.db", *life("B", 0, None), *life("A", 0, 50), *life("C", 70, None))
+    prune(path)
+    with world.written(path) as connection:
+        known = list(queries.links(connection, "c"))
+        (gap,) = [one.gap for one in known if one.gap]
+        forged = {
+            "hash": chain.Gap(first=gap.first, last=gap.last, before=gap.before, hash=bytes(32)),
+            "before": chain.Gap(first=gap.first, last=gap.last, before=bytes(32), hash=gap.hash),
+            "first": chain.Gap(first=gap.first - 1, last=gap.last, before=gap.before, hash=gap.hash),
+            "entries": chain.Gap(first=gap.first, last=gap.last + 1, before=gap.before, hash=gap.hash),
+        }[broken]
+        links = [chain.across(forged) if one.gap else one for one in known]
+    assert chain.verify(links).first_bad in (gap.first, gap.last + 1, gap.last + 2)
+
+
+def test_more_may_not_go_than_the_checkpoint_says(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 60, None))
+    prune(path)
+    tamper(path, "DELETE FROM entries WHERE seq = 6")
+    assert verified(path).first_bad == 6
+
+
+def test_what_is_open_sealed_or_unknown_stays(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    with world.written(
+        path,
+        world.birth("A", 0),
+        world.operation("R1", "started", 1),
+        world.intent("R1", 2),
+        world.death("A", 3),
+        world.birth("B", 0),
+        facts.evidence(operation="Q1", instance="B", digest="d", path="p", at=at(1)),
+        world.death("B", 2),
+        world.verdict("ghost", "violating", 1),
+        world.birth("C", 0),
+        facts.seat({"uid": "pool", "pool": "p", "event": "granted", "instance": "C"}, at(0)),
+        world.death("C", 1),
+        facts.accepted(by="alice", reason="r", at=at(1)),
+        facts.brake(name="storm", engaged=True, reason="r", at=at(1)),
+        facts.brake(name="storm", engaged=False, reason="r", at=at(2)),
+        world.birth("D", 0),
+        world.death("D", 1),
+        world.birth("E", 0),
+    ):
+        pass
+    found = removal.prune(path, cut=LATER, keep="1d", by="alice", at=LATER, cluster="c")
+    kept = {Kept.OPEN: 4 + 3, Kept.SEALED: 3, Kept.LIVING: 1, Kept.NEEDED: 3}
+    assert (found.entries, dict(found.kept)) == (3, kept)
+    assert verified(path).first_bad is None and deep(path) == []
+
+
+def test_what_is_young_stays_whole(tmp_path: Path) -> None:
+    """One correction that came after the cut keeps all of the machine."""
+    path = history(tmp_path / "l.db", *life("A", 0, 50), instance("A", 0, 55, 150, name="a"), *life("B", 0, None))
+    assert prune(path).kept[Kept.YOUNG] == 6
+
+
+def test_superseded_scores_go_and_current_ones_stay(tmp_path: Path) -> None:
+    def score(value: str, valid: float, recorded: float, **more: Any) -> str:
+        return said(
+            "score",
+            vulnerability="V",
+            source="cvss",
+            value=value,
+            validFrom=rfc(valid),
+            recordedAt=rfc(recorded),
+            **more,
+        )
+
+    path = history(
+        tmp_path / "l.db",
+        score("1", 0, 0),  # corrected
+        score("2", 0, 10),  # behind the one valid from 20
+        score("3", 20, 20),
+        score("4", 20, 150),  # a correction after the cut
+        score("5", 15, 20),
+        *life("B", 0, None),
+    )
+    found = prune(path)
+    assert found.entries == 2, "a row that was corrected after the cut is no base: before that the former holds"
+    with reading(path) as connection:
+        assert [one.value for one in histories.scores(connection, 2**60)] == ["5", "3", "4"]
+    assert deep(path) == []
+
+
+@pytest.mark.parametrize(
+    "hold",
+    [
+        holds.Hold(name="h", by="alice", reason="r", instance="A"),
+        holds.Hold(name="h", by="alice", reason="r", since=microseconds(at(40)), until=microseconds(at(60))),
+    ],
+)
+def test_a_hold_beats_retention_until_it_is_released(tmp_path: Path, hold: holds.Hold) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("C", 0, 10), *life("B", 60, None))
+    holds.add(path, hold, at=at(80))
+    assert removal.foresee(path, cut=at(CUT), cluster="c").kept[Kept.HELD] == 5
+    assert prune(path).entries == 5
+    holds.release(path, "h", by="bob", reason="over", at=at(90))
+    assert prune(path).entries == 5
+    assert verified(path).first_bad is None and deep(path) == []
+
+
+def test_holds_have_a_reason_and_a_name_of_their_own(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50))
+    hold = holds.Hold(name="h", by="alice", reason="r", instance="A")
+    holds.add(path, hold, at=at(80))
+    with pytest.raises(errors.InvalidObject, match="there already"):
+        holds.add(path, hold, at=at(80))
+    with pytest.raises(errors.InvalidObject, match=r"There is no hold x\. Held is: h"):
+        holds.release(path, "x", by="alice", reason="r", at=at(80))
+    with pytest.raises(errors.InvalidObject, match="needs a reason"):
+        holds.release(path, "h", by="alice", reason=" ", at=at(80))
+
+
+def test_counters_do_not_go_back(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    with world.written(
+        path,
+        *(world.birth("A", 0), world.verdict("A", "violating", 0), world.death("A", 10), world.birth("B", 20)),
+        *(world.birth("C", 20), world.death("C", 30)),
+    ):
+        pass
+    with reading(path) as connection:
+        before = counts.counts(connection, LATER, cluster="c")
+    removal.prune(path, cut=LATER, keep="1d", by="alice", at=LATER, cluster="c")
+    with reading(path) as connection:
+        after = counts.counts(connection, LATER, cluster="c")
+    assert after.records == before.records | {"checkpoint": 1}
+    assert (after.births, after.deaths, after.noncompliant_seconds) == (
+        before.births,
+        before.deaths,
+        before.noncompliant_seconds,
+    )
+
+
+def test_a_chain_that_is_not_sound_is_not_pruned(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 0, None))
+    tamper(path, "UPDATE entries SET hash = zeroblob(32) WHERE seq = 3")
+    with pytest.raises(errors.LedgerCorrupt, match="entry 3 was changed"):
+        prune(path)
+
+
+def test_an_entry_that_was_pruned_is_not_missed(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 0, None))
+    prune(path)
+    with reading(path) as connection:
+        assert trust.known_missing(connection, "c", 3, "ab" * 32)
+        assert not trust.known_missing(connection, "c", 99, "ab" * 32)
+
+
+def test_a_pruned_chain_is_exported_and_imported_again(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("B", 0, None), *life("A", 0, 50), *life("C", 0, None))
+    prune(path)
+    with reading(path) as connection:
+        lines = list(exporting.lines(connection, "c"))
+    target = tmp_path / "target.db"
+    taken = chains.load(target, io.StringIO("\n".join(lines)))
+    assert (taken.entered, taken.head.seq) == (11, 16)
+    assert (verified(target).first_bad, verified(target).pruned) == (None, 5)
+    changed = [one for one in lines if json.loads(one)["seq"] != 11]
+    with pytest.raises(errors.InvalidObject, match="entry 11 is missing"):
+        chains.load(tmp_path / "other.db", io.StringIO("\n".join(changed)))
+
+
+def test_chains_of_other_clusters_are_left_alone(tmp_path: Path) -> None:
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 0, None))
+    importing.load(path, parsed(*life("X", 0, 50), instance("A", 0, 50, 50)), cluster="other")
+    assert prune(path).kept == {Kept.SHARED: 5, Kept.LIVING: 4, Kept.NEEDED: 1}
+    assert verified(path, "other").entries == 6
+
+
+_MACHINES = st.lists(
+    st.tuples(st.integers(0, 200), st.one_of(st.none(), st.integers(0, 150)), st.integers(0, 60)), max_size=6
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(machines=_MACHINES, cut=st.integers(0, 250), ask=st.integers(0, 300))
+def test_what_is_asked_of_a_time_after_the_cut_stays_the_same(
+    tmp_path_factory: pytest.TempPathFactory, machines: list[tuple[int, int | None, int]], cut: int, ask: int
+) -> None:
+    path = tmp_path_factory.mktemp("pruned") / "l.db"
+    told = list[str]()
+    for number, (born, lived, late) in enumerate(machines):
+        died = None if lived is None else born + lived
+        told += life(f"M{number}", born, died)
+        told.append(instance(f"M{number}", born, died, (died or born) + late, name="n"))
+    history(path, *told)
+    moment = cut + ask
+
+    def asked() -> list[Any]:
+        with reading(path) as connection:
+            until = microseconds(at(moment))
+            alive = [one for one in histories.pasts(connection, until) if _alive(one, cut)]
+            return [
+                who.bore(connection, "name", "n", at(moment), until=until),
+                recall.lives(connection, "c"),
+                recall.running(connection, "c"),
+                alive,
+            ]
+
+    before = asked()
+    prune(path, cut)
+    assert asked() == before
+    assert verified(path).first_bad is None
+    assert deep(path) == []
+
+
+def _alive(past: Any, cut: int) -> bool:
+    """Whether it lived after the cut, by what holds last."""
+    return bool(past.lives) and (past.lives[-1].died is None or past.lives[-1].died >= microseconds(at(cut)))
