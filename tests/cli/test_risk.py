@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.cli.calling import answer, call
 from tests.docs import pages
@@ -161,6 +162,7 @@ def test_the_table_and_the_page(told: Told) -> None:
     shown = call(*asked).stdout
     for said in ("exposure now", "hindsight gap", "live-only", "Critical", "patched"):
         assert said in shown, said
+    assert yaml.safe_load(call(*asked, "-o", "yaml").stdout) == answer(*asked)
     html = call(*asked, "-o", "html").stdout
     assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n") and html.count("<svg") == 5
 

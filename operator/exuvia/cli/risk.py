@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from itertools import chain
 from typing import Any, TypeVar
 
 import click
+import yaml
 from sqlalchemy import Connection
 
 from exuvia import errors
@@ -30,6 +31,7 @@ from exuvia.record import histories, telling
 from exuvia.report import risk as voice
 from exuvia.report.risk_page import page
 from exuvia.report.risk_plots import marks
+from exuvia.report.text import Rows
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _FACTOR = re.compile(r"[01](\.\d{1,9})?")
@@ -82,7 +84,7 @@ def risk() -> None:
 @_window_options(required=True)
 @as_of_option
 @factor_option
-@_output_option("table", "json", "html")
+@_output_option("table", "json", "yaml", "html")
 def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
     """Everything about a window of time: exposure, naive models, bands, closures, exploitation index."""
     now = datetime.now(UTC)
@@ -100,10 +102,8 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
         )
     if output == "html":
         click.echo(page(found), nl=False)
-    elif output == "json":
-        _json(voice.document(found))
     else:
-        printing.show(voice.sections(found), None, output)
+        _show(voice.sections(found), voice.document(found), output)
 
 
 @risk.command()
@@ -118,7 +118,7 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
     help="The worst of all, or all added up.",
 )
 @factor_option
-@_output_option("table", "json")
+@_output_option("table", "json", "yaml")
 def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, output: str) -> None:
     """The risk of one moment, over every machine and vulnerability."""
     now = datetime.now(UTC)
@@ -133,11 +133,10 @@ def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, outpu
             aggregation=aggregation,
             quarantine_factor=_factor(quarantine_factor),
         )
-    if output == "json":
-        _json(voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value))
-    else:
-        at_all = f"{voice.written(when)}, as known on {voice.written(known)}"
-        click.echo(f"risk ({aggregation}) at {at_all}: {voice.hours(value)}")
+    if output == "table":
+        asked = f"{voice.written(when)}, as known on {voice.written(known)}"
+        click.echo(f"risk ({aggregation}) at {asked}: {voice.hours(value)}")
+    _show([], voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value), output)
 
 
 @risk.command()
@@ -146,7 +145,7 @@ def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, outpu
 @_window_options(required=False)
 @as_of_option
 @factor_option
-@_output_option("table", "json")
+@_output_option("table", "json", "yaml")
 def explain(file: str, instance: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
     """Say where each score-hour of one machine (its UID, or a name that one machine bore) comes from."""
     now = datetime.now(UTC)
@@ -158,14 +157,11 @@ def explain(file: str, instance: str, began: str, ended: str, as_of: str, quaran
         found = explained(
             past, histories.scores(connection, known), window=asked, as_of=known, quarantine_factor=factor
         )
-    if output == "json":
-        _json(voice.explanation_document(found))
-        return
     sections = voice.explanation_sections(found)
-    if not any(rows.rows for _, rows in sections):
+    if output == "table" and not any(rows.rows for _, rows in sections):
         span = f"{voice.written(found.window.began)} and {voice.written(found.window.ended)}"
         click.echo(f"nothing is known to have been on {past.uid} between {span}")
-    printing.show(sections, None, output)
+    _show(sections, voice.explanation_document(found), output)
 
 
 def _chosen(connection: Connection, named: str, as_of: int) -> Past:
@@ -213,6 +209,11 @@ def _factor(text: str) -> Fraction:
     return found
 
 
-def _json(data: Any) -> None:
-    """In the order of the keys as they are; numbers in full."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+def _show(sections: Sequence[tuple[str, Rows]], data: Any, output: str) -> None:
+    """Tables, or a document with its keys in the order of the contract and its numbers in full."""
+    if output == "table":
+        printing.show(sections, None, output)
+    elif output == "json":
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        click.echo(yaml.safe_dump(data, sort_keys=False, allow_unicode=True), nl=False)
