@@ -24,6 +24,7 @@ from tests.app import stage
 from tests.app.stage import NOW
 
 MINUTE = timedelta(minutes=1)
+HOOK = {"reclaim": {"type": "Webhook", "webhook": {"url": "https://vendor.example.org/seats"}}}
 
 
 class Remembering:
@@ -91,7 +92,7 @@ class World:
             durations=SimpleNamespace(observe=lambda name, value, *labels: self.observed.append((name, value, labels))),
             ledger_down=lambda: self.down,
         )
-        monkeypatch.setattr(seating, "remembered", lambda _, uid, at: recall(self.ledger.changes(), at=at))
+        monkeypatch.setattr(seating, "remembered", lambda _, uid, at: (recall(self.ledger.changes(), at=at), ()))
         self.view = self.services.view
         stage.fleet(self.services, *machines)
         self.trust()
@@ -217,7 +218,7 @@ async def test_a_pool_that_is_deleted_is_forgotten(monkeypatch: pytest.MonkeyPat
     ("spec", "place"),
     [
         ({"target": {"kind": "VirtualMachineInstance", "selector": {}}}, "target.kind"),
-        ({"reclaim": {"type": "Webhook", "webhook": {"url": "https://vendor.example.org"}}}, "reclaim.type"),
+        (HOOK, "reclaim.webhook.url: this operator may not call vendor.example.org."),
     ],
 )
 async def test_what_is_not_served_is_said_and_nothing_is_granted(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import textwrap
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from exuvia.decide.seats import owing
+from exuvia.model.facts import microseconds
+from exuvia.model.seats import Claimant, Lease, ReturnCause, Returned
 from tests.cli.calling import answer
 from tests.docs import pages
 from tests.docs.pages import DOCS
@@ -40,7 +44,7 @@ def _simulate(file: Path, *options: str) -> Any:
 
 
 def test_the_worked_case_says_what_the_page_says(tmp_path: Path) -> None:
-    (said,) = [json.loads(one.text) for one in pages.blocks_of(PAGE) if one.language == "json"]
+    (said,) = [json.loads(one.text) for one in pages.blocks_of(PAGE) if one.language == "json" and "grants" in one.text]
     assert _simulate(_file(tmp_path, 0), "--seats", "3", *WORKED) == said
 
 
@@ -69,3 +73,16 @@ def test_there_are_as_many_cases_as_the_page_has() -> None:
     headings = ("A worked case", "Why delay matters", "How to: an antivirus pool that ran dry at the morning login")
     assert [len(_rows(one, width)) for one, width in zip(headings, (5, 2, 3), strict=True)] == [5, 3, 4]
     assert len(FACTS) == 2
+
+
+def test_the_call_of_the_hook_is_what_is_sent() -> None:
+    (said,) = [json.loads(one.text) for one in pages.blocks_of(PAGE) if one.language == "json" and "pool" in one.text]
+    lease = Lease(holder=Claimant(uid=said["instance"]), since=_at(said["grantedAt"]), order=1, heard=0)
+    returned = Returned(
+        at=_at(said["returnedAt"]), lease=lease, cause=ReturnCause.DEATH, died=_at(said["diedAt"]), owed=True
+    )
+    assert owing.reclaim("antivirus", "uid", returned, dry_run=False).body == said
+
+
+def _at(text: str) -> int:
+    return microseconds(datetime.fromisoformat(text))

@@ -26,10 +26,12 @@ class PoolStatuses:
         self._services = services
         self._overlay = overlay
 
-    async def write(self, pool: LicensePool, done: PoolStep) -> None:
-        """What a look found."""
+    async def write(self, pool: LicensePool, done: PoolStep, *, theirs: int | None) -> None:
+        """What a look found. `theirs`: how many seats the vendor counts, None where it tells nothing."""
         status = {"seats": done.counts.wire(), "highWater": done.high_water.wire()}
-        await self._patch(pool.name, pool.metadata, pool.status.wire(), _served(done), status)
+        await self._patch(
+            pool.name, pool.metadata, pool.status.wire(), [*_served(done), *_reconciled(done, theirs)], status
+        )
 
     async def refused(self, pool: LicensePool, problems: Iterable[Problem]) -> None:
         """It asks for what this version does not serve."""
@@ -73,6 +75,16 @@ def _served(done: PoolStep) -> list[Said]:
         exhausted if done.exhausted else free,
         Said(type="Stalled", status=False, reason="Served"),
     ]
+
+
+def _reconciled(done: PoolStep, theirs: int | None) -> list[Said]:
+    """Whether the vendor counts as many seats in use as exuvia does."""
+    if theirs is None:
+        return []
+    if theirs == done.counts.used:
+        return [Said(type="Reconciled", status=True, reason="CountsAgree", message="the vendor counts as many")]
+    said = f"the vendor counts {theirs} seats in use, exuvia {done.counts.used}; see its console for who holds them"
+    return [Said(type="Reconciled", status=False, reason="CountsDiffer", message=said)]
 
 
 def _unserved(reason: str, message: str) -> list[Said]:

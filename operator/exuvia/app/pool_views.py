@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
+from exuvia.act.reclaim_hook import host
 from exuvia.app.services import Services
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
@@ -17,7 +18,6 @@ from exuvia.model.specs.license_pool import (
     HighWaterStatus,
     LicensePool,
     LicensePoolStatus,
-    ReclaimType,
     SeatCounts,
 )
 from exuvia.model.specs.quarantine import QuarantinePhase
@@ -34,15 +34,17 @@ def trusted(services: Services) -> bool:
     return complete and heard is not None and now - heard <= FRESH
 
 
-def not_supported(pool: LicensePool) -> tuple[Problem, ...]:
-    """Fields that this version does not serve yet. A pool that writes one is not served."""
+def not_supported(pool: LicensePool, hosts: str) -> tuple[Problem, ...]:
+    """Fields that this operator does not serve. A pool that writes one is not served. `hosts`: which may be called."""
     found = []
     if pool.spec.target.kind is not TargetKind.NODE:
         text = f"{pool.spec.target.kind} is not served yet."
         found.append(Problem(reason="NotSupported", place="target.kind", message=text, remedy="Use Node."))
-    if pool.spec.reclaim.type is not ReclaimType.NONE:
-        text = f"{pool.spec.reclaim.type} is not served yet."
-        found.append(Problem(reason="NotSupported", place="reclaim.type", message=text, remedy="Use None."))
+    if pool.spec.reclaim.webhook is not None:
+        called = host(pool.spec.reclaim.webhook.url)
+        if not called or called not in {one.strip().lower() for one in hosts.split(",")}:
+            text, remedy = f"this operator may not call {called or 'it'}.", f"Run it with --reclaim-hosts {called}."
+            found.append(Problem(reason="NotSupported", place="reclaim.webhook.url", message=text, remedy=remedy))
     return tuple(found)
 
 

@@ -18,10 +18,12 @@ import msgspec
 from exuvia import errors, ports
 from exuvia.app import pool_views, telling
 from exuvia.app.pool_statuses import PoolStatuses
+from exuvia.app.reclaiming import Reclaiming
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
 from exuvia.decide.seats import entries, recall, step
 from exuvia.decide.seats.metering import moment
+from exuvia.decide.seats.owing import Owing
 from exuvia.model import facts, resources
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned, SeatChange, Seats
@@ -66,6 +68,7 @@ class Seating:
             services.client, resources.LICENSE_POOLS, ours.reader(LicensePool), services.clock, self._changed.set
         )
         self._statuses = PoolStatuses(services, self._written)
+        self.reclaiming = Reclaiming(services)
 
     async def run(self) -> None:
         """For ever."""
@@ -84,7 +87,7 @@ class Seating:
         for pool in pools:
             if isinstance(pool, ours.Unparsable):
                 await self._statuses.unreadable(pool)
-            elif problems := pool_views.not_supported(pool):
+            elif problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
                 await self._statuses.refused(pool, problems)
             elif pool_views.trusted(self._services) and not self._services.ledger_down():
                 await self._serve(pool)
@@ -113,6 +116,7 @@ class Seating:
         for uid in set(self._known) - pools:
             del self._known[uid]
             del self._names[uid]
+            self.reclaiming.forget(uid)
 
     async def _serve(self, pool: LicensePool) -> None:
         """One look at one pool. Trouble with the ledger leaves it as it was, to be read anew."""
@@ -130,14 +134,18 @@ class Seating:
         self._count(pool, known, done)
         self._tell(pool, known, done)
         self._keep(pool, known, done, living)
-        await self._statuses.write(pool, done)
+        returned = (one for one in done.told if isinstance(one, Returned))
+        self.reclaiming.owe(pool, returned, used=done.counts.used)
+        await self._statuses.write(pool, done, theirs=self.reclaiming.theirs(pool.uid))
 
     async def _recall(self, pool: LicensePool) -> Known:
         """From the ledger, at the start of a term or after trouble."""
         settings, now = self._services.settings, self._services.clock.now()
         at = facts.microseconds(now)
+        seats, owed = await asyncio.to_thread(remembered, settings, pool.uid, at)
+        self.reclaiming.owe(pool, owed, used=len(seats.leases))
         return Known(
-            seats=await asyncio.to_thread(remembered, settings, pool.uid, at),
+            seats=seats,
             counts=pool.status.seats,
             high_water=pool.status.high_water,
             looked=self._services.clock.monotonic(),
@@ -202,11 +210,13 @@ class Seating:
         )
 
 
-def remembered(settings: Settings, uid: str, at: int) -> Seats:
-    """The seats of one pool as the ledger has them. Raises `errors.LedgerError`."""
+def remembered(settings: Settings, uid: str, at: int) -> tuple[Seats, tuple[Returned, ...]]:
+    """The seats of one pool as the ledger has them, and what the vendor is still to be told. `errors.LedgerError`."""
+    owed = Owing()
     with reading(Path(settings.ledger)) as connection:
         found = seat_entries.of_pool(connection, uid, settings.cluster_name)
-        return recall((entries.read(body, since) for since, body in found), at=at)
+        seats = recall(owed.through(entries.read(body, since) for since, body in found), at=at)
+    return seats, tuple(owed.left.values())
 
 
 def _fact(pool: LicensePool, change: SeatChange) -> facts.Fact:

@@ -38,6 +38,8 @@ class Settings:
     read_only: bool = False
     pinned: str = ""
     cluster_name: str = ""
+    reclaim_hosts: str = ""
+    reclaim_token_file: str = ""
     log_format: str = "json"
     verbose: bool = False
     identity: str = field(default_factory=_identity)

@@ -145,6 +145,7 @@ class Term:
             self._anchoring.run,
             Networks(self.services, self._advancer.wake_soon).run,
             self.seating.run,
+            self.seating.reclaiming.run,
         )
         tasks = [asyncio.create_task(self._kept(one)) for one in loops]
         try:

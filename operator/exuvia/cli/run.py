@@ -55,6 +55,13 @@ DURATION = DurationType()
 @click.option("--full-sweep", type=DURATION, default="10m", show_default=True, help="How often everything is judged.")
 @click.option("--cluster-name", default="", help="Name of this cluster in the ledger.")
 @click.option("--pinned", default="", help="What ties exuvia to its node, for example a local volume of the ledger.")
+@click.option(
+    "--reclaim-hosts",
+    default="",
+    metavar="HOSTS",
+    help="Hosts that reclaim hooks may call, comma-separated.",
+)
+@click.option("--reclaim-token-file", default="", metavar="FILE", help="A bearer token for these, read for each call.")
 @click.option("--read-only", is_flag=True, help="Judge and report only, whatever the policies' mode.")
 @click.option("--log-format", type=click.Choice(["json", "text"]), default="json", show_default=True)
 @click.option("-v", "--verbose", is_flag=True, help="More logs.")

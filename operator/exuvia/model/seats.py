@@ -58,6 +58,7 @@ class Terms:
     delay: int = 0
     timeout: int | None = None
     quarantined: QuarantinedSeat = QuarantinedSeat.KEEP
+    owes: bool = False  # whether the vendor must be told of each return
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +203,13 @@ class Granted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Returned:
-    """A lease ended. `died` is the death behind it, where there is one."""
+    """A lease ended. `died` is the death behind it, where there is one; `owed`: the vendor must be told."""
 
     at: int
     lease: Lease
     cause: ReturnCause
     died: int | None = None
+    owed: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,4 +262,14 @@ class Ghost:
     uid: str
 
 
-SeatChange = Granted | Returned | Ending | Kept | Queued | Denied | Left | Ghost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """The vendor was told of a return, by the `order` of its lease. `outcome`: done, refused or dry-run."""
+
+    at: int
+    uid: str
+    order: int
+    outcome: str
+
+
+SeatChange = Granted | Returned | Ending | Kept | Queued | Denied | Left | Ghost | Reported

@@ -205,7 +205,8 @@ class Book:
         lease = self._leases.pop(uid)
         if cause in LASTING:
             self._lapsed[uid] = Lapsed(uid=uid, at=now, cause=cause)
-        self.told.append(Returned(at=now, lease=lease, cause=cause, died=lease.died))
+        returned = Returned(at=now, lease=lease, cause=cause, died=lease.died, owed=self._terms.owes)
+        self.told.append(returned)
         return lease.holder
 
     def _serve(self, now: int) -> None:

@@ -16,6 +16,7 @@ from exuvia.model.seats import (
     Lease,
     Left,
     Queued,
+    Reported,
     ReturnCause,
     Returned,
     SeatChange,
@@ -36,7 +37,8 @@ def read(said: Mapping[str, Any], at: int) -> SeatChange:
         case "granted":
             return Granted(at=at, lease=_lease(said), waited=int(said["waited"]), over=bool(said["over"]))
         case "returned":
-            return Returned(at=at, lease=_lease(said), cause=ReturnCause(said["cause"]), died=said["died"])
+            cause, owed = ReturnCause(said["cause"]), bool(said.get("owed"))
+            return Returned(at=at, lease=_lease(said), cause=cause, died=said["died"], owed=owed)
         case "ending":
             return Ending(at=at, uid=uid, due=int(said["due"]), cause=ReturnCause(said["cause"]))
         case "kept":
@@ -50,6 +52,8 @@ def read(said: Mapping[str, Any], at: int) -> SeatChange:
             return Left(at=at, uid=uid)
         case "ghost":
             return Ghost(at=at, uid=uid)
+        case "reported":
+            return Reported(at=at, uid=uid, order=int(said["order"]), outcome=str(said["outcome"]))
         case _:
             remedy = "It was written by a newer exuvia; use that one."
             raise errors.InvalidObject(f"{event!r} is no event of a seat", place="event", remedy=remedy)
@@ -59,8 +63,8 @@ def _said(change: SeatChange) -> dict[str, Any]:
     match change:
         case Granted(lease=lease, waited=waited, over=over):
             return {"event": "granted", **_of_lease(lease), "waited": waited, "over": over}
-        case Returned(lease=lease, cause=cause, died=died):
-            return {"event": "returned", **_of_lease(lease), "cause": str(cause), "died": died}
+        case Returned(lease=lease, cause=cause, died=died, owed=owed):
+            return {"event": "returned", **_of_lease(lease), "cause": str(cause), "died": died, "owed": owed}
         case Ending(uid=uid, due=due, cause=cause):
             return {"event": "ending", "instance": uid, "due": due, "cause": str(cause)}
         case Kept(uid=uid):
@@ -73,6 +77,8 @@ def _said(change: SeatChange) -> dict[str, Any]:
             return {"event": "left", "instance": uid}
         case Ghost(uid=uid):
             return {"event": "ghost", "instance": uid}
+        case Reported(uid=uid, order=order, outcome=outcome):
+            return {"event": "reported", "instance": uid, "order": order, "outcome": outcome}
         case _:
             assert_never(change)
 

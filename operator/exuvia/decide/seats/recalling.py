@@ -18,6 +18,7 @@ from exuvia.model.seats import (
     Lease,
     Left,
     Queued,
+    Reported,
     ReturnCause,
     Returned,
     SeatChange,
@@ -62,7 +63,7 @@ class _Kept:
                 self._mark(change)
             case Left(uid=uid):
                 self._leave(uid)
-            case Ghost():
+            case Ghost() | Reported():
                 return
             case _:
                 assert_never(change)

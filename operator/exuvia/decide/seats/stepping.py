@@ -31,7 +31,7 @@ from exuvia.model.seats import (
     Thawed,
     Unserved,
 )
-from exuvia.model.specs.license_pool import HighWaterStatus, LicensePoolSpec, SeatCounts
+from exuvia.model.specs.license_pool import HighWaterStatus, LicensePoolSpec, ReclaimType, SeatCounts
 
 GRAIN = timedelta(seconds=1)
 """The API server tells times in whole seconds: what started within the same second may have started after it."""
@@ -65,6 +65,7 @@ def terms(spec: LicensePoolSpec, *, heard: bool) -> Terms:
         grace=spec.grace // _MICROSECOND,
         timeout=spec.heartbeat_timeout // _MICROSECOND if listens else None,
         quarantined=spec.quarantined,
+        owes=spec.reclaim.type is ReclaimType.WEBHOOK,
     )
 
 

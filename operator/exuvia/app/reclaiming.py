@@ -1,0 +1,157 @@
+"""Telling vendors which seats came back, beside the looks at pools: a slow vendor holds up no seat."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from exuvia import errors
+from exuvia.act import reclaim_hook
+from exuvia.act.reclaim_hook import Answer, Reply
+from exuvia.app import telling
+from exuvia.app.services import Services
+from exuvia.decide.seats import entries, owing
+from exuvia.decide.seats.metering import moment
+from exuvia.model import facts
+from exuvia.model.reasons import EventReason
+from exuvia.model.seats import Reported, Returned
+from exuvia.model.specs.license_pool import LicensePool, ReclaimHook
+from exuvia.report.events import Event
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 0.5
+COUNT_SECONDS = 600.0
+AT_ONCE = 8
+
+
+@dataclass(slots=True)
+class Debt:
+    """What is owed to the vendor of one pool. `tries` are failed calls of each lease, `due` monotonic moments."""
+
+    pool: LicensePool
+    used: int = 0
+    owed: dict[int, Returned] = field(default_factory=dict)
+    tries: dict[int, int] = field(default_factory=dict)
+    due: dict[int, float] = field(default_factory=dict)
+    counted: float = 0.0
+    theirs: int | None = None
+    """The vendor's own count, as last told."""
+
+
+class Reclaiming:
+    """Runs with a term. Owes nothing that the ledger does not say is owed."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._debts: dict[str, Debt] = {}
+
+    def owe(self, pool: LicensePool, returned: Iterable[Returned], *, used: int) -> None:
+        """A look is over: the pool as it is now, what came back, and how many seats are used."""
+        if pool.spec.reclaim.webhook is None:
+            self.forget(pool.uid)
+            return
+        debt = self._debts.setdefault(pool.uid, Debt(pool=pool, counted=self._services.clock.monotonic()))
+        debt.pool, debt.used = pool, used
+        debt.owed |= {one.lease.order: one for one in returned if one.owed}
+
+    def forget(self, uid: str) -> None:
+        """The pool is gone, or has no hook any more."""
+        self._debts.pop(uid, None)
+
+    def theirs(self, uid: str) -> int | None:
+        """The vendor's own count of a pool, as last told; None: it told none."""
+        debt = self._debts.get(uid)
+        return None if debt is None else debt.theirs
+
+    async def run(self) -> None:
+        """For ever."""
+        async with aiohttp.ClientSession() as session:
+            while True:
+                await self.once(session)
+                await asyncio.sleep(LOOK_SECONDS)
+
+    async def once(self, session: aiohttp.ClientSession) -> None:
+        """Make the calls that are due."""
+        now = self._services.clock.monotonic()
+        for debt in tuple(self._debts.values()):
+            hook = debt.pool.spec.reclaim.webhook
+            if hook is None:
+                continue
+            due = [one for one in debt.owed if debt.due.get(one, 0.0) <= now][:AT_ONCE]
+            await asyncio.gather(*(self._tell(session, debt, hook, one) for one in due))
+            if now - debt.counted >= COUNT_SECONDS:
+                debt.counted = now
+                await self._ask(session, debt, hook)
+
+    async def _tell(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook, order: int) -> None:
+        returned = debt.owed[order]
+        call = owing.reclaim(debt.pool.name, debt.pool.uid, returned, dry_run=hook.dry_run)
+        answer = await self._post(session, hook, call)
+        if answer.used is not None:
+            debt.theirs = answer.used
+        if answer.reply is Reply.AGAIN:
+            self._later(debt, order, answer)
+            return
+        outcome = "dry-run" if hook.dry_run and answer.reply is Reply.DONE else str(answer.reply)
+        if await self._enter(debt.pool, returned, outcome):
+            for kept in (debt.owed, debt.tries, debt.due):
+                kept.pop(order, None)
+            if answer.reply is Reply.REFUSED:
+                self._say_refused(debt.pool, returned, answer)
+
+    async def _ask(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:
+        """How many seats the vendor counts."""
+        at = facts.microseconds(self._services.clock.now())
+        answer = await self._post(session, hook, owing.count(debt.pool.name, debt.pool.uid, debt.used, at))
+        debt.theirs = answer.used if answer.reply is Reply.DONE else debt.theirs
+
+    async def _post(self, session: aiohttp.ClientSession, hook: ReclaimHook, call: owing.Call) -> Answer:
+        self._services.leadership.check()
+        token = await asyncio.to_thread(_token, self._services.settings.reclaim_token_file)
+        return await reclaim_hook.post(session, hook, call.key, call.body, token=token)
+
+    def _later(self, debt: Debt, order: int, answer: Answer) -> None:
+        debt.tries[order] = tries = debt.tries.get(order, 0) + 1
+        wait = owing.wait_after(tries).total_seconds()
+        debt.due[order] = self._services.clock.monotonic() + wait
+        if tries == 1:
+            log.warning(
+                "the vendor of pool %s does not answer: %s; it is told again", debt.pool.name, answer.said,
+                extra={"pool": debt.pool.name},
+            )  # fmt: skip
+
+    async def _enter(self, pool: LicensePool, returned: Returned, outcome: str) -> bool:
+        """Whether what came of it is durable; else the same call is made again."""
+        at = facts.microseconds(self._services.clock.now())
+        done = Reported(at=at, uid=returned.lease.uid, order=returned.lease.order, outcome=outcome)
+        try:
+            await self._services.ledger.append(facts.seat(entries.body(done, pool=pool.name, uid=pool.uid), moment(at)))
+        except errors.LedgerError:
+            return False
+        return True
+
+    def _say_refused(self, pool: LicensePool, returned: Returned, answer: Answer) -> None:
+        text = (
+            f"the vendor refused to take a seat of LicensePool {pool.name} back ({answer.said}); give it back in the "
+            "vendor's console, and correct spec.reclaim.webhook"
+        )
+        about = telling.ours(LicensePool.KIND, pool.name, pool.uid)
+        self._services.events.say(Event(regarding=about, reason=EventReason.SEAT_RECLAIMED, note=text, warning=True))
+        log.warning("machine %s: %s", returned.lease.uid, text, extra={"pool": pool.name})
+
+
+def _token(file: str) -> str:
+    """What the vendor knows us by; "" where no file was named or it cannot be read."""
+    if not file:
+        return ""
+    try:
+        return Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as trouble:
+        log.warning("the token file of the reclaim hook cannot be read: %s", trouble)
+        return ""

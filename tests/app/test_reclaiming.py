@@ -1,0 +1,143 @@
+"""Telling vendors: what is owed is told until it is done or refused, and what came of it is entered."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from exuvia import errors
+from exuvia.act import reclaim_hook
+from exuvia.act.reclaim_hook import Answer, Reply
+from exuvia.app.reclaiming import COUNT_SECONDS, Reclaiming, _token
+from exuvia.model.seats import Claimant, Lease, ReturnCause, Returned
+from exuvia.model.specs.license_pool import LicensePool
+from tests.app import stage
+from tests.app.test_seating import HOOK, Remembering, pool
+
+SESSION: Any = None
+
+
+def returned(order: int, uid: str = "a") -> Returned:
+    lease = Lease(holder=Claimant(uid=uid), since=1, order=order, heard=1)
+    return Returned(at=9, lease=lease, cause=ReturnCause.DEATH, died=8, owed=True)
+
+
+class World:
+    """A vendor that answers as it is told."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.answers: list[Answer] = []
+        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.ledger, self.said = Remembering(), list[Any]()
+        self.services = stage.services(
+            ledger=self.ledger,
+            leadership=SimpleNamespace(check=lambda: None),
+            events=SimpleNamespace(say=self.said.append),
+        )
+        self.reclaiming = Reclaiming(self.services)
+        monkeypatch.setattr(reclaim_hook, "post", self._post)
+
+    async def _post(self, _: Any, hook: Any, key: str, body: Any, *, token: str) -> Answer:
+        self.calls.append((key, dict(body)))
+        return self.answers.pop(0) if self.answers else Answer(reply=Reply.DONE)
+
+    def owe(self, *back: Returned, of: LicensePool | None = None, used: int = 3) -> None:
+        self.reclaiming.owe(of or pool(**HOOK), back, used=used)
+
+    async def pass_by(self, seconds: float = 0.5) -> None:
+        self.services.clock.seconds += seconds
+        await self.reclaiming.once(SESSION)
+
+    def outcomes(self) -> list[str]:
+        return [one.body["outcome"] for one in self.ledger.facts]
+
+
+async def test_each_return_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.owe(returned(1), returned(2, "b"))
+    for _ in range(3):
+        await world.pass_by()
+    assert [key for key, _ in world.calls] == ["pool-uid-1", "pool-uid-2"]
+    assert world.outcomes() == ["done", "done"]
+
+
+async def test_no_answer_is_tried_again_later_and_later_with_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.answers = [Answer(reply=Reply.AGAIN, said="HTTP 503")] * 3
+    world.owe(returned(1))
+    moments = []
+    for _ in range(20):
+        before = len(world.calls)
+        await world.pass_by()
+        if len(world.calls) > before:
+            moments.append(world.services.clock.seconds)
+    assert [key for key, _ in world.calls] == ["pool-uid-1"] * 4
+    assert [after - before for before, after in pairwise(moments)] == [1, 2, 4]
+    assert world.outcomes() == ["done"]
+
+
+async def test_a_refusal_is_final_and_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.answers = [Answer(reply=Reply.REFUSED, said="HTTP 403")]
+    world.owe(returned(1))
+    for _ in range(3):
+        await world.pass_by()
+    assert world.outcomes() == ["refused"]
+    (event,) = world.said
+    assert event.warning and "HTTP 403" in event.note
+
+
+async def test_what_cannot_be_entered_is_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.ledger.trouble = errors.LedgerDown("the disk is full")
+    world.owe(returned(1))
+    await world.pass_by()
+    world.ledger.trouble = None
+    await world.pass_by()
+    assert [key for key, _ in world.calls] == ["pool-uid-1"] * 2
+    assert world.outcomes() == ["done"]
+
+
+async def test_a_dry_run_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    hook = {"type": "Webhook", "webhook": {"url": "https://vendor.example.org/seats", "dryRun": True}}
+    world.owe(returned(1), of=pool(reclaim=hook))
+    await world.pass_by()
+    assert world.calls[0][1]["dryRun"] is True
+    assert world.outcomes() == ["dry-run"]
+
+
+async def test_nothing_is_told_without_a_hook_or_that_is_not_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.owe(returned(1), of=pool())
+    world.owe(replace(returned(2), owed=False))
+    await world.pass_by()
+    assert world.calls == []
+    world.owe(returned(3))
+    world.reclaiming.forget("pool-uid")
+    await world.pass_by()
+    assert world.calls == []
+
+
+async def test_the_vendors_count_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.owe(used=3)
+    await world.pass_by()
+    assert world.reclaiming.theirs("pool-uid") is None
+    world.answers = [Answer(reply=Reply.DONE, used=7)]
+    await world.pass_by(COUNT_SECONDS)
+    assert world.calls[-1][1] == {"type": "count", "pool": "antivirus", "used": 3, "dryRun": False}
+    assert world.reclaiming.theirs("pool-uid") == 7
+    assert world.reclaiming.theirs("another") is None
+
+
+def test_a_token_is_read_for_each_call(tmp_path: Any) -> None:
+    file = tmp_path / "token"
+    assert _token("") == ""
+    assert _token(str(file)) == ""
+    file.write_text("secret\n", encoding="utf-8")
+    assert _token(str(file)) == "secret"
