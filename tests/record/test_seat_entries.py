@@ -7,8 +7,8 @@ from pathlib import Path
 
 from exuvia.decide.seats import advance, entries, recall
 from exuvia.model import facts
-from exuvia.model.seats import Claim, Claimant, Died, SeatChange, Seats, Terms
-from exuvia.record import queries, seat_entries
+from exuvia.model.seats import Claim, Claimant, Died, Reported, SeatChange, Seats, Terms
+from exuvia.record import pruning, queries, seat_entries
 from tests.record import world
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -37,3 +37,18 @@ def test_the_state_is_recalled_from_the_ledger(tmp_path: Path) -> None:
         assert list(seat_entries.of_pool(connection, "pool-1", "elsewhere")) == []
         kinds = [one["body"]["event"] for one in queries.life(connection, "b")]
         assert kinds == ["queued", "granted"]
+
+
+def test_a_seat_that_was_given_back_and_reported_keeps_nothing_from_pruning(tmp_path: Path) -> None:
+    """And one that is held keeps the whole machine."""
+    terms = Terms(seats=2, owes=True)
+    events = (Claim(at=1, claimant=Claimant(uid="a")), Claim(at=2, claimant=Claimant(uid="b")), Died(at=3, uid="a"))
+    told = list(advance(Seats(at=0), terms, events, until=20).told)
+    told.append(Reported(at=9, uid="a", order=1, outcome="done"))
+    lives = [world.birth("a"), world.birth("b"), world.death("a", 1), world.death("b", 1), world.birth("last", 2)]
+    history = [*lives[:4], *(entered(one, "pool-1") for one in told), lives[4]]
+    with world.written(tmp_path / "ledger.db", *history) as connection:
+        far = facts.microseconds(datetime.now(UTC)) + 1
+        found = pruning.plan(connection, "c", far)
+    assert found.uids == {"a"}
+    assert found.kept[pruning.Kept.OPEN] == 3

@@ -18,7 +18,7 @@ from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables
 
 PAGE = 2000
-_SETTLED = frozenset({"returned", "denied", "left", "ghost"})
+_SETTLED = frozenset({"returned", "reported", "denied", "left", "ghost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
