@@ -13,22 +13,29 @@ import yaml
 from tests.cli.calling import answer, call
 from tests.docs import pages
 from tests.evaluate.risk.telling import Line, canonical, frozen, instance, presence, score
+from tests.record.conftest import postgres
+from tests.record.postgres.server import WRITER, Postgres
 
 PAGE = pages.DOCS / "risk.md"
 BEGAN, ENDED = "2026-01-01T00:00:00Z", "2026-01-02T00:00:00Z"
 WINDOW = ("--from", BEGAN, "--to", ENDED)
 
-Told = Callable[[str], Path]
+Told = Callable[[str], str]
+
+__all__ = ["postgres"]
 
 
-@pytest.fixture
-def told(tmp_path: Path) -> Told:
-    """A ledger into which a text of lines was imported."""
+@pytest.fixture(params=["sqlite", "postgres"])
+def told(request: pytest.FixtureRequest, tmp_path: Path) -> Told:
+    """A ledger into which a text of lines was imported, as the command line names it: on a file and on a server."""
 
-    def make(text: str) -> Path:
-        number = len(list(tmp_path.iterdir()))
-        facts, ledger = tmp_path / f"{number}.ndjson", tmp_path / f"{number}.db"
+    def make(text: str) -> str:
+        facts = tmp_path / f"{len(list(tmp_path.iterdir()))}.ndjson"
         facts.write_text(text, encoding="utf-8")
+        ledger = str(facts.with_suffix(".db"))
+        if request.param == "postgres":
+            server: Postgres = request.getfixturevalue("postgres")
+            ledger = server.url(server.database(), WRITER)
         call("ledger", "import", facts, "--ledger", ledger)
         return ledger
 

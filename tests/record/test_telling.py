@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from exuvia.model.told import past
 from exuvia.record import histories, importing, lines, telling
+from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.evaluate.risk.telling import at, canonical, frozen, instance, presence
 
@@ -22,14 +21,13 @@ TOLD = (
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    file = tmp_path / "ledger.db"
-    importing.load(file, lines.read(map(canonical, TOLD), recorded=0), cluster="test")
-    return file
+def ledger(place: Place) -> Place:
+    importing.load(place, lines.read(map(canonical, TOLD), recorded=0), cluster="test")
+    return place
 
 
 @pytest.mark.parametrize("until", [0, 3, 5, 20])
-def test_rows_say_what_the_objects_say(ledger: Path, until: float) -> None:
+def test_rows_say_what_the_objects_say(ledger: Place, until: float) -> None:
     with reading(ledger) as connection:
         told = list(telling.machines(connection, at(until)))
         known = [one for one in histories.pasts(connection, at(until)) if one.lives]
@@ -43,7 +41,7 @@ def test_rows_say_what_the_objects_say(ledger: Path, until: float) -> None:
         ]
 
 
-def test_machines_are_found_by_a_name(ledger: Path) -> None:
+def test_machines_are_found_by_a_name(ledger: Place) -> None:
     with reading(ledger) as connection:
         assert telling.named(connection, "worker-1", at(0)) == ("B",)
         assert telling.named(connection, "worker-2", at(0)) == ("C", "D")

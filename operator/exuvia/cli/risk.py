@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import moments, printing
-from exuvia.cli.ledger import ledger_option, reading
+from exuvia.cli.ledgers import ledger_option, reading
 from exuvia.evaluate.risk import moment
 from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.evaluate.risk.explain import explain as explained
@@ -167,9 +167,9 @@ def explain(file: str, instance: str, began: str, ended: str, as_of: str, quaran
 def _chosen(connection: Connection, named: str, as_of: int) -> Past:
     """The machine with that UID, or else the only one that bore that name. Raises `errors.SettingsError`."""
     for uid in chain((named,), _bearer(connection, named, as_of)):
-        for past in histories.pasts(connection, as_of, uid=uid):
-            if past.lives:
-                return past
+        found = [past for past in histories.pasts(connection, as_of, uid=uid) if past.lives]
+        if found:
+            return found[0]
     raise errors.SettingsError(
         f"No machine {named} is known as of {voice.written(as_of)}.",
         remedy="Look for it with `exuvia ledger who --name` or `--ip`, or ask with a later --as-of.",

@@ -6,6 +6,7 @@ The same machines with the same versions as `histories.pasts`, but those without
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -22,11 +23,12 @@ _uid = itemgetter(0)
 
 def machines(connection: Connection, until: int) -> Iterator[Told]:
     """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID."""
-    lives = _rows(connection, tables.lives, until, "recorded", "born", "died", "reason")
-    presences = _Beside(_rows(connection, tables.presences, until, *_PRESENCE))
-    freezes = _Beside(_rows(connection, tables.freezes, until, "recorded", "began", "ended"))
-    for uid, versions in groupby(lives, key=_uid):
-        yield Told(uid, list(versions), presences.of(uid), freezes.of(uid))
+    with ExitStack() as opened:
+        lives = _rows(opened, connection, tables.lives, until, "recorded", "born", "died", "reason")
+        presences = _Beside(_rows(opened, connection, tables.presences, until, *_PRESENCE))
+        freezes = _Beside(_rows(opened, connection, tables.freezes, until, "recorded", "began", "ended"))
+        for uid, versions in groupby(lives, key=_uid):
+            yield Told(uid, list(versions), presences.of(uid), freezes.of(uid))
 
 
 def named(connection: Connection, name: str, until: int) -> tuple[str, ...]:
@@ -58,8 +60,8 @@ class _Beside:
         return self._rows if self._uid == uid else ()
 
 
-def _rows(connection: Connection, table: Table, until: int, *names: str) -> Iterator[Any]:
+def _rows(opened: ExitStack, connection: Connection, table: Table, until: int, *names: str) -> Iterator[Any]:
     """Whether it is withdrawn stands last, as the store has it: making booleans of it takes longer than reading it."""
     wanted = [table.c.uid, *(table.c[one] for one in names), type_coerce(table.c.withdrawn, Integer)]
     chosen = select(*wanted).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
-    return iter(connection.execution_options(yield_per=PAGE).execute(chosen))
+    return iter(opened.enter_context(connection.execution_options(yield_per=PAGE).execute(chosen)))

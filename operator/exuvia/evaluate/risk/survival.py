@@ -33,9 +33,9 @@ def restricted_mean_hours(ended: Iterable[int], lasting: Iterable[int]) -> float
         events = bisect_right(closed, length) - taken
         left = at_risk - events
         area = sum(closed[taken : taken + events]) - events * before + left * (length - before)
-        parts.append(survival * (area / at_risk))
+        parts.append(survival * (area / (at_risk * HOUR)))
         survival *= left / at_risk
         at_risk, before, taken = left - censored[length], length, taken + events
     if at_risk:
-        parts.append(survival * ((sum(closed[taken:]) - at_risk * before) / at_risk))
-    return math.fsum(parts) / HOUR
+        parts.append(survival * ((sum(closed[taken:]) - at_risk * before) / (at_risk * HOUR)))
+    return math.fsum(parts)
