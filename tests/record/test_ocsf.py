@@ -11,7 +11,7 @@ import pytest
 
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, FactKind
-from exuvia.record import exporting, importing
+from exuvia.record import exporting, importing, personal
 from exuvia.record.reading import reading
 from tests.record import world
 from tests.record.test_importing import parsed, rfc, said
@@ -87,7 +87,10 @@ def events(tmp_path: Path) -> list[dict[str, Any]]:
     )
     importing.load(path, told, cluster="c")
     with reading(path) as connection:
-        return [json.loads(line) for line in exporting.events(connection, "c", named=lambda name: f"<{name}>")]
+        return [
+            json.loads(line)
+            for line in exporting.events(connection, "c", named=lambda name: f"<{personal.revealed(connection, name)}>")
+        ]
 
 
 def test_every_event_has_what_its_class_requires(events: list[dict[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from itertools import chain as joined
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +29,7 @@ from exuvia.record import (
     exporting,
     importing,
     lines,
+    personal,
     places,
     queries,
 )
@@ -84,13 +86,22 @@ def verify(file: str, named: str, head: str, anchor: str, public_key: str, deep:
     show_default=True,
     help="Entries that can be checked and imported again, or events of OCSF 1.6.0.",
 )
-def export(file: str, named: str, since: str, form: str) -> None:
+@click.option("--names", is_flag=True, help="In events, people by name; else by a token. A chain has neither.")
+def export(file: str, named: str, since: str, form: str, names: bool) -> None:
     """Write every entry, one JSON line each, as it is read."""
+    if names and form != "ocsf":
+        raise click.UsageError(
+            "--names is for --format ocsf: in a chain names stay sealed, or it could not be checked."
+        )
     began = microseconds(moments.earlier(since, datetime.now(UTC))) if since else 0
     with ledgers.reading(file) as connection:
         which = ledgers.only(ledgers.chains(connection, named))
-        write = exporting.lines if form == "chain" else exporting.events
-        for line in write(connection, which, since=began):
+        if form == "chain":
+            found = exporting.lines(connection, which, since=began)
+        else:
+            reveal = partial(personal.revealed, connection) if names else personal.subject
+            found = exporting.events(connection, which, since=began, named=reveal)
+        for line in found:
             click.echo(line)
 
 
@@ -268,3 +279,7 @@ def _twice(told: Iterator[str]) -> Iterator[IO[str]]:
     with tempfile.TemporaryFile("w+", encoding="utf-8") as spooled:
         spooled.writelines(told)
         yield spooled
+
+
+COMMANDS: tuple[click.Command, ...] = (verify, export, import_, anchor)
+"""For the group `ledger`."""

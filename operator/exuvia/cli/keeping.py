@@ -12,7 +12,7 @@ import click
 from exuvia import errors
 from exuvia.cli import cluster, ledgers, moments, printing, remembering
 from exuvia.model.facts import microseconds
-from exuvia.record import holds, pruning, removal
+from exuvia.record import erasing, holds, personal, pruning, removal
 from exuvia.record.moments import moment
 from exuvia.report.text import Rows
 
@@ -62,6 +62,7 @@ def hold() -> None:
 @ledgers.writing_option
 @click.argument("name")
 @click.option("--instance", default="", metavar="UID", help="All that is known of one machine (its UID, or a name).")
+@click.option("--subject", default="", metavar="NAME", help="All machines that this person was on, and the name.")
 @click.option("--from", "began", default="", metavar="TIME", help="All machines of a span of time: where it begins.")
 @click.option("--to", "ended", default="", metavar="TIME", help="Where it ends, itself not in it.")
 @click.option("--reason", required=True, help="Why; recorded with your name.")
@@ -72,6 +73,7 @@ def add(
     file: str,
     name: str,
     instance: str,
+    subject: str,
     began: str,
     ended: str,
     reason: str,
@@ -82,10 +84,10 @@ def add(
 ) -> None:
     """Hold something under a NAME of your choice, for example the number of a case."""
     place, now = ledgers.there(file), datetime.now(UTC)
-    if bool(instance) + bool(began or ended) != 1 or bool(began) != bool(ended):
-        raise click.UsageError("Give exactly one of --instance, and --from with --to.")
-    wanted = holds.Hold(name=name, by="", reason=reason, instance=_uid(file, instance), **_held(began, ended, now))
-    wanted = _signed(wanted, ledgers.person(by, kubeconfig, context))
+    if bool(instance) + bool(subject) + bool(began or ended) != 1 or bool(began) != bool(ended):
+        raise click.UsageError("Give exactly one of --instance, --subject, and --from with --to.")
+    held = {"instance": _uid(file, instance), "subject": _subject(file, subject), **_held(began, ended, now)}
+    wanted = holds.Hold(name=name, by=ledgers.person(by, kubeconfig, context), reason=reason, **held)
     receipt = holds.add(place, wanted, at=now, cluster=ledgers.chain_of(file, named))
     click.echo(f"held as {name} by entry {receipt.seq}")
 
@@ -104,6 +106,21 @@ def release(file: str, name: str, reason: str, by: str, named: str, kubeconfig: 
     which = ledgers.chain_of(file, named)
     receipt = holds.release(place, name, by=who, reason=reason, at=datetime.now(UTC), cluster=which)
     click.echo(f"released {name} by entry {receipt.seq}")
+
+
+@click.command()
+@ledgers.writing_option
+@click.option("--subject", required=True, metavar="NAME", help="Whose name to forget, as it was told.")
+@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.by_option
+@ledgers.chain_option
+@cluster.cluster_options
+def erase(file: str, subject: str, reason: str, by: str, named: str, kubeconfig: str, context: str) -> None:
+    """Forget a person's name for good: its key is destroyed, the chain stays whole. A hold refuses it."""
+    place, which = ledgers.there(file), ledgers.chain_of(file, named)
+    who = ledgers.person(by, kubeconfig, context)
+    receipt = erasing.erase(place, subject, by=who, reason=reason, at=datetime.now(UTC), cluster=which)
+    click.echo(f"erased by entry {receipt.seq}; copies of the ledger that were made before still have the name")
 
 
 @hold.command("list")
@@ -144,6 +161,17 @@ def _uid(file: str, instance: str) -> str:
         return found
 
 
+def _subject(file: str, name: str) -> str:
+    if not name:
+        return ""
+    with ledgers.reading(file) as connection:
+        found = personal.known(connection, name)
+    if not found:
+        remedy = "Write it as it was told; one that was erased cannot be held."
+        raise errors.SettingsError(f"The ledger knows nobody of the name {name!r}.", remedy=remedy)
+    return found
+
+
 def _held(began: str, ended: str, now: datetime) -> dict[str, Any]:
     if not began:
         return {}
@@ -151,18 +179,6 @@ def _held(began: str, ended: str, now: datetime) -> dict[str, Any]:
     if until <= since:
         raise errors.SettingsError(f"The span ends at {ended}, before it begins.", remedy="Write --to after --from.")
     return {"since": microseconds(since), "until": microseconds(until)}
-
-
-def _signed(one: holds.Hold, by: str) -> holds.Hold:
-    return holds.Hold(
-        name=one.name,
-        by=by,
-        reason=one.reason,
-        instance=one.instance,
-        subject=one.subject,
-        since=one.since,
-        until=one.until,
-    )
 
 
 def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str) -> None:
@@ -185,3 +201,7 @@ def _pruned(one: removal.Pruned) -> dict[str, Any]:
 
 def _entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count} entries"
+
+
+COMMANDS: tuple[click.Command, ...] = (prune, hold, erase)
+"""For the group `ledger`."""

@@ -1,5 +1,5 @@
 """`exuvia ledger query | who | accept`: questions to the history. None of them needs a cluster, but `accept` asks it
-who you are. The other commands of the group are in `chaining` and `keeping`.
+who you are. The other commands of the group are in `chaining`, `keeping` and `preparing`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import bearers, chaining, cluster, keeping, moments, printing, remembering
-from exuvia.cli.ledgers import DEFAULT, ledger_option, reading, there, writing_option
+from exuvia.cli import bearers, chaining, cluster, keeping, moments, preparing, printing, remembering
+from exuvia.cli.ledgers import DEFAULT, chain_option, ledger_option, reading, there, writing_option
 from exuvia.model.facts import microseconds
 from exuvia.record import accepting
 from exuvia.record import who as bearing
@@ -87,11 +87,12 @@ def who(file: str, name: str, ip: str, provider_id: str, pod: str, moment: str, 
 @ledger.command()
 @writing_option
 @click.option("--reason", required=True, help="Why it is right that entries are missing; recorded with your name.")
+@chain_option
 @cluster.cluster_options
-def accept(file: str, reason: str, kubeconfig: str, context: str) -> None:
+def accept(file: str, reason: str, named: str, kubeconfig: str, context: str) -> None:
     """Accept a ledger that misses entries (a restored backup), so that exuvia acts again."""
     by = cluster.run(kubeconfig, context, cluster.whoami)
-    receipt = accepting.accept(there(file), by=by, reason=reason, at=datetime.now(UTC))
+    receipt = accepting.accept(there(file), by=by, reason=reason, at=datetime.now(UTC), cluster=named)
     click.echo(f"accepted by {by} as entry {receipt.seq}; exuvia goes on within seconds")
 
 
@@ -125,5 +126,6 @@ def _word(value: Any) -> str:
     return json.dumps(value)
 
 
-for _one in (chaining.verify, chaining.export, chaining.import_, chaining.anchor, keeping.prune, keeping.hold):
-    ledger.add_command(_one)
+for _module in (chaining, keeping, preparing):
+    for _one in _module.COMMANDS:
+        ledger.add_command(_one)

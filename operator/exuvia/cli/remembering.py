@@ -11,7 +11,7 @@ from sqlalchemy import Connection, desc, select
 
 from exuvia import errors
 from exuvia.model.facts import FactKind, microseconds
-from exuvia.record import queries, tables
+from exuvia.record import personal, queries, tables
 from exuvia.record.moments import moment
 
 
@@ -33,7 +33,7 @@ def entries(connection: Connection, asked: Question) -> list[dict[str, Any]]:
         raise errors.SettingsError(f"There is no kind of entry {asked.kind!r}.", remedy=f"There are {known}.")
     found = _candidates(connection, asked)
     fit = [one for one in found if _fits(one, asked)]
-    return [_readable(one) for one in (fit[-asked.limit :] if asked.limit else fit)]
+    return [_readable(connection, one) for one in (fit[-asked.limit :] if asked.limit else fit)]
 
 
 def written(at: datetime) -> str:
@@ -87,5 +87,8 @@ def _fits(entry: dict[str, Any], asked: Question) -> bool:
     return asked.since is None or int(entry["at"]) >= microseconds(asked.since)
 
 
-def _readable(entry: dict[str, Any]) -> dict[str, Any]:
-    return entry | {key: written(moment(entry[key])) for key in ("at", "recorded")}
+def _readable(connection: Connection, entry: dict[str, Any]) -> dict[str, Any]:
+    said = entry | {key: written(moment(entry[key])) for key in ("at", "recorded")}
+    if entry["type"] != FactKind.SESSION.value:
+        return said
+    return said | {"body": entry["body"] | {"user": personal.revealed(connection, entry["body"]["user"])}}

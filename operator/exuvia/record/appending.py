@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, desc, func, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
-from exuvia.record import chain, projecting, tables, versions
+from exuvia.record import chain, personal, projecting, tables, versions
 
 
 class Head(NamedTuple):
@@ -94,6 +94,7 @@ def add(
     It is recorded now (or at the moment given, in microseconds), and never before the entry that it follows: a clock
     that goes back makes no earlier entry. With a `batch` the caller flushes it.
     """
+    fact = personal.sealed(connection, fact)
     recorded = max(microseconds(datetime.now(UTC)) if recorded is None else recorded, former.recorded)
     entry = {
         "type": fact.kind.value,

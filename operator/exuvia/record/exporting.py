@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind
-from exuvia.record import ocsf, tables
+from exuvia.record import ocsf, personal, tables
 
 PAGE = 1000
 
@@ -23,8 +23,11 @@ def lines(connection: Connection, cluster: str, *, since: int = 0) -> Iterator[s
         yield f'{{"seq":{row.seq},"hash":"{bytes(row.hash).hex()}","entry":{row.body}}}'
 
 
-def events(connection: Connection, cluster: str, *, since: int = 0, named: Callable[[str], str] = str) -> Iterator[str]:
-    """Each entry as an event of OCSF, one JSON object a line. `named` says how a person's name is written."""
+def events(
+    connection: Connection, cluster: str, *, since: int = 0, named: Callable[[str], str] = personal.subject
+) -> Iterator[str]:
+    """Each entry as an event of OCSF, one JSON object a line. `named` says how a sealed name of a person is written; by
+    default as the token that stands for it."""
     for row in _rows(connection, cluster, since):
         entry = _readable(json.loads(row.body), named)
         event = ocsf.event(entry, seq=int(row.seq), hash_=bytes(row.hash).hex())

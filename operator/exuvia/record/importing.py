@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
@@ -45,14 +45,23 @@ def load(place: Place, lines: Iterable[Line], *, cluster: str = "") -> Imported:
 
 
 def writer_for(connection: Connection, cluster: str) -> appending.Writer:
-    """In whose name a person adds to the ledger: the named cluster, else the one that led last, else the only one."""
+    """In whose name a person adds to the ledger: the named cluster, else the one that led last, else the only one.
+
+    Raises `errors.SettingsError` where several clusters share a database and none is named.
+    """
     named = cluster or _led_last(connection) or _only(queries.clusters(connection))
     return appending.Writer(cluster=named, epoch=appending.greatest_epoch(connection, named))
 
 
 def _led_last(connection: Connection) -> str:
+    """In a file epochs are of one installation, so the greatest is the last; in a database each cluster has its own."""
     table = tables.leadership
-    return connection.scalar(select(table.c.cluster).order_by(table.c.epoch.desc()).limit(1)) or ""
+    led = select(table.c.cluster).group_by(table.c.cluster).order_by(func.max(table.c.epoch).desc())
+    found = list(connection.scalars(led))
+    if len(found) > 1 and connection.dialect.name == "postgresql":
+        several = ", ".join(sorted(one or "one without a name" for one in found))
+        raise errors.SettingsError(f"The ledger has several chains ({several}).", remedy="Say which by --cluster.")
+    return found[0] if found else ""
 
 
 def _only(clusters: tuple[str, ...]) -> str:
@@ -65,7 +74,7 @@ def enter(connection: Connection, lines: Iterable[Line], writer: appending.Write
     recorded, batch = max(microseconds(datetime.now(UTC)), head.recorded), appending.Batch()
     for line in lines:
         fact = Fact(kind=FactKind(line.type), at=_at(line), body=line.body)
-        made = appending.add(connection, head, fact, writer, recorded=recorded, batch=batch)
+        made = _add(connection, head, fact, writer, recorded=recorded, batch=batch, number=line.number)
         if made is None:
             dead.append((line.number, line.dead))
         else:
@@ -74,6 +83,25 @@ def enter(connection: Connection, lines: Iterable[Line], writer: appending.Write
             batch.flush(connection)
     batch.flush(connection)
     return Imported(entered=entered, dead=tuple(dead), head=appending.receipt(head))
+
+
+def _add(
+    connection: Connection,
+    head: appending.Head,
+    fact: Fact,
+    writer: appending.Writer,
+    *,
+    recorded: int,
+    batch: appending.Batch,
+    number: int,
+) -> appending.Head | None:
+    try:
+        return appending.add(connection, head, fact, writer, recorded=recorded, batch=batch)
+    except errors.InvalidObject as trouble:
+        if not number:
+            raise
+        place = f"line {number}" + (f", {trouble.place}" if trouble.place else "")
+        raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
 
 
 def _at(line: Line) -> datetime:

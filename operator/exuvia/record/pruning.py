@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind
-from exuvia.record import groups, holds, tables, versions
+from exuvia.record import groups, holds, personal, tables, versions
 from exuvia.record.groups import Entry, Group, Groups
 
 
@@ -121,12 +121,7 @@ def _kept(
 def _holds(hold: holds.Hold, group: Group, members: Collection[str]) -> bool:
     if hold.spans:
         return hold.overlaps(group.first, group.last)
-    return hold.instance in members or hold.subject in {_subject(one) for one in group.subjects}
-
-
-def _subject(user: str) -> str:
-    """The token of a sealed name; a name that is not sealed has none."""
-    return user.split(":")[2] if user.startswith("enc:") and user.count(":") >= 3 else user
+    return hold.instance in members or hold.subject in {personal.subject(one) for one in group.subjects}
 
 
 def _over(uid: str, lives: Mapping[str, Any], ended: Collection[str], cut: int) -> bool:

@@ -222,6 +222,22 @@ mentions = Table(
     sqlite_with_rowid=False,
 )
 
+installation = Table(
+    "installation",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", LargeBinary(64), nullable=False),
+)
+
+subjects = Table(
+    "subjects",
+    metadata,
+    Column("lookup", LargeBinary(32), primary_key=True),  # HMAC of the name
+    Column("subject", String(32), nullable=False),  # what stands for it in the chain
+    Column("key", LargeBinary(64), nullable=False),
+    Index("subjects_subject", "subject", unique=True),
+)
+
 dead_letters = Table(
     "dead_letters",
     metadata,

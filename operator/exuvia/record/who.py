@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from exuvia.model.facts import microseconds
-from exuvia.record import tables, versions
+from exuvia.record import personal, tables, versions
 from exuvia.record.moments import moment
 
 
@@ -31,7 +31,7 @@ class Placement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """Somebody who was on an instance; `ended` None: still."""
+    """Somebody who was on an instance; `ended` None: still. `user` is `erased` where the name was forgotten."""
 
     user: str
     began: datetime
@@ -149,7 +149,9 @@ def _sessions(connection: Connection, life: Any, when: int, until: int) -> Itera
         .order_by(table.c.began, table.c.user)
     )
     for row in rows:
-        yield Visit(user=row.user, began=moment(row.began), ended=_ended(row.ended, life.died))
+        yield Visit(
+            user=personal.revealed(connection, row.user), began=moment(row.began), ended=_ended(row.ended, life.died)
+        )
 
 
 def _ended(ended: int | None, died: int | None) -> datetime | None:

@@ -1,0 +1,89 @@
+"""Forgetting a person: the key to the name is destroyed, and that this was done is entered, with who and why.
+
+The chain stays as it is and verifies; what the person did stays known as one person's. A copy of the ledger that was
+made before still has the key.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from exuvia import errors
+from exuvia.model.facts import Fact, FactKind, Receipt
+from exuvia.record import appending, holds, importing, opening, personal, tables, versions
+from exuvia.record.places import Place
+
+
+def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str = "") -> Receipt:
+    """Destroy the key to a name; durable when it returns.
+
+    Raises `errors.InvalidObject` without a reason, where nobody of that name is known, and where a hold keeps it;
+    `errors.LedgerError` as ever.
+    """
+    if not reason.strip():
+        raise errors.InvalidObject("Erasing needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
+    engine = opening.open_for_writing(place)
+    try:
+        with opening.in_words(place), engine.connect() as connection:
+            _securely(connection)
+            with connection.begin():
+                receipt = _erase(connection, name, by, reason, at, cluster)
+            _settle(connection)
+            return receipt
+    finally:
+        engine.dispose()
+
+
+def _erase(connection: Connection, name: str, by: str, reason: str, at: datetime, cluster: str) -> Receipt:
+    writer = importing.writer_for(connection, cluster)
+    opening.alone(connection, writer.cluster)
+    subject = personal.known(connection, name)
+    if not subject:
+        remedy = "It was erased already, or never told, or is written differently."
+        raise errors.InvalidObject(f"The ledger knows nobody of the name {name!r}.", place="subject", remedy=remedy)
+    _check_holds(connection, subject)
+    with opening.removing(connection):
+        connection.execute(delete(tables.subjects).where(tables.subjects.c.subject == subject))
+    fact = Fact(kind=FactKind.ERASED, at=at, body={"subject": subject, "by": by, "reason": reason[:1024]})
+    made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
+    assert made is not None, "an erasure is never a dead letter"
+    return appending.receipt(made)
+
+
+def _check_holds(connection: Connection, subject: str) -> None:
+    """A hold on the person, on a machine where the person was, or on a span in which the person was on one."""
+    keeping = [one.name for one in holds.active(connection) if _keeps(connection, one, subject)]
+    if keeping:
+        raise errors.InvalidObject(
+            f"The name may not be erased: held is {', '.join(keeping)}.",
+            place="subject",
+            remedy="See `exuvia ledger hold list`; it can be erased once the hold is released.",
+        )
+
+
+def _keeps(connection: Connection, hold: holds.Hold, subject: str) -> bool:
+    if hold.subject:
+        return hold.subject == subject
+    table = tables.sessions
+    chosen = select(table.c.uid, table.c.began, table.c.ended)
+    for row in connection.execute(
+        chosen.where(table.c.user.startswith(f"{personal.PREFIX}{subject}:", autoescape=True))
+    ):
+        ended = versions.INSTANT if row.ended is None else int(row.ended)
+        if hold.instance == row.uid or hold.overlaps(int(row.began), ended):
+            return True
+    return False
+
+
+def _securely(connection: Connection) -> None:
+    """SQLite overwrites what it deletes."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.execute("PRAGMA secure_delete = ON")
+
+
+def _settle(connection: Connection) -> None:
+    """The journal beside the file is emptied, so that the key does not stand there either."""
+    if connection.dialect.name == "sqlite":
+        connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -1,0 +1,230 @@
+"""Names of people are sealed in the chain; a key that is destroyed forgets the name and leaves the chain whole."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia import errors
+from exuvia.model.facts import microseconds
+from exuvia.record import (
+    chain,
+    chains,
+    comparing,
+    erasing,
+    exporting,
+    holds,
+    importing,
+    personal,
+    queries,
+    removal,
+    who,
+)
+from exuvia.record.reading import reading
+from tests.record import world
+from tests.record.test_importing import instance, parsed, rfc, said
+from tests.record.world import at
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+
+
+def session(uid: str, user: str, began: float = 0, recorded: float = 100, **more: object) -> str:
+    return said("session", uid=uid, user=user, from_=rfc(began), recordedAt=rfc(recorded), **more)
+
+
+def ledger(path: Path, *lines: str) -> Path:
+    importing.load(path, parsed(instance("A", 0, None, 0, name="a"), *lines), cluster="c")
+    return path
+
+
+def on(path: Path, minutes: float = 50, name: str = "a") -> list[str]:
+    with reading(path) as connection:
+        return [visit.user for one in who.bore(connection, "name", name, at(minutes)) for visit in one.sessions]
+
+
+def erase(path: Path, name: str) -> None:
+    erasing.erase(path, name, by="bob", reason="asked to", at=NOW)
+
+
+def stored(path: Path) -> list[str]:
+    with reading(path) as connection:
+        life = queries.life(connection, "A")
+        return [one["body"]["user"] for one in life if one["type"] == "session"]
+
+
+def sound(path: Path) -> None:
+    with reading(path) as connection:
+        assert chain.verify(queries.links(connection, "c")).first_bad is None
+        assert list(comparing.differences(connection)) == []
+
+
+def test_the_chain_holds_no_name_and_who_still_tells_it(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"), session("A", "bob", 10))
+    assert on(path) == ["alice", "bob"]
+    assert all(one.startswith("enc:v1:") for one in stored(path))
+    assert b"alice" not in written(path)
+    sound(path)
+
+
+def written(path: Path) -> bytes:
+    """The file and its journal."""
+    wal = path.with_name(f"{path.name}-wal")
+    return path.read_bytes() + (wal.read_bytes() if wal.exists() else b"")
+
+
+def test_the_same_name_has_the_same_token_and_others_have_others(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"), session("A", "alice", 10), session("A", "bob", 10))
+    one, again, other = (personal.subject(text) for text in stored(path))
+    assert one == again != other
+
+
+def test_an_erased_name_is_gone_for_good_and_the_chain_whole(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"), session("A", "bob", 10))
+    before = stored(path)
+    erase(path, "alice")
+    assert on(path) == ["erased", "bob"] and stored(path) == before
+    sound(path)
+    with reading(path) as connection:
+        (entry,) = [json.loads(one.canonical) for one in queries.links(connection, "c") if b'"erased"' in one.canonical]
+        assert entry["body"] == {"subject": personal.subject(before[0]), "by": "bob", "reason": "asked to"}
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM subjects").fetchone() == (1,)
+
+
+def test_no_byte_of_the_key_stays_in_the_file(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"))
+    with closing(sqlite3.connect(path)) as connection:
+        (key,) = connection.execute("SELECT key FROM subjects").fetchone()
+    assert key in written(path)
+    erase(path, "alice")
+    assert key not in written(path)
+
+
+def test_who_comes_again_after_an_erasure_is_somebody_new(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"))
+    erase(path, "alice")
+    importing.load(path, parsed(session("A", "alice", 20)), cluster="c")
+    assert on(path) == ["erased", "alice"]
+    one, other = (personal.subject(text) for text in stored(path))
+    assert one != other
+    sound(path)
+
+
+def test_nobody_of_that_name_and_no_reason_are_refused(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"))
+    with pytest.raises(errors.InvalidObject, match="knows nobody of the name 'carol'"):
+        erase(path, "carol")
+    erase(path, "alice")
+    with pytest.raises(errors.InvalidObject, match="erased already"):
+        erase(path, "alice")
+    with pytest.raises(errors.InvalidObject, match="needs a reason"):
+        erasing.erase(path, "alice", by="bob", reason=" ", at=NOW)
+    with pytest.raises(errors.InvalidObject, match="knows nobody"):
+        erase(ledger(tmp_path / "none.db"), "alice")
+
+
+@pytest.mark.parametrize("what", ["subject", "instance", "span"])
+def test_a_hold_refuses_until_it_is_released(tmp_path: Path, what: str) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice", 10, to=rfc(20)), session("A", "bob", 30, to=rfc(40)))
+    with reading(path) as connection:
+        token = personal.known(connection, "alice")
+    hold = {
+        "subject": holds.Hold(name="h", by="x", reason="r", subject=token),
+        "instance": holds.Hold(name="h", by="x", reason="r", instance="A"),
+        "span": holds.Hold(name="h", by="x", reason="r", since=microseconds(at(0)), until=microseconds(at(15))),
+    }[what]
+    holds.add(path, hold, at=NOW)
+    with pytest.raises(errors.InvalidObject, match="may not be erased: held is h"):
+        erase(path, "alice")
+    if what != "instance":
+        erase(path, "bob")
+    assert on(path, 15) == ["alice"]
+    holds.release(path, "h", by="x", reason="over", at=NOW)
+    erase(path, "alice")
+    assert on(path, 15) == ["erased"]
+
+
+def test_a_hold_on_a_person_keeps_the_machines_that_the_person_was_on(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    told = [instance("A", 0, 50, 50), session("A", "alice"), instance("B", 0, 50, 50), session("B", "bob")]
+    importing.load(path, parsed(*told, instance("C", 0, None, 0)), cluster="c")
+    with reading(path) as connection:
+        token = personal.known(connection, "alice")
+    holds.add(path, holds.Hold(name="h", by="x", reason="r", subject=token), at=NOW)
+    assert removal.prune(path, cut=NOW, keep="1d", by="x", at=NOW, cluster="c").entries == 2
+    with reading(path) as connection:
+        assert queries.life(connection, "A") and not queries.life(connection, "B")
+
+
+def test_names_are_told_in_an_export_only_where_they_are_asked_for(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"))
+    with reading(path) as connection:
+        token = personal.known(connection, "alice")
+        assert "alice" not in "".join(exporting.lines(connection, "c"))
+        (_, event) = exporting.events(connection, "c")
+        assert json.loads(event)["user"] == {"name": token}
+
+
+def test_a_chain_from_elsewhere_keeps_its_names_sealed(tmp_path: Path) -> None:
+    source, target = ledger(tmp_path / "l.db", session("A", "alice")), tmp_path / "target.db"
+    with reading(source) as connection, (tmp_path / "x").open("w+") as file:
+        file.writelines(f"{line}\n" for line in exporting.lines(connection, "c"))
+        chains.load(target, file)
+    assert on(target) == ["sealed"]
+
+
+def test_a_name_that_was_exchanged_is_not_told_as_anothers(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice"), session("A", "bob", 10))
+    world.unguarded(path)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        keys = connection.execute("SELECT lookup, key FROM subjects").fetchall()
+        for (lookup, _), (_, key) in zip(keys, reversed(keys), strict=True):
+            connection.execute("UPDATE subjects SET key = ? WHERE lookup = ?", (key, lookup))
+    assert on(path) == ["sealed", "sealed"]
+
+
+@pytest.mark.parametrize("name", ["enc:v1:x:y", "é" * 200])
+def test_a_name_that_cannot_be_sealed_is_refused_with_its_line(tmp_path: Path, name: str) -> None:
+    with pytest.raises(errors.InvalidObject, match="line 2, user: "):
+        ledger(tmp_path / "l.db", session("A", name))
+    with reading(tmp_path / "l.db") as connection:
+        assert queries.clusters(connection) == ()
+
+
+def test_dead_letters_hold_no_name_either(tmp_path: Path) -> None:
+    path = ledger(tmp_path / "l.db", session("A", "alice", 10, to=rfc(5)))
+    with closing(sqlite3.connect(path)) as connection:
+        (body,) = connection.execute("SELECT body FROM dead_letters").fetchone()
+    assert "alice" not in body and "enc:v1:" in body
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.permutations(range(4)), gone=st.booleans())
+def test_corrections_of_sessions_say_the_same_in_every_order(
+    tmp_path_factory: pytest.TempPathFactory, order: list[int], gone: bool
+) -> None:
+    """Of the same moment the greater line holds; sealed names weigh as plain ones do."""
+    told = [
+        session("A", "alice", to=rfc(20)),
+        session("A", "alice", to=rfc(30)),
+        session("A", "alice", to=rfc(30), zone="z"),
+        session("A", "alice", to=rfc(10), aaa="1"),
+    ]
+    path = tmp_path_factory.mktemp("order") / "l.db"
+    ledger(path, *(told[one] for one in order))
+    if gone:
+        erase(path, "alice")
+    plain = max(told, key=lambda line: chain.canonical({k: v for k, v in json.loads(line).items() if k != "type"}))
+    with reading(path) as connection:
+        (visit,) = who.bore(connection, "name", "a", at(5))[0].sessions
+    assert (visit.user, rfc((visit.ended - at(0)).total_seconds() / 60)) == (
+        "erased" if gone else "alice",
+        json.loads(plain)["to"],
+    )
