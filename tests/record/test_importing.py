@@ -169,7 +169,7 @@ def held(texts: list[str], until: float) -> dict[str, Any] | None:
     return None if best is None or best["withdrawn"] else best
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(versions, st.randoms(use_true_random=False))
 def test_whatever_the_order_of_import_the_same_line_holds(fresh: Fresh, texts: list[str], random: Any) -> None:
     random.shuffle(texts)

@@ -227,7 +227,7 @@ told = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(told)
 def test_no_order_of_facts_makes_a_negative_interval(fresh: Fresh, entries: list[facts.Fact]) -> None:
     with written(fresh(), *entries) as connection:

@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
 from exuvia.app.services import Services
 from exuvia.model.facts import LedgerState
-from exuvia.record import chain, opening, queries
+from exuvia.record import chain, opening, places, queries
+from exuvia.record.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Checking:
     async def _check(self) -> None:
         try:
             found = await asyncio.to_thread(
-                verify, Path(self._services.settings.ledger), self._services.settings.cluster_name
+                verify, places.place(self._services.settings.ledger), self._services.settings.cluster_name
             )
         except errors.LedgerError as trouble:
             log.warning("the ledger was not checked: %s", trouble)
@@ -48,13 +48,13 @@ class Checking:
             self._services.ledger.distrust_chain(found.first_bad)
 
 
-def verify(path: Path, cluster: str) -> chain.Verified:
+def verify(place: Place, cluster: str) -> chain.Verified:
     """Walk the whole chain of a cluster."""
-    engine = opening.open_for_reading(path)
+    engine = opening.open_for_reading(place)
     try:
         with engine.connect() as connection:
             return chain.verify(queries.links(connection, cluster))
     except DBAPIError as trouble:
-        raise opening.explained(path, trouble) from trouble
+        raise opening.explained(place, trouble) from trouble
     finally:
         engine.dispose()

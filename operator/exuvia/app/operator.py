@@ -7,7 +7,6 @@ import logging
 import signal
 from collections.abc import Iterable, Mapping
 from importlib import metadata
-from pathlib import Path
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, disable_created_metrics
@@ -24,6 +23,7 @@ from exuvia.app.term import Term
 from exuvia.kube.client import Client
 from exuvia.model import resources
 from exuvia.observe.cluster_view import ClusterView
+from exuvia.record import places
 from exuvia.report.metrics import Durations, Sample, StateCollector
 
 log = logging.getLogger(__name__)
@@ -149,7 +149,7 @@ class Operator:
     async def _epoch_floor(self) -> int:
         """The greatest epoch that ledger and operations know, so that ours is greater."""
         recorded = await asyncio.to_thread(
-            history.greatest_epoch, Path(self._settings.ledger), self._settings.cluster_name
+            history.greatest_epoch, places.place(self._settings.ledger), self._settings.cluster_name
         )
         found = [recorded]
         for resource in (resources.ROTATIONS, resources.QUARANTINES):
@@ -182,7 +182,7 @@ class Operator:
 
 
 def _told(settings: Settings) -> dict[str, object]:
-    return {"identity": settings.identity, "readOnly": settings.read_only, "ledger": settings.ledger}
+    return {"identity": settings.identity, "readOnly": settings.read_only, "ledger": str(places.place(settings.ledger))}
 
 
 async def check_crds(client: ports.Cluster) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 from exuvia import errors, ports
 from exuvia.app.settings import Settings
 from exuvia.model import resources
+from exuvia.record import places
+from exuvia.record.places import Server
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +40,8 @@ async def pinned(cluster: ports.Cluster, settings: Settings) -> str:
 
 
 async def _look(cluster: ports.Cluster, settings: Settings) -> str:
+    if isinstance(places.place(settings.ledger), Server):
+        return ""
     pod = await cluster.get(resources.PODS, settings.pod_name, namespace=settings.pod_namespace)
     if pod is None:
         return ""

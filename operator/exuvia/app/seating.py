@@ -11,7 +11,6 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
 import msgspec
 
@@ -31,7 +30,7 @@ from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCo
 from exuvia.model.steps import Note
 from exuvia.observe import ours
 from exuvia.observe.reflector import Reflector
-from exuvia.record import seat_entries
+from exuvia.record import places, seat_entries
 from exuvia.record.reading import reading
 from exuvia.report.events import Event
 from exuvia.report.metrics import Sample
@@ -213,7 +212,7 @@ class Seating:
 def remembered(settings: Settings, uid: str, at: int) -> tuple[Seats, tuple[Returned, ...]]:
     """The seats of one pool as the ledger has them, and what the vendor is still to be told. `errors.LedgerError`."""
     owed = Owing()
-    with reading(Path(settings.ledger)) as connection:
+    with reading(places.place(settings.ledger)) as connection:
         found = seat_entries.of_pool(connection, uid, settings.cluster_name)
         seats = recall(owed.through(entries.read(body, since) for since, body in found), at=at)
     return seats, tuple(owed.left.values())

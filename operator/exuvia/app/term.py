@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from exuvia import errors, ports
@@ -46,6 +45,7 @@ from exuvia.kube import credentials
 from exuvia.kube.client import Client
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.observe.cluster_view import ClusterView
+from exuvia.record import places
 from exuvia.record.ledger import Ledger
 from exuvia.report.events import Recorder
 from exuvia.report.metrics import Durations, Tallies
@@ -70,7 +70,7 @@ class Term:
         durations: Durations,
         providers: Mapping[str, ports.Provider],
     ) -> None:
-        ledger = Ledger(Path(settings.ledger), cluster=settings.cluster_name, epoch=lambda: leadership.epoch)
+        ledger = Ledger(places.place(settings.ledger), cluster=settings.cluster_name, epoch=lambda: leadership.epoch)
         cluster = FencedCluster(client, leadership)
         scribe = Scribe(ledger)
         self.services = Services(

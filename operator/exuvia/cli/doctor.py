@@ -11,6 +11,7 @@ from exuvia import errors
 from exuvia.cli import cluster, evidence, examining, ledger, printing
 from exuvia.cli.examining import Check, State
 from exuvia.kube.client import Client
+from exuvia.record import places
 from exuvia.report.text import Rows
 
 
@@ -34,7 +35,7 @@ def doctor(file: str, root: str, namespace: str, as_me: bool, kubeconfig: str, c
     """
     checks = [
         *_in_cluster(kubeconfig, context, namespace, as_me),
-        examining.ledger_health(Path(file or ledger.DEFAULT), named=bool(file)),
+        examining.ledger_health(places.place(file or ledger.DEFAULT), named=bool(file)),
         examining.evidence_directory(Path(root or evidence.DEFAULT), named=bool(root)),
     ]
     rows = tuple((str(one.state), one.subject, one.message, one.remedy) for one in checks)

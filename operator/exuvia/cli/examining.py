@@ -14,7 +14,7 @@ from typing import Any
 from exuvia import errors
 from exuvia.app import leading, posture
 from exuvia.app.manifests import crds, declared, names
-from exuvia.cli import cluster, ledger, printing, reviewing
+from exuvia.cli import cluster, printing, reviewing
 from exuvia.kube.client import Client
 from exuvia.model import marks, resources
 from exuvia.model.permissions import Duty
@@ -24,7 +24,9 @@ from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.security_policy import SecurityPolicy
 from exuvia.observe import ours
 from exuvia.observe.ours import Unparsable
-from exuvia.record import queries
+from exuvia.record import places, queries
+from exuvia.record.places import Place
+from exuvia.record.reading import reading
 
 NAMESPACE = marks.SYSTEM_NAMESPACE
 OLDEST_SERVER = 30
@@ -230,12 +232,12 @@ async def _policies(client: Client) -> Check:
     return ok("policies", f"{len(found)} can be used" if found else "there is none yet")
 
 
-def ledger_health(path: Path, *, named: bool) -> Check:
+def ledger_health(place: Place, *, named: bool) -> Check:
     """Whether the ledger can be read, and when it was written last."""
-    if not named and not path.is_file():
-        return _elsewhere("ledger", path, "--ledger FILE")
+    if not named and places.absent(place):
+        return _elsewhere("ledger", place, "--ledger FILE-or-URL")
     try:
-        with ledger.reading(str(path)) as connection:
+        with reading(place) as connection:
             last = max(
                 filter(None, (queries.last_recorded(connection, one) for one in queries.clusters(connection))),
                 default=None,
@@ -243,7 +245,7 @@ def ledger_health(path: Path, *, named: bool) -> Check:
     except errors.LedgerError as trouble:
         return problem("ledger", trouble.message, trouble.remedy or "See `exuvia ledger verify`.")
     written = f"last entry at {last:%Y-%m-%dT%H:%M:%SZ}" if last else "no entry yet"
-    return ok("ledger", f"{path} can be read, {written}; `exuvia ledger verify` checks its chain")
+    return ok("ledger", f"{place} can be read, {written}; `exuvia ledger verify` checks its chain")
 
 
 def evidence_directory(path: Path, *, named: bool) -> Check:
@@ -271,7 +273,7 @@ def _to_be_made(path: Path) -> Check:
     return problem("evidence", f"{path} is not there, and {parent} cannot be written", "Make it for exuvia's user.")
 
 
-def _elsewhere(subject: str, path: Path, option: str) -> Check:
+def _elsewhere(subject: str, path: Place, option: str) -> Check:
     there = f"kubectl -n {NAMESPACE} exec deploy/exuvia -- exuvia doctor"
     return unknown(
         subject, f"{path} is not on this machine", f"Run it where the operator runs ({there}), or give {option}."

@@ -10,6 +10,7 @@ from exuvia import errors
 from exuvia.model.histories import Life
 from exuvia.record import chain, histories, lines
 from exuvia.record.lines import Line
+from exuvia.record.places import Place
 from exuvia.record.reading import reading
 
 
@@ -36,7 +37,7 @@ def read(file: Path, *, recorded: int) -> Lives:
         raise errors.SettingsError(f"{file} cannot be read: {trouble.strerror}.", remedy=remedy) from None
 
 
-def remembered(ledger: Path, *, until: int) -> Lives:
+def remembered(ledger: Place, *, until: int) -> Lives:
     """The lives of a ledger, as recorded up to a moment (microseconds). Raises `errors.LedgerError`."""
     with reading(ledger) as connection:
         last = (past.lives[-1] for past in histories.pasts(connection, until) if past.lives)

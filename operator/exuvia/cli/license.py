@@ -20,6 +20,7 @@ from exuvia.decide.seats.simulating import Window
 from exuvia.model.facts import microseconds
 from exuvia.model.histories import Life
 from exuvia.model.seats import Exhaustion, Terms
+from exuvia.record import places
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -202,7 +203,7 @@ def _lives(ledger: str, facts: str, pool: str, now: datetime) -> tuple[Life, ...
     found = (
         instance_facts.read(Path(facts), recorded=microseconds(now))
         if facts
-        else instance_facts.remembered(Path(ledger), until=microseconds(now))
+        else instance_facts.remembered(places.place(ledger), until=microseconds(now))
     )
     if found.dead:
         first = found.dead[0]

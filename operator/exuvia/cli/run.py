@@ -36,7 +36,13 @@ DURATION = DurationType()
     "--kubeconfig", default="", help="Kubeconfig file (default: $KUBECONFIG, the pod's account, ~/.kube/config)."
 )
 @click.option("--context", default="", help="Context of the kubeconfig.")
-@click.option("--ledger", default="/var/lib/exuvia/ledger.db", show_default=True, help="The ledger's file.")
+@click.option(
+    "--ledger",
+    default="/var/lib/exuvia/ledger.db",
+    show_default=True,
+    metavar="FILE-or-URL",
+    help="The ledger: a file, or postgresql://USER@HOST:PORT/DATABASE.",
+)
 @click.option(
     "--evidence-dir",
     type=click.Path(path_type=Path, file_okay=False),
@@ -69,7 +75,9 @@ def command(verbose: bool, **options: Any) -> None:
     """Run the operator until SIGTERM."""
     from exuvia.app import logs
     from exuvia.app.settings import Settings
+    from exuvia.record import places
 
+    places.place(options["ledger"])  # before anything is begun: a mistake in it is the caller's
     settings = Settings(verbose=verbose, **options)
     logs.configure(json=settings.log_format == "json", verbose=verbose)
     asyncio.run(_serve(settings))
