@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import replace
 
+from exuvia.decide.seats.agenda import Agenda
 from exuvia.model.seats import (
     Claim,
     Claimant,
@@ -56,19 +57,18 @@ class Book:
         self._frozen = set(state.frozen)
         self._ghosts = set(state.ghosts)
         self._queue = [(one.place, one.uid) for one in state.waiting]
-        self._due = [(one.due, one.uid) for one in state.leases if one.due is not None]
-        self._expiring = self._expiries(state.leases)
+        self._due, self._expiring = Agenda(self._end), Agenda(self._expiry)
+        for one in state.leases:
+            self._watch(one)
         self._oldest = [_age(one) for one in state.leases if not one.holder.persistent]
         heapq.heapify(self._queue)
-        heapq.heapify(self._due)
-        heapq.heapify(self._expiring)
         heapq.heapify(self._oldest)
 
     @property
     def next_due(self) -> int | None:
         """The next moment at which time alone changes something; None: never."""
-        self._settle()
-        return min((heap[0][0] for heap in (self._due, self._expiring) if heap), default=None)
+        firsts = (self._due.first, self._expiring.first)
+        return min((one for one in firsts if one is not None), default=None)
 
     def instant(self, now: int, events: Sequence[SeatEvent]) -> None:
         """Everything that happens at `now`. Events may have been earlier: they are learnt now."""
@@ -95,10 +95,6 @@ class Book:
             ghosts=frozenset(self._ghosts),
             order=self._order,
         )
-
-    def _expiries(self, leases: Sequence[Lease]) -> list[tuple[int, str]]:
-        timeout = self._terms.timeout
-        return [] if timeout is None else [(one.heard + timeout, one.uid) for one in leases if one.due is None]
 
     def _hear(self, event: Heard) -> bool:
         """Whether the agent that is heard has a lease."""
@@ -130,7 +126,7 @@ class Book:
             return
         due = event.at + self._terms.grace + self._terms.delay
         self._leases[event.uid] = replace(lease, died=event.at, due=due, cause=event.cause)
-        heapq.heappush(self._due, (due, event.uid))
+        self._due.put(due, event.uid)
         if due > now:
             self.told.append(Ending(at=event.at, uid=event.uid, due=due, cause=event.cause))
 
@@ -161,27 +157,14 @@ class Book:
         """Its agent was not listened to; the silence counts from now on."""
         self._frozen.discard(uid)
         lease = self._leases.get(uid)
-        if lease is None or self._terms.timeout is None:
-            return
-        self._leases[uid] = replace(lease, heard=max(lease.heard, now))
-        heapq.heappush(self._expiring, (now + self._terms.timeout, uid))
+        if lease is not None and self._terms.timeout is not None:
+            self._leases[uid] = replace(lease, heard=max(lease.heard, now))
+            self._watch(self._leases[uid])
 
-    def _settle(self) -> None:
-        """Put off or drop what would fall due and no longer does: a heartbeat came, a lease ended."""
-        while self._due and not self._ends(*self._due[0]):
-            heapq.heappop(self._due)
-        while self._expiring:
-            due, uid = self._expiring[0]
-            real = self._expiry(uid)
-            if real == due:
-                return
-            heapq.heappop(self._expiring)
-            if real is not None:
-                heapq.heappush(self._expiring, (real, uid))
-
-    def _ends(self, due: int, uid: str) -> bool:
+    def _end(self, uid: str) -> int | None:
+        """When the seat of a dead one comes back."""
         lease = self._leases.get(uid)
-        return lease is not None and lease.due == due
+        return None if lease is None else lease.due
 
     def _expiry(self, uid: str) -> int | None:
         """When its lease expires unless it is heard; None: it does not. A dead one has its grace instead."""
@@ -191,15 +174,10 @@ class Book:
         return lease.heard + timeout
 
     def _return_due(self, now: int) -> None:
-        self._settle()
-        while self._due and self._due[0][0] <= now:
-            _, uid = heapq.heappop(self._due)
+        for uid in self._due.due(now):
             self._give_back(uid, now, self._leases[uid].cause)
-            self._settle()
-        while self._expiring and self._expiring[0][0] <= now:
-            _, uid = heapq.heappop(self._expiring)
+        for uid in self._expiring.due(now):
             self._give_back(uid, now, ReturnCause.EXPIRY)
-            self._settle()
 
     def _give_back(self, uid: str, now: int, cause: ReturnCause) -> Claimant:
         lease = self._leases.pop(uid)
@@ -299,8 +277,10 @@ class Book:
         self.told.append(Granted(at=now, lease=lease, waited=now - since, over=over))
 
     def _watch(self, lease: Lease) -> None:
-        if self._terms.timeout is not None:
-            heapq.heappush(self._expiring, (lease.heard + self._terms.timeout, lease.uid))
+        """Look at it again when time alone ends it."""
+        for agenda, at in ((self._due, lease.due), (self._expiring, self._expiry(lease.uid))):
+            if at is not None:
+                agenda.put(at, lease.uid)
 
     def _suspect(self, uid: str, now: int) -> None:
         """Who is heard and neither holds a seat nor asks for one is a ghost: told, never seated for that."""
