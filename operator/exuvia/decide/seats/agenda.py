@@ -25,7 +25,7 @@ class Agenda:
         return self._heap[0][0] if self._heap else None
 
     def due(self, now: int) -> Iterator[str]:
-        """Those that are due by now, one after the other. Who is given must cease to be due before the next is asked."""
+        """Those that are due by now, one after the other. Whoever is given must cease to be due before the next."""
         while (first := self.first) is not None and first <= now:
             yield heapq.heappop(self._heap)[1]
 
