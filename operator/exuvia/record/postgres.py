@@ -21,13 +21,14 @@ from exuvia.record.places import Server
 
 _NET = {
     "application_name": "exuvia",
+    "client_encoding": "UTF8",
     "connect_timeout": "5",
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
     "tcp_user_timeout": "15000",
 }
-"""What holds unless the URL says otherwise: a server that is gone is noticed within seconds."""
+"""What holds unless the URL says otherwise. A server that is gone is noticed within seconds."""
 
 _READ = "exuvia_reads"
 _PROBE_BYTES = 16 * 1024
@@ -52,7 +53,12 @@ def writing(server: Server, *, patience_ms: int) -> Engine:
         if not connection.get_execution_options().get(_READ):
             connection.execute(_BEGIN, {"patience": f"{patience_ms}ms"})
 
+    def as_the_server_says(connection: Any, *_: Any) -> None:
+        """After a use for reading the driver would ask for writes by force, also where the server wants none."""
+        connection.read_only = None
+
     event.listen(engine, "begin", begin)
+    event.listen(engine, "checkout", as_the_server_says)
     return engine
 
 

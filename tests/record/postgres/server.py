@@ -22,7 +22,7 @@ from typing import Any
 
 import psycopg
 
-from exuvia.record import places, preparing
+from exuvia.record import places, preparing, tables
 from exuvia.record.places import Server
 
 OWNER, WRITER, PASSWORD = "exuvia_owner", "exuvia_writer", "p@ss: word/1"
@@ -94,10 +94,40 @@ class Postgres:
             connection.execute(f"CREATE DATABASE {name} OWNER {OWNER} {options}")
         return name
 
-    def drop(self, name: str) -> None:
-        """Take it away, with whoever is in it."""
+    def clear(self, name: str) -> None:
+        """Take every row out, as only the one who rules the server can."""
+        with self.connect(name) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for table in tables.metadata.tables:
+                connection.execute(f'DELETE FROM "{table}"')
+
+    def moved_away(self, name: str) -> str:
+        """Rename it, and cut off whoever is in it."""
+        other = f"{name}_{next(_NUMBERS)}"
         with self.connect() as connection:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+            connection.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+            connection.execute(f"ALTER DATABASE {name} RENAME TO {other}")
+        return other
+
+    def copied(self, name: str, to: str) -> None:
+        """A database like another one, which nobody uses."""
+        with self.connect() as connection:
+            connection.execute(f"CREATE DATABASE {to} OWNER {OWNER} TEMPLATE {name} ALLOW_CONNECTIONS true")
+
+    @contextmanager
+    def standby(self) -> Iterator[Postgres]:
+        """A server that follows this one."""
+        folder = _folder()
+        follower = Postgres(folder=folder, binaries=self.binaries, port=_free_port())
+        source = ("-h", str(self.folder), "-p", str(self.port), "-U", "postgres")
+        try:
+            follower._run("pg_basebackup", *source, "-D", follower._data(), "-R", "-X", "stream", "-c", "fast")
+            follower.start()
+            yield follower
+        finally:
+            _end(folder / "data" / "postmaster.pid")
+            shutil.rmtree(folder, ignore_errors=True)
 
     def start(self) -> None:
         """Begin to serve, and wait until it does."""
@@ -118,14 +148,9 @@ class Postgres:
     def make(self) -> None:
         """The server's files, and the roles of the tests."""
         self._run("initdb", "-D", self._data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8")
-        rules = (
-            "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\nhost replication all 127.0.0.1/32 trust\n"
-        )
-        self._write("pg_hba.conf", rules)
-        settings = (
-            "listen_addresses = '127.0.0.1'\nmax_connections = 80\nshared_buffers = 32MB\nlogging_collector = off\n"
-        )
-        self._write("postgresql.auto.conf", settings)
+        self._write("pg_hba.conf", "local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
+        settings = ("listen_addresses = '127.0.0.1'", "max_connections = 80", "fsync = off")  # no power fails in a test
+        self._write("postgresql.auto.conf", "\n".join(settings) + "\n")
         self.start()
         with self.connect() as connection:
             secret = PASSWORD.replace("'", "''")
@@ -162,10 +187,7 @@ class Postgres:
 @contextmanager
 def running(binaries: Path | None = None) -> Iterator[Postgres]:
     """A server from here to the end of the block."""
-    folder = Path(tempfile.mkdtemp(prefix="pg-"))  # short: the path of a socket has a limit
-    user = _without_rights()
-    if user is not None:
-        os.chown(folder, user, pwd.getpwuid(user).pw_gid)
+    folder = _folder()
     server = Postgres(folder=folder, binaries=binaries or executables(), port=_free_port())
     try:
         server.make()
@@ -173,6 +195,14 @@ def running(binaries: Path | None = None) -> Iterator[Postgres]:
     finally:
         _end(folder / "data" / "postmaster.pid")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder() -> Path:
+    """Of the server's user. Its name is short: the path of a socket has a limit."""
+    folder, user = Path(tempfile.mkdtemp(prefix="pg-")), _without_rights()
+    if user is not None:
+        os.chown(folder, user, pwd.getpwuid(user).pw_gid)
+    return folder
 
 
 def _without_rights() -> int | None:

@@ -1,0 +1,111 @@
+"""Who may do what: the owner prepares, the writer adds and reads, and nobody changes what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from exuvia import errors
+from exuvia.record import opening, preparing
+from tests.cli.calling import call
+from tests.record import world
+from tests.record.postgres.server import OWNER, PASSWORD, WRITER, Postgres
+
+
+@pytest.fixture
+def database(postgres: Postgres) -> str:
+    return postgres.database()
+
+
+@pytest.fixture
+def as_writer(postgres: Postgres, database: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    with psycopg.connect(postgres.url(database, WRITER), autocommit=True) as connection:
+        yield connection
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE entries SET epoch = 9",
+        "DELETE FROM entries",
+        "TRUNCATE entries",
+        "SELECT * FROM entries FOR UPDATE",
+        "UPDATE alembic_version SET version_num = '0001'",
+        "INSERT INTO alembic_version VALUES ('0009')",
+        "DROP TABLE entries",
+        "ALTER TABLE entries DISABLE TRIGGER ALL",
+        "DROP TRIGGER exuvia_keeps_entries ON entries",
+        "CREATE OR REPLACE FUNCTION exuvia_keeps() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
+        "SET session_replication_role = replica",
+        "SELECT set_config('exuvia.removing', 'on', false); DELETE FROM entries",
+    ],
+)
+def test_a_writer_can_only_add_and_read(as_writer: psycopg.Connection[tuple[object, ...]], statement: str) -> None:
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        as_writer.execute(statement)
+
+
+def test_a_writer_writes_and_has_every_right_that_this_takes(postgres: Postgres, database: str) -> None:
+    told = [world.birth("A"), world.death("A", -1)]  # a dead letter has a number of its own
+    with world.written(postgres.place(database, WRITER), *told) as connection:
+        assert connection.scalar(text("select count(*) from dead_letters")) == 1
+        assert connection.scalar(text("select current_user")) == WRITER
+
+
+def test_what_a_writer_may_not_is_said_with_the_next_step(postgres: Postgres, database: str) -> None:
+    place = postgres.place(database, WRITER)
+    engine = opening.open_for_writing(place)
+    with (
+        pytest.raises(errors.LedgerDown, match=r"may not do this.*permission denied.*ledger prepare"),
+        opening.in_words(place),
+        engine.begin() as connection,
+    ):
+        connection.execute(text("DELETE FROM entries"))
+    engine.dispose()
+
+
+def test_preparing_again_keeps_what_is_there(postgres: Postgres, database: str) -> None:
+    with world.written(postgres.place(database, WRITER), world.birth("A")):
+        pass
+    assert preparing.prepare(postgres.place(database), writer=WRITER) is False
+    with world.written(postgres.place(database, WRITER), world.birth("B")) as connection:
+        assert connection.scalar(text("select count(*) from entries")) == 2
+
+
+def test_a_role_that_is_not_there_is_made_without_a_password(postgres: Postgres) -> None:
+    name = postgres.empty()
+    said = call("ledger", "prepare", "--ledger", postgres.url(name), "--writer", 'new "one: x').stdout
+    assert "is ready" in said and "without a password" in said
+    assert PASSWORD not in said
+    with postgres.connect() as connection:
+        found = connection.execute(
+            "SELECT rolsuper, rolcanlogin FROM pg_roles WHERE rolname = 'new \"one: x'"
+        ).fetchone()
+    assert found == (False, True)
+    assert "without a password" not in call("ledger", "prepare", "--ledger", postgres.url(name)).stdout
+
+
+@pytest.mark.parametrize("role", [OWNER, "postgres"])
+def test_who_could_change_history_is_no_writer(postgres: Postgres, database: str, role: str) -> None:
+    with pytest.raises(errors.InvalidObject, match="could change history"):
+        preparing.prepare(postgres.place(database), writer=role)
+
+
+def test_only_an_owner_prepares(postgres: Postgres) -> None:
+    place = postgres.place(postgres.empty(), WRITER)
+    with pytest.raises(errors.LedgerDown, match=r"may not do this.*permission denied"):
+        preparing.prepare(place)
+
+
+def test_a_file_needs_no_preparation(tmp_path: object) -> None:
+    said = call("ledger", "prepare", "--ledger", f"{tmp_path}/l.db", code=2).stderr
+    assert "needs no preparation" in said and "postgresql://USER@HOST:PORT/DATABASE" in said
+
+
+def test_a_database_of_another_encoding_is_refused(postgres: Postgres) -> None:
+    name = postgres.empty("ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
+    with pytest.raises(errors.LedgerDown, match=r"encoding SQL_ASCII, not UTF8.*ENCODING 'UTF8'"):
+        preparing.prepare(postgres.place(name))
