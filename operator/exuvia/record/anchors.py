@@ -58,7 +58,7 @@ def read(text: str) -> Note:
     """From a note. Raises `errors.InvalidObject`."""
     try:
         said = json.loads(text)
-        if said["type"] != TYPE:
+        if said["type"] != TYPE or not all(isinstance(said[one], str) for one in ("cluster", "hash", "time")):
             raise ValueError(said["type"])
         anchor = Anchor(cluster=said["cluster"], seq=said["seq"], hash=said["hash"], time=said["time"])
         if type(anchor.seq) is not int or anchor.seq < 0 or len(bytes.fromhex(anchor.hash)) != 32:
