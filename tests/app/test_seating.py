@@ -173,6 +173,28 @@ async def test_a_death_that_was_seen_and_one_that_was_not(monkeypatch: pytest.Mo
     assert reclaimed[0] == (EventReason.SEAT_RECLAIMED, "Node", "n-a")
 
 
+async def test_a_death_is_dated_by_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"), grace="10s")
+    with world.seating._listening():
+        await world.look()
+        world.view.nodes.store.drop("a")
+        await world.look(7)
+        assert world.told()[-1] == ("ending", "a")
+        await world.look(4)
+    (back,) = [one for one in world.ledger.facts if one.body["event"] == "returned"]
+    assert (microseconds(back.at) - back.body["died"]) / 1e6 == 11
+    assert world.observed == [("exuvia_license_reclaim_latency_seconds", 11, ("death",))]
+
+
+async def test_who_listens_to_the_watch_already_goes_on_hearing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, heard = World(monkeypatch), list[Any]()
+    world.view.nodes.store.changed = lambda former, now: heard.append((former, now))
+    with world.seating._listening():
+        world.view.nodes.store.put(machine("a"), "1")
+    world.view.nodes.store.put(machine("b"), "1")
+    assert [now.uid for _, now in heard] == ["a", "b"]
+
+
 async def test_nothing_is_granted_before_the_ledger_holds_it(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, machine("a"))
     world.ledger.trouble = errors.LedgerDown("the disk is full")

@@ -1,4 +1,5 @@
-"""Licence seats while we lead: every pool is looked at each second, and what changes is entered before it is said.
+"""Licence seats while we lead: every pool is looked at when machines come and go, and each second; what changes is
+entered before it is said.
 
 Gather, decide, enter, tell. A grant holds once it is durable: after a crash before that it is not there, and after one
 later it is read from the ledger. While the ledger is down nothing is granted or returned; it is made up for afterwards.
@@ -9,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -24,6 +26,7 @@ from exuvia.decide.seats import entries, recall, step
 from exuvia.decide.seats.metering import moment
 from exuvia.decide.seats.owing import Owing
 from exuvia.model import facts, resources
+from exuvia.model.instances import Instance
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned, SeatChange, Seats
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
@@ -38,6 +41,8 @@ from exuvia.report.metrics import Sample
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
+GATHER_SECONDS = 0.1
+REMEMBERED = timedelta(minutes=1)
 TOGETHER = 1000  # facts in one transaction
 
 
@@ -61,6 +66,7 @@ class Seating:
         self._services = services
         self._known: dict[str, Known] = {}
         self._names: dict[str, str] = {}
+        self._died: dict[str, datetime] = {}
         self._trouble = ""
         self._changed = asyncio.Event()
         self._pools = Reflector(
@@ -73,12 +79,37 @@ class Seating:
         """For ever."""
         watching = asyncio.create_task(self._pools.run(), name="watch license pools")
         try:
-            while True:
-                await self.look(tuple(self._pools.store))
-                await self._either()
+            with self._listening():
+                while True:
+                    await self.look(tuple(self._pools.store))
+                    await self._either()
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+    @contextmanager
+    def _listening(self) -> Iterator[None]:
+        """Hear of births and deaths from the watch of nodes itself, beside whom it tells already."""
+        store = self._services.view.nodes.store
+        others = store.changed
+
+        def changed(former: Instance | None, now: Instance | None) -> None:
+            if others is not None:
+                others(former, now)
+            self.noticed(former, now)
+
+        store.changed = changed
+        try:
+            yield
+        finally:
+            store.changed = others
+
+    def noticed(self, former: Instance | None, now: Instance | None) -> None:
+        """A machine came, changed or went: look soon, and know when it died."""
+        if former is not None and now is None:
+            self._died[former.uid] = self._services.clock.now()
+        if former is None or now is None:
+            self._changed.set()
 
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
@@ -91,6 +122,9 @@ class Seating:
             elif pool_views.trusted(self._services) and not self._services.ledger_down():
                 await self._serve(pool)
 
+        horizon = self._services.clock.now() - REMEMBERED
+        self._died = {uid: at for uid, at in self._died.items() if at > horizon}
+
     def samples(self) -> Iterator[Sample]:
         """The gauges of all pools that are served."""
         for uid, known in self._known.items():
@@ -101,11 +135,13 @@ class Seating:
             yield Sample(name="exuvia_license_high_water_seats", value=used, labels=(name, "month"))
 
     async def _either(self) -> None:
-        """Until a pool was edited, or a second has passed."""
+        """Until a pool was edited or a machine came or went, and a moment passed, so that many make one look; or a
+        second has passed."""
         try:
             await asyncio.wait_for(self._changed.wait(), PERIOD_SECONDS)
         except TimeoutError:
             return
+        await asyncio.sleep(GATHER_SECONDS)
         self._changed.clear()
 
     def _written(self, body: ports.Body) -> None:
@@ -158,8 +194,8 @@ class Seating:
         return step(pool_views.view_of(self._services, pool, known.seats, deaths, last), now), living
 
     def _deaths(self, known: Known, living: dict[str, str], now: datetime) -> dict[str, datetime]:
-        """Who lived at the last look died just now; of others nobody saw it."""
-        return {uid: now for uid in known.living if uid not in living}
+        """Who lived at the last look died when the watch said so; of others nobody saw it."""
+        return {uid: self._died.get(uid, now) for uid in known.living if uid not in living}
 
     async def _enter(self, pool: LicensePool, done: PoolStep) -> None:
         told = [_fact(pool, one) for one in done.told]
