@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from exuvia.evaluate.risk import scores
 from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.model.histories import Score
 from exuvia.model.risks import HOUR, Window
-from exuvia.model.told import Told
+from exuvia.model.told import LifeRow, PresenceRow, rows
 from exuvia.record import histories, tables, telling
 
 START = 1_767_225_600_000_000
@@ -70,19 +70,19 @@ def _measured(connection: Connection, presences: int) -> Iterator[str]:
 
 def _plain_seconds(connection: Connection, facts: tuple[Score, ...]) -> float:
     """For one presence."""
-    sample = list(islice(telling.machines(connection, ENDED), SAMPLE))
+    sample = [(one.lives, rows(one)) for one in islice(telling.machines(connection, ENDED), SAMPLE)]
     steps = scores.histories(facts, ENDED)
     began = time.process_time()
-    total = sum(_exposure(machine, steps) for machine in sample)
+    total = sum(_exposure(lives, presences, steps) for lives, presences in sample)
     took = time.process_time() - began
     assert total > 0
-    return took / sum(len(one.presences) for one in sample)
+    return took / sum(len(presences) for _, presences in sample)
 
 
-def _exposure(machine: Told, steps: dict[str, scores.History]) -> float:
-    _, _, born, died, _, _ = machine.lives[-1]
+def _exposure(lives: Sequence[LifeRow], presences: Sequence[PresenceRow], steps: dict[str, scores.History]) -> float:
+    _, _, born, died, _, _ = lives[-1]
     total = 0.0
-    for _, name, _, began, ended, _, _ in machine.presences:
+    for _, name, _, began, ended, _, _ in presences:
         first, last = max(began, born), min(ended or ENDED, died or ENDED, ENDED)
         known = steps[name].now
         for place in range(max(bisect_right(known.moments, first) - 1, 0), len(known.moments)):
@@ -100,8 +100,8 @@ def _fill(engine: Engine, presences: int, each: int) -> None:
         _insert(connection, tables.scores, (_score(chance, number) for number in range(SCORES)))
         lives = [_span(chance) for _ in range(presences // each)]
         _insert(connection, tables.lives, (row for one in lives for row in _versions(*one)))
-        rows = (_presence(uid, born, name) for uid, born, _ in lives for name in chance.sample(VULNERABILITIES, each))
-        _insert(connection, tables.presences, rows)
+        found = (_presence(uid, born, name) for uid, born, _ in lives for name in chance.sample(VULNERABILITIES, each))
+        _insert(connection, tables.presences, found)
 
 
 def _insert(connection: Connection, table: Table, rows: Iterator[Row]) -> None:

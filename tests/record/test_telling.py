@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from exuvia.model.told import past
+from exuvia.model.told import rows as each
 from exuvia.record import histories, importing, lines, telling
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
@@ -34,7 +35,7 @@ def test_rows_say_what_the_objects_say(ledger: Place, until: float) -> None:
 
     assert [one.uid for one in told] == [one.uid for one in known]
     for rows, objects in zip(told, known, strict=True):
-        found = past(rows, rows.presences)
+        found = past(rows, each(rows))
         assert (found.presences, found.freezes) == (objects.presences, objects.freezes)
         assert [(one.recorded, one.born, one.died, one.reason, one.withdrawn) for one in found.lives] == [
             (one.recorded, one.born, one.died, one.reason, one.withdrawn) for one in objects.lives

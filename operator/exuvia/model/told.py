@@ -23,12 +23,25 @@ FreezeRow: TypeAlias = tuple[str, int, int, int | None, bool]
 
 
 class Told(NamedTuple):
-    """One machine. The versions of one thing stand behind each other in the order in which they hold."""
+    """One machine. The versions of one thing stand behind each other in the order in which they hold.
+
+    What was found on a machine was mostly found at once: with `alike`, `presences` is one row that holds for each of
+    these vulnerabilities, none of which stands there twice.
+    """
 
     uid: str
     lives: Sequence[LifeRow]
     presences: Sequence[PresenceRow] = ()
     freezes: Sequence[FreezeRow] = ()
+    alike: Sequence[str] = ()
+
+
+def rows(machine: Told) -> Sequence[PresenceRow]:
+    """Every presence as a row of its own."""
+    if not machine.alike:
+        return machine.presences
+    uid, _, recorded, began, ended, closed, withdrawn = machine.presences[0]
+    return [(uid, name, recorded, began, ended, closed, withdrawn) for name in machine.alike]
 
 
 def told(past: Past) -> Told:

@@ -7,28 +7,83 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Table, select, type_coerce
+from sqlalchemy import Connection, Integer, Select, Table, cast, func, select, type_coerce
 
 from exuvia.model.told import Told
 from exuvia.record import tables
 
 PAGE = 5000
+TOGETHER = 500
+"""Machines for which rows are read by one question."""
 
+_SEPARATOR = "\x1f"
+_OPEN = 1 << 62
 _uid = itemgetter(0)
+
+_Found = tuple[str, list[Any], Any, Sequence[Any]]
+"""A UID, its lives, what its presences have in common if it has any, and its freezes."""
 
 
 def machines(connection: Connection, until: int) -> Iterator[Told]:
-    """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID."""
+    """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID.
+
+    The store says by machine what its presences have in common: mostly all, and then they are not read one by one.
+    """
     with ExitStack() as opened:
-        lives = _rows(opened, connection, tables.lives, until, "recorded", "born", "died", "reason")
-        presences = _Beside(_rows(opened, connection, tables.presences, until, *_PRESENCE))
-        freezes = _Beside(_rows(opened, connection, tables.freezes, until, "recorded", "began", "ended"))
-        for uid, versions in groupby(lives, key=_uid):
-            yield Told(uid, list(versions), presences.of(uid), freezes.of(uid))
+        lives = _rows(opened, connection, _versions(tables.lives, until, "recorded", "born", "died", "reason"))
+        presences = _Beside(_rows(opened, connection, _common(until)))
+        freezes = _Beside(_rows(opened, connection, _versions(tables.freezes, until, "recorded", "began", "ended")))
+        found = (
+            (uid, list(versions), next(iter(presences.of(uid)), None), freezes.of(uid))
+            for uid, versions in groupby(lives, key=_uid)
+        )
+        while some := list(islice(found, TOGETHER)):
+            yield from _whole(connection, until, some)
+
+
+def _common(until: int) -> Select[Any]:
+    """By machine: the vulnerabilities, their number, and the least and greatest of all else."""
+    table = tables.presences
+    columns = (table.c.recorded, table.c.began, func.coalesce(table.c.ended, _OPEN), table.c.closed)
+    names = func.aggregate_strings(table.c.vulnerability, _SEPARATOR)
+    bounds = (bound(one) for one in columns for bound in (func.min, func.max))
+    others = (func.max(table.c.rank), func.max(cast(table.c.withdrawn, Integer)))
+    chosen = select(table.c.uid, names, func.count(), *bounds, *others).where(table.c.recorded <= until)
+    return chosen.group_by(table.c.uid).order_by(table.c.uid)
+
+
+def _alike(uid: str, common: Any) -> Told | None:
+    """The presences of a machine as one row, without its lives; None if they differ."""
+    _, text, number, recorded, last, began, latest, ended, longest, closed, greatest, rank, withdrawn = common
+    names = text.split(_SEPARATOR)
+    same = recorded == last and began == latest and ended == longest and closed == greatest
+    if not same or rank or withdrawn or len(names) != number:
+        return None
+    row = (uid, "", recorded, began, None if ended == _OPEN else ended, closed, False)
+    return Told(uid, (), (row,), (), names)
+
+
+def _whole(connection: Connection, until: int, found: list[_Found]) -> Iterator[Told]:
+    alike = {uid: _alike(uid, common) for uid, _, common, _ in found if common is not None}
+    rows = _presences(connection, until, [uid for uid, one in alike.items() if one is None])
+    for uid, lives, _, freezes in found:
+        one = alike.get(uid)
+        if one is None:
+            yield Told(uid, lives, rows.get(uid, ()), freezes)
+        else:
+            yield Told(uid, lives, one.presences, freezes, one.alike)
+
+
+def _presences(connection: Connection, until: int, uids: list[str]) -> dict[str, list[Any]]:
+    if not uids:
+        return {}
+    names = ("vulnerability", "recorded", "began", "ended", "closed")
+    chosen = _versions(tables.presences, until, *names).where(tables.presences.c.uid.in_(uids))
+    return {uid: list(rows) for uid, rows in groupby(connection.execute(chosen), key=_uid)}
 
 
 def named(connection: Connection, name: str, until: int) -> tuple[str, ...]:
@@ -36,9 +91,6 @@ def named(connection: Connection, name: str, until: int) -> tuple[str, ...]:
     table = tables.lives
     chosen = select(table.c.uid).where(table.c.name == name, table.c.recorded <= until).distinct()
     return tuple(connection.scalars(chosen.order_by(table.c.uid)))
-
-
-_PRESENCE = ("vulnerability", "recorded", "began", "ended", "closed")
 
 
 class _Beside:
@@ -60,8 +112,11 @@ class _Beside:
         return self._rows if self._uid == uid else ()
 
 
-def _rows(opened: ExitStack, connection: Connection, table: Table, until: int, *names: str) -> Iterator[Any]:
+def _versions(table: Table, until: int, *names: str) -> Select[Any]:
     """Whether it is withdrawn stands last, as the store has it: making booleans of it takes longer than reading it."""
     wanted = [table.c.uid, *(table.c[one] for one in names), type_coerce(table.c.withdrawn, Integer)]
-    chosen = select(*wanted).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
+    return select(*wanted).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
+
+
+def _rows(opened: ExitStack, connection: Connection, chosen: Select[Any]) -> Iterator[Any]:
     return iter(opened.enter_context(connection.execution_options(yield_per=PAGE).execute(chosen)))

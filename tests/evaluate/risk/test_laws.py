@@ -15,6 +15,7 @@ from exuvia.evaluate.risk import moment
 from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.evaluate.risk.explain import explain
 from exuvia.model.risks import Aggregation, Band, RiskReport
+from exuvia.model.told import rows as each
 from exuvia.model.told import told as rows
 from tests.evaluate.risk import reference, strategies
 from tests.evaluate.risk.telling import Line, at, frozen, instance, presence, report, score, settled, window
@@ -68,6 +69,25 @@ def test_what_is_told_twice_is_that_of_the_reference(told: list[Line], span: tup
     found = figures(report(told, *span, as_of))
     expected = reference.report(told, seconds(span[0]), seconds(span[1]), seconds(as_of), Fraction(0))
     assert found == {name: expected[name] for name in found}
+
+
+@MANY
+@given(strategies.told_twice(), st.sampled_from(((-2, 18), (1, 7), (4, 5))), st.sampled_from((18, 9, 5)), st.booleans())
+def test_rows_that_are_alike_may_be_told_together(
+    told: list[Line], span: tuple[int, int], as_of: int, retracted: bool
+) -> None:
+    """One row for many vulnerabilities says what a row for each says."""
+    (past,), scores = settled([*told, score(3, 0, of="CVE-2", learnt=4)])
+    machine = rows(past)
+    row = (*machine.presences[0][:5], "retracted" if retracted else "patched", False)
+    together = machine._replace(presences=[row], alike=("CVE-1", "CVE-2", "CVE-3"))
+    apart = machine._replace(presences=[(row[0], name, *row[2:]) for name in together.alike])
+    both = [
+        accumulate([one], scores, window=window(*span), as_of=at(as_of), marks=(at(3), at(6)))
+        for one in (together, apart)
+    ]
+    assert both[0] == both[1]
+    assert each(together) == apart.presences
 
 
 @MANY

@@ -53,9 +53,9 @@ class Bin:
 class Account:
     """One vulnerability: when it was there by each lens and model, and the scores that it had.
 
-    What is `plain` is not added up yet: begins and ends, two and two, on running machines. Many at once are quicker
-    than one by one. Those of `plain_now` may be empty: it was there before, and is gone. `plain_open` are the begins
-    of what is still there at K.
+    `visits` are stays on running machines that are not added up yet, because many at once are quicker: from when until
+    when within the window by the account of K (perhaps empty: it was there before, and is gone), and by that of the
+    time (perhaps empty). `still` are the begins of what is still there at K.
     """
 
     __slots__ = (
@@ -64,11 +64,10 @@ class Account:
         "latest",
         "live_only",
         "now",
-        "plain_now",
-        "plain_open",
-        "plain_then",
+        "still",
         "then",
         "undead",
+        "visits",
         "window",
     )
 
@@ -82,22 +81,22 @@ class Account:
         self.then = Weighed(self.edges)
         self.undead = Weighed(self.edges)
         self.live_only = Weighed(self.edges)
-        self.plain_now: list[int] = []
-        self.plain_then: list[int] = []
-        self.plain_open: list[int] = []
+        self.visits: list[tuple[int, int, int, int]] = []
+        self.still: list[int] = []
 
     def settle(self) -> None:
         """Add up what waits to be."""
-        if self.plain_now:
-            began = sorted(self.plain_now[::2])
+        if self.visits:
+            began, ended, since, until = map(sorted, zip(*self.visits, strict=True))
             self.undead.running.add_begins(began)
             self.now.running.add_begins(began)
-            self.now.running.add_ends(sorted(self.plain_now[1::2]))
-        self.live_only.running.add_begins(sorted(self.plain_open))
-        self.then.running.add_begins(sorted(self.plain_then[::2]))
-        self.then.running.add_ends(sorted(self.plain_then[1::2]))
-        for waiting in (self.plain_now, self.plain_then, self.plain_open):
-            waiting.clear()
+            self.now.running.add_ends(ended)
+            self.then.running.add_begins(since)
+            self.then.running.add_ends(until)
+            self.visits.clear()
+        if self.still:
+            self.live_only.running.add_begins(sorted(self.still))
+            self.still.clear()
 
     def bins(self, factor: Fraction) -> Iterator[Bin]:
         """The bins in order of time."""

@@ -64,17 +64,17 @@ class Sums:
         """One machine."""
         life = ordinary.frame(machine, self.as_of)
         if life is None:
-            past = told.past(machine, machine.presences)
+            past = told.past(machine, told.rows(machine))
             for began, ended in known.now(past.lives, self.as_of):
                 self._add_life(began, ended)
             self._add_vulnerable(self._add_any(past))
         else:
             self._add_life(life[0], life[1])
-            there, others = ordinary.add(self, life, machine.presences)
+            there, others = ordinary.add(self, life, machine)
             if others:
                 there += self._add_any(told.past(machine, others))
             self._add_vulnerable(there)
-        self._waiting += len(machine.presences)
+        self._waiting += len(machine.alike or machine.presences)
         if self._waiting > MOST_WAITING:
             self.settle()
 

@@ -55,7 +55,7 @@ def _lived(pasts: Iterable[Past | Told], time: int) -> Iterator[Past | Told]:
 
 
 def _past(one: Past | Told) -> Past:
-    return one if isinstance(one, Past) else told.past(one, one.presences)
+    return one if isinstance(one, Past) else told.past(one, told.rows(one))
 
 
 def _holds(some: Intervals, time: int) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from exuvia.evaluate.risk import closures
 from exuvia.evaluate.risk.closures import DIED, ROTATED, UNKNOWN, WORDS
 from exuvia.evaluate.risk.intervals import FOREVER, Interval
+from exuvia.model import told
 from exuvia.model.histories import RETRACTED
 from exuvia.model.told import PresenceRow, Told
 
@@ -56,31 +57,44 @@ def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_e
     return (began, later_ended) if ended == later_began else None
 
 
-def add(sums: Sums, life: Frame, rows: Sequence[PresenceRow]) -> tuple[list[Interval], list[PresenceRow]]:
-    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others.
-
-    The findings of one machine mostly came together: what is the same as of the one before is not reckoned again.
-    """
-    if not rows:
-        return [], []
-    plain, thens, others = _sorted(rows, sums.as_of)
-    accounts, there = sums.accounts, list[Interval]()
-    before: object = None
+def add(sums: Sums, life: Frame, machine: Told) -> tuple[list[Interval], Sequence[PresenceRow]]:
+    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others."""
+    if machine.alike:
+        return _add_alike(sums, life, machine)
+    plain, thens, others = _sorted(machine.presences, sums.as_of)
+    there: list[Interval] = []
     for row, then in zip(plain, thens, strict=False):
-        what = row[2:]
-        if what != before or then is not None:
-            before = what
-            seen, learnt, open_, lengths, length = _outcome(sums, life, row, then)
-            if seen:
-                there.append(seen)
-        account = accounts.get(row[1]) or sums.account(row[1])
-        account.plain_now += seen
-        account.plain_then += learnt
-        if open_:
-            account.plain_open += open_
-        if lengths is not None:
-            lengths.append(length)
+        found = _outcome(sums, life, row, then)
+        if found.seen:
+            there.append(found.seen)
+        _put(sums, found, (row[1],))
     return there, others
+
+
+def _add_alike(sums: Sums, life: Frame, machine: Told) -> tuple[list[Interval], Sequence[PresenceRow]]:
+    """What is the same for many findings is reckoned once."""
+    (row,) = machine.presences
+    if _odd(row, sums.as_of):
+        return [], told.rows(machine)
+    found = _outcome(sums, life, row, None)
+    _put(sums, found, machine.alike)
+    return [found.seen] if found.seen else [], ()
+
+
+def _put(sums: Sums, found: Outcome, names: Sequence[str]) -> None:
+    accounts = sums.accounts
+    seen, learnt = found.seen, found.learnt
+    visit = (*seen, *(learnt or (sums.start, sums.start))) if seen else None
+    for name in names:
+        account = accounts.get(name) or sums.account(name)
+        if visit:
+            account.visits.append(visit)
+        elif learnt:
+            account.then.running.add(*learnt)
+        if seen and found.still:
+            account.still.append(seen[0])
+    if found.lengths is not None:
+        found.lengths += repeat(found.length, len(names))
 
 
 _Thens = Iterable[Interval | None]
@@ -89,6 +103,8 @@ _Thens = Iterable[Interval | None]
 
 def _sorted(rows: Sequence[PresenceRow], as_of: int) -> tuple[Sequence[PresenceRow], _Thens, list[PresenceRow]]:
     """The last row of each ordinary finding, and all rows of the others."""
+    if not rows:
+        return (), (), []
     told_once = len(rows) == 1 or len({row[1] for row in rows}) == len(rows)
     if told_once and not [row for row in rows if row[6] or row[2] > as_of or row[5] == RETRACTED]:
         return rows, repeat(None), []
@@ -121,29 +137,39 @@ def _told_so(first: PresenceRow, last: PresenceRow) -> Interval | None:
     return _told_twice(began if began > learnt else learnt, FOREVER if ended is None else ended, recorded, began, later)
 
 
-_Outcome = tuple[Interval | tuple[()], Interval | tuple[()], tuple[int] | tuple[()], list[int] | None, int]
-"""What to add for a finding: when it was there by the accounts of K and of the time, its begin if it is there at K, and
-its length and where that belongs."""
+class Outcome:
+    """What to add for a finding. `seen`: when it was there within the window by the account of K, `learnt`: by that of
+    the time; `still`: it is there at K; `length` in all, and the lengths among which that belongs."""
+
+    __slots__ = ("learnt", "length", "lengths", "seen", "still")
+
+    def __init__(self, learnt: Interval | None) -> None:
+        self.learnt = learnt
+        self.seen: Interval | None = None
+        self.still = False
+        self.lengths: list[int] | None = None
+        self.length = 0
 
 
-def _outcome(sums: Sums, life: Frame, row: PresenceRow, then: Interval | None) -> _Outcome:
+def _outcome(sums: Sums, life: Frame, row: PresenceRow, then: Interval | None) -> Outcome:
     born, died, alive_since, alive_until, by_death = life
     _, _, recorded, began, ended, closed, _ = row
     if ended is None:
         ended = FOREVER
     since, until = then or (began if began > recorded else recorded, ended)
     since, until = max(since, alive_since, sums.start), min(until, alive_until, sums.end)
-    learnt = (since, until) if since < until else ()
+    found = Outcome((since, until) if since < until else None)
     if began < born:
         began = born
     if ended > died:
         ended, closed = died, by_death
-    if began >= ended or began >= sums.end:
-        return (), learnt, (), None, 0
-    first = max(began, sums.start)
-    seen = (first, max(first, min(ended, sums.end)))
-    open_ = (first,) if ended > sums.as_of else ()
-    if ended >= sums.end:
-        return seen, learnt, open_, sums.censored if sums.end <= sums.as_of else None, sums.end - began
-    lengths = sums.closed[closed if closed in WORDS else UNKNOWN] if ended >= sums.start else None
-    return seen, learnt, open_, lengths, ended - began
+    if began < ended and began < sums.end:
+        first = max(began, sums.start)
+        found.seen = first, max(first, min(ended, sums.end))
+        found.still = ended > sums.as_of
+        found.length = min(ended, sums.end) - began
+        if sums.start <= ended < sums.end:
+            found.lengths = sums.closed[closed if closed in WORDS else UNKNOWN]
+        elif sums.end <= min(ended, sums.as_of):
+            found.lengths = sums.censored
+    return found
