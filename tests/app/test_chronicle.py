@@ -15,6 +15,7 @@ from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact, FactKind
 from exuvia.record import tables
 from exuvia.record.recall import Life
+from exuvia.record.standing import Placed
 from tests.app.stage import NOW
 from tests.decide.quarantine.world import pod
 from tests.evaluate.world import node
@@ -63,9 +64,76 @@ def test_a_life_shorter_than_our_clock_lags_is_no_dead_letter(tmp_path: Path) ->
 def test_deaths_that_nobody_saw_are_told_with_their_interval_and_given_back_for_the_counters() -> None:
     made, told = chronicle(NOW)
     life = Life(kind="Node", pool="p", born=NOW - timedelta(hours=1))
-    made.load({"gone": life, "ours": life}, {"u1": NOW + timedelta(seconds=5)}, (), {})
+    placed = Placed(instance="gone", began=NOW + timedelta(seconds=5))
+    made.load({"gone": life, "ours": life}, {"u1": placed}, (), {})
     last = NOW - timedelta(minutes=5)
-    found = made.settle(set(), set(), last, {"ours": "rotation-1"})
+    found = made.settle({}, set(), last, {"ours": "rotation-1"})
     assert found == [(life, DeathReason.UNKNOWN), (life, DeathReason.EXUVIA)]
     assert ends(told) == [(NOW, facts.microseconds(last))] * 2 + [(NOW + timedelta(seconds=5), facts.microseconds(NOW))]
-    assert made.settle(set(), set(), last, {}) == []
+    assert made.settle({}, set(), last, {}) == []
+
+
+def test_a_death_that_nobody_saw_was_after_the_birth_where_nobody_noted_a_later_moment() -> None:
+    made, told = chronicle(NOW)
+    young, old = NOW - timedelta(minutes=1), NOW - timedelta(hours=1)
+    made.load(
+        {"young": Life(kind="Node", pool="p", born=young), "old": Life(kind="Node", pool="p", born=old)}, {}, (), {}
+    )
+    made.settle({}, set(), None, {})
+    assert ends(told) == [(NOW, facts.microseconds(young)), (NOW, facts.microseconds(old))]
+
+
+def test_a_death_that_nobody_saw_was_before_the_birth_of_who_bears_the_name_now() -> None:
+    made, told = chronicle(NOW)
+    life, heir = Life(kind="Node", pool="p", born=NOW - timedelta(hours=1)), NOW - timedelta(seconds=30)
+    made.load({"former": life}, {}, (), {"former": {"name": {"w"}}})
+    last = NOW - timedelta(minutes=1)
+    made.settle({"heir": replace(node("w", born=heir), uid="heir")}, set(), last, {})
+    assert ends(told) == [(heir, facts.microseconds(last))]
+
+
+def test_a_name_that_is_taken_again_within_a_second_belongs_to_one_machine_at_a_time() -> None:
+    made, told = chronicle(NOW)
+    former, heir = node("w", born=NOW - timedelta(hours=1)), node("w", born=NOW - timedelta(milliseconds=300))
+    made.seen(replace(former, uid="former"))
+    made.gone(replace(former, uid="former"), DeathReason.UNKNOWN, "")
+    made.seen(replace(heir, uid="heir"))
+    births = [one.at for one in told if one.kind is FactKind.BIRTH]
+    assert births[-1] == NOW == ends(told)[0][0]
+
+
+def test_a_life_that_nobody_told_of_yet_is_told_whole_at_its_end_and_once() -> None:
+    made, told = chronicle(NOW)
+    made.load({}, {}, (), {}, ["told"])
+    assert made.gone(replace(node("w", born=NOW), uid="new"), DeathReason.UNKNOWN, "")
+    assert not made.gone(replace(node("w", born=NOW), uid="told"), DeathReason.UNKNOWN, "")
+    kinds = [one.kind for one in told if one.body["uid"] == "new"]
+    assert (kinds[0], kinds[-1]) == (FactKind.BIRTH, FactKind.DEATH)
+    assert [one for one in told if one.body["uid"] == "told"] == []
+
+
+def test_images_that_become_known_after_the_pod_was_bound_are_told_once_as_its_whole_placement(tmp_path: Path) -> None:
+    made, told = chronicle(NOW)
+    bound, runs = pod("cart"), replace(pod("cart"), image_digests=("shop/cart@sha256:aa",))
+    made.seen(node("w", born=NOW))
+    for one in (bound, bound, runs, runs):
+        made.placed(one, "uid-w")
+    made.unplaced(bound.uid)
+    placements = [one for one in told if one.kind is FactKind.PLACEMENT]
+    assert [one.body["images"] for one in placements[:2]] == [[], ["shop/cart@sha256:aa"]]
+    assert len(placements) == 3
+    with world.written(tmp_path / "ledger.db", *told) as connection:
+        table = tables.placements
+        row = connection.execute(select(table).order_by(table.c.recorded.desc(), table.c.rank.desc())).first()
+        assert row is not None
+        assert (row.uid, row.images, row.ended) == ("uid-w", '["shop/cart@sha256:aa"]', facts.microseconds(NOW))
+
+
+def test_images_are_found_again_after_a_restart_and_told_no_more() -> None:
+    made, told = chronicle(NOW)
+    runs = replace(pod("cart"), image_digests=("shop/cart@sha256:aa",))
+    placed = Placed(instance="uid-w", began=NOW, images=runs.image_digests)
+    made.load({}, {runs.uid: placed}, (), {})
+    made.placed(runs, "uid-w")
+    assert told == []
+    assert made.placements.machines_with("sha256:aa") == {"uid-w"}

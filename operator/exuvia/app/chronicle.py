@@ -4,18 +4,22 @@ ledger. Level-based: what was missed while nobody looked is found by the next co
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
+from exuvia.app.placements import Placements
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
 from exuvia.record.recall import Life
+from exuvia.record.standing import Placed
 
 SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
 SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
 READY_ONCE = "readyOnce"
+GRAIN = timedelta(seconds=1)  # of creation times
+FREED = 1024  # names whose last death is remembered: others are taken again later than a second after it
 VALUE_LENGTH = 512  # of a value, as the ledger keeps it
 
 Borne = Mapping[str, Mapping[str, set[str]]]
@@ -31,45 +35,88 @@ class Chronicle:
         self._alive: dict[str, Instance | None] = {}
         self._lives: dict[str, Life] = {}
         self._borne: dict[str, Mapping[str, set[str]]] = {}
-        self._placed: dict[str, datetime] = {}
+        self._told: set[str] = set()
+        self._freed: dict[str, datetime] = {}
+        self.placements = Placements()
         self.ready_once: set[str] = set()
         self.loaded = False
+        self.loads = 0
 
     def load(
-        self, alive: Mapping[str, Life], placed: Mapping[str, datetime], ready_once: Iterable[str], borne: Borne
+        self,
+        alive: Mapping[str, Life],
+        placed: Mapping[str, Placed],
+        ready_once: Iterable[str],
+        borne: Borne,
+        told: Iterable[str] = (),
     ) -> None:
-        """What the ledger says; at the start of a term, and again when it may have lost something. `placed`: UID of a
-        pod -> when it began."""
+        """What the ledger says; at the start of a term, and again when it may have lost something. `placed`: by the UID
+        of a pod. `told`: machines that are gone here, and whose lives it knows."""
         self._alive = {uid: self._alive.get(uid) for uid in alive}
         self._lives = dict(alive)
-        self._placed = dict(placed)
+        self._told = set(told)
+        self.placements.load(placed)
         self.ready_once |= set(ready_once)
         self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}
         self.loaded = True
+        self.loads += 1
 
     def settle(
-        self, living: set[str], running: set[str], last_recorded: datetime | None, removed: Mapping[str, str]
+        self,
+        living: Mapping[str, Instance],
+        running: set[str],
+        last_seen: datetime | None,
+        removed: Mapping[str, str],
     ) -> list[tuple[Life, DeathReason]]:
-        """Deaths and ends that happened while nobody looked: somewhere between the last entry and now. `removed`: UID
-        of a machine that exuvia removed -> the Rotation that did. Returns the deaths."""
+        """Deaths and ends that happened while nobody looked: somewhere between `last_seen`, when everything that had
+        happened was in the ledger, and now; None: since it was born. `removed`: UID of a machine that exuvia removed ->
+        the Rotation that did. Returns the deaths."""
         found = []
+        heirs = {one.name: one.born for one in living.values()}
         for uid in [one for one in self._alive if one not in living]:
             by = removed.get(uid, "")
             reason = DeathReason.EXUVIA if by else DeathReason.UNKNOWN
-            found.append((self._lives[uid], reason))
-            self._die(uid, reason, by, last_recorded)
-        for uid in set(self._placed) - running:
-            self._end(uid)
+            life = self._lives[uid]
+            found.append((life, reason))
+            heir = min((heirs[name] for name in self._names(uid) if name in heirs), default=None)
+            self._die(uid, reason, by, last_seen or life.born, heir)
+            self._told.add(uid)
+        for uid in set(self.placements) - running:
+            self._end(uid, missed=True, last_seen=last_seen)
         return found
 
-    def _die(self, uid: str, reason: DeathReason, by: str, not_before: datetime | None = None) -> None:
-        """No life ends before it began: where our clock is behind the server's, it ended between the two moments."""
+    def _names(self, uid: str) -> Iterable[str]:
+        known = self._alive[uid]
+        return (known.name,) if known is not None else self._borne.get(uid, {}).get("name", ())
+
+    def _die(
+        self,
+        uid: str,
+        reason: DeathReason,
+        by: str,
+        not_before: datetime | None = None,
+        heir: datetime | None = None,
+    ) -> None:
+        """No life ends before it began: where our clock is behind the server's, it ended between the two moments. Nor
+        does one last until after the birth of its `heir`, who bears the same name: a name is free by then."""
+        names = tuple(self._names(uid))
         del self._alive[uid]
-        at, earliest = _after(self._lives.pop(uid).born, self._now(), not_before)
+        born = self._lives.pop(uid).born
+        at, earliest = _after(born, self._now(), not_before if not_before is None else max(born, not_before))
+        if heir is not None and born <= heir < at:
+            at, earliest = heir, None if earliest is None else min(earliest, heir)
+        for name in names:
+            self._freed[name] = at
+        while len(self._freed) > FREED:
+            del self._freed[next(iter(self._freed))]
         self._note(facts.death(uid=uid, reason=reason, at=at, by=by, not_before=earliest))
 
-    def _end(self, pod_uid: str) -> None:
-        at, earliest = _after(self._placed.pop(pod_uid), self._now(), None)
+    def _end(self, pod_uid: str, *, missed: bool = False, last_seen: datetime | None = None) -> None:
+        placed = self.placements.pop(pod_uid)
+        if placed is None:
+            return
+        not_before = max(placed.began, last_seen or placed.began) if missed else None
+        at, earliest = _after(placed.began, self._now(), not_before)
         self._note(_ended(pod_uid, at, earliest))
 
     def seen(self, instance: Instance) -> bool:
@@ -79,7 +126,7 @@ class Chronicle:
         born = instance.uid not in self._alive
         former = self._alive.get(instance.uid)
         if born:
-            self._note(facts.birth(instance=_body(instance), at=instance.born))
+            self._note(facts.birth(instance=_body(instance), at=self._born(instance)))
         elif former is not None:
             self._note(*_identities(former, instance, self._now()))
         elif instance.uid in self._borne:
@@ -92,24 +139,54 @@ class Chronicle:
             self._note(fact)
         return born
 
-    def gone(self, last: Instance, reason: DeathReason, by: str) -> bool:
-        """A machine is gone now. False: nobody knew that it lived, or it was told already."""
-        if not self.loaded or last.uid not in self._alive:
+    def _born(self, instance: Instance) -> datetime:
+        """A creation is told in whole seconds; the name was free by then, so it was after the death of who bore it."""
+        freed = self._freed.pop(instance.name, instance.born)
+        return freed if instance.born < freed < instance.born + GRAIN else instance.born
+
+    def gone(
+        self,
+        last: Instance,
+        reason: DeathReason,
+        by: str,
+        not_before: datetime | None = None,
+        heir: datetime | None = None,
+    ) -> bool:
+        """A machine is gone now; with `not_before` it may have been since then; `heir`: when another was born that
+        bears its name. False: its death was told already. Of one that nobody had told of yet the birth is told too."""
+        if not self.loaded or (last.uid not in self._alive and last.uid in self._told):
             return False
+        if last.uid not in self._alive:
+            self.seen(last)
         self.ready_once.discard(last.uid)
-        self._die(last.uid, reason, by)
+        self._die(last.uid, reason, by, not_before, heir)
         return True
 
+    def missed(
+        self, last: Instance, reason: DeathReason, by: str, not_before: datetime, heir: datetime | None = None
+    ) -> bool:
+        """The same of a death that was found afterwards: nobody need tell it once more."""
+        told = self.gone(last, reason, by, not_before, heir)
+        self._told.add(last.uid)
+        return told
+
     def placed(self, pod: Pod, instance: str) -> None:
-        """A pod is bound to a machine."""
-        if self.loaded and pod.uid not in self._placed and not pod.finished:
+        """A pod is bound to a machine; or runs images that were not known when it was bound."""
+        if not self.loaded or pod.finished:
+            return
+        former = self.placements.get(pod.uid)
+        if former is None:
             at = pod.started or pod.created
-            self._placed[pod.uid] = at
+            self.placements.put(pod.uid, Placed(instance=instance, began=at, images=pod.image_digests))
             self._note(facts.placement(pod=_pod_body(pod), instance=instance, event="from", at=at))
+        elif pod.image_digests and set(pod.image_digests) != set(former.images):
+            now = Placed(instance=former.instance, began=former.began, images=pod.image_digests)
+            self.placements.put(pod.uid, now)
+            self._note(facts.stay(pod=_pod_body(pod), instance=former.instance, began=former.began))
 
     def unplaced(self, pod_uid: str) -> None:
         """A pod is gone, or has finished."""
-        if self.loaded and pod_uid in self._placed:
+        if self.loaded:
             self._end(pod_uid)
 
 

@@ -12,6 +12,7 @@ from exuvia.app.expressions import Answers, Subject
 from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Change, worst
 from exuvia.app.services import Services
+from exuvia.app.sightings import DELAY
 from exuvia.evaluate import judge
 from exuvia.evaluate.expressions import instance_seen
 from exuvia.evaluate.policies import CompiledPolicy
@@ -50,10 +51,20 @@ class Examiner:
         services.judgements.drop(last.uid)
         services.reactions.pop(last.uid, None)
         self._seen.pop(last.uid, None)
-        if services.chronicle.gone(last, reason, by):
+        if services.chronicle.gone(last, reason, by, self._missed_since(last.uid), self._heir(last)):
             services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
             lived = (services.clock.now() - last.born).total_seconds()
             services.durations.observe("exuvia_instance_lifetime_seconds", lived)
+
+    def _missed_since(self, uid: str) -> datetime | None:
+        """When it was known to be there, of one that a new list missed; None where its end was watched."""
+        heard = self._services.view.nodes.lost.pop(uid, None)
+        return None if heard is None else heard - DELAY
+
+    def _heir(self, last: Instance) -> datetime | None:
+        """When another machine was born that bears its name now."""
+        found = self._services.view.nodes.store.named(last.name)
+        return found.born if found is not None and found.uid != last.uid else None
 
     async def examine(self, uids: Sequence[str]) -> None:
         """Ask every rule about these machines and tell what changed."""

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.app import anchoring, operations, recollection, telling, winning
+from exuvia.app import anchoring, catching_up, operations, recollection, telling, winning
+from exuvia.app.catching_up import Meanwhile
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
 from exuvia.app.scribe import Late
@@ -27,8 +27,9 @@ from exuvia.model.planning import Start
 from exuvia.model.reasons import EndReason
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
-from exuvia.record import appending, opening, queries, recall
+from exuvia.record import appending, opening, places, queries, recall, standing
 from exuvia.record import counts as counting
+from exuvia.record.places import Place
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +45,11 @@ class Past:
     """All that was asked of the ledger, in one read."""
 
     alive: dict[str, recall.Life]
-    placed: dict[str, datetime]
+    placed: dict[str, standing.Placed]
     ready_once: set[str]
     verdicts: dict[tuple[str, str], str]
     starts: tuple[Start, ...]
     counts: counting.Counts
-    last_recorded: datetime | None
     guard_seen: bool
     unfinished: list[tuple[int, str]]
     started: set[str]
@@ -58,6 +58,7 @@ class Past:
     ended: set[str]
     borne: dict[str, dict[str, set[str]]]
     steps: set[tuple[str, str]]  # (UID of a Quarantine, step) of which an intent is there
+    known: set[str]  # those machines that were asked about whose lives are recorded
 
 
 class History:
@@ -107,23 +108,25 @@ class History:
     async def _try(self) -> None:
         if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
             return
-        if not self._trusted() or not await self._anchored() or not await self._services.scribe.flush():
+        if not await self._trusted() or not await self._anchored() or not await self._services.scribe.flush():
             return
         services = self._services
+        meanwhile = await catching_up.ask(services)
         try:
             past = await asyncio.to_thread(
                 read,
-                Path(services.settings.ledger),
+                places.place(services.settings.ledger),
                 services.clock.now(),
                 services.leadership.epoch,
                 services.settings.cluster_name,
                 frozenset(one.uid for one in services.view.all_quarantines()),
+                meanwhile.machines,
             )
         except errors.LedgerError as trouble:
             log.warning("the ledger's history cannot be read: %s", trouble)
             return
         self._wanted = False
-        self._take(past)
+        self._take(past, meanwhile)
         self._look_anew()
         self.loaded = self._services.past_known = True
 
@@ -135,13 +138,13 @@ class History:
     def _view_synced(self) -> bool:
         return all(one.synced for one in self._services.view.reflectors)
 
-    def _trusted(self) -> bool:
+    async def _trusted(self) -> bool:
         """Every open operation's entry must be there; else a backup was restored or a tail cut."""
         for one in operations.under_way(self._services.view):
             entry = one.status.ledger
             if entry is None:
                 continue
-            found = self._services.ledger.holds(entry.seq, entry.hash)
+            found = await asyncio.to_thread(self._services.ledger.holds, entry.seq, entry.hash)
             if found is False:
                 named_by = f"{one.KIND} {one.name}"
                 self._services.ledger.distrust(entry.seq, entry.hash, named_by=named_by)
@@ -158,8 +161,10 @@ class History:
             self._doubt(f"its head, noted outside, cannot be read: {trouble}")
             return False
         self._doubt("")
-        found = True if anchor is None else services.ledger.holds(anchor.seq, anchor.hash)
-        if found is False and anchor is not None:
+        if anchor is None:
+            return True
+        found = await asyncio.to_thread(services.ledger.holds, anchor.seq, anchor.hash)
+        if found is False:
             services.ledger.distrust(anchor.seq, anchor.hash, named_by=anchor.place)
         return bool(found)
 
@@ -169,9 +174,9 @@ class History:
             log.warning("the ledger: %s", said)
         self._services.past_trouble = said
 
-    def _take(self, past: Past) -> None:
+    def _take(self, past: Past, meanwhile: Meanwhile) -> None:
         services = self._services
-        services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne)
+        services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne, past.known)
         services.judgements.remember(past.verdicts)
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen
@@ -181,10 +186,7 @@ class History:
         self._finish(past.unfinished)
         self._tell_late(past)
         self._tell_untold(past)
-        living = {one.uid for one in services.view.nodes.store}
-        running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
-        for life, reason in services.chronicle.settle(living, running, past.last_recorded, self._removed()):
-            services.tallies.add("exuvia_instance_deaths_total", life.kind, life.pool, str(reason))
+        catching_up.tell(services, meanwhile, past.known, self._removed())
 
     def _finish(self, unfinished: list[tuple[int, str]]) -> None:
         """A former leader ended in the middle of these: every intent gets its outcome."""
@@ -242,15 +244,22 @@ def untold(one: Quarantine, past: Past) -> Iterator[tuple[str, datetime]]:
             yield step.name, step.started_at
 
 
-def read(path: Path, now: datetime, epoch: int, cluster: str, quarantines: frozenset[str] = frozenset()) -> Past:
-    """Everything in one read-only connection. `quarantines`: UIDs of those that are there. Raises
-    `errors.LedgerError`."""
-    engine = opening.open_for_reading(path)
+def read(
+    place: Place,
+    now: datetime,
+    epoch: int,
+    cluster: str,
+    quarantines: frozenset[str] = frozenset(),
+    machines: frozenset[str] = frozenset(),
+) -> Past:
+    """Everything in one read-only connection. `quarantines`: UIDs of those that are there; `machines`: those to be told
+    whether their lives are recorded. Raises `errors.LedgerError`."""
+    engine = opening.open_for_reading(place)
     try:
         with engine.connect() as connection:
             return Past(
                 alive=recall.lives(connection, cluster),
-                placed=recall.running(connection, cluster),
+                placed=standing.placements(connection, cluster),
                 ready_once=recall.bearers(connection, READY_ONCE, cluster),
                 verdicts=queries.open_verdicts(connection, cluster),
                 starts=tuple(
@@ -259,7 +268,6 @@ def read(path: Path, now: datetime, epoch: int, cluster: str, quarantines: froze
                     for uid, at in queries.starts(connection, kind, now - STARTS_KEPT)
                 ),
                 counts=counting.counts(connection, now, cluster=cluster),
-                last_recorded=queries.last_recorded(connection, cluster),
                 guard_seen=recall.brake_known(connection, "FleetGuard", cluster),
                 unfinished=recall.unfinished(connection, epoch, cluster),
                 started=recall.started(connection),
@@ -268,17 +276,18 @@ def read(path: Path, now: datetime, epoch: int, cluster: str, quarantines: froze
                 ended=recall.ended(connection),
                 borne=recall.borne(connection, cluster),
                 steps=recall.steps(connection, quarantines),
+                known=standing.known(connection, machines),
             )
     except DBAPIError as trouble:
-        raise opening.explained(path, trouble) from trouble
+        raise opening.explained(place, trouble) from trouble
     finally:
         engine.dispose()
 
 
-def greatest_epoch(path: Path, cluster: str) -> int:
+def greatest_epoch(place: Place, cluster: str) -> int:
     """The greatest epoch of a cluster in the ledger; 0 when it cannot be read."""
     try:
-        engine = opening.open_for_reading(path)
+        engine = opening.open_for_reading(place)
     except errors.LedgerError:
         return 0
     try:

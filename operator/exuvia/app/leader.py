@@ -67,6 +67,8 @@ class Leadership:
         self.epoch = 0
         self.resigning = False
         self.changed = asyncio.Event()
+        self.notes: dict[str, str] = {}
+        """Annotations that the Lease gets with each renewal; they end with leading."""
 
     def leads(self) -> bool:
         """Whether we may still write."""
@@ -82,6 +84,7 @@ class Leadership:
         first = not self.leads()
         self._until, self.epoch = until, epoch
         if first:
+            self.notes.clear()
             self.changed.set()
 
     def resign(self) -> None:
@@ -167,7 +170,7 @@ class Elector:
 
     async def _give_back(self, version: str) -> None:
         spec = self._spec("", self._leadership.epoch, seconds=1)
-        await self._patch({"metadata": {"resourceVersion": version}, "spec": spec})
+        await self._patch({"metadata": self._metadata(version), "spec": spec})
 
     async def _once(self) -> None:
         if self._leadership.resigning:
@@ -226,7 +229,7 @@ class Elector:
         epoch = self._leadership.epoch
         started = self._clock.monotonic()
         body = {
-            "metadata": {"resourceVersion": lease["metadata"]["resourceVersion"]},
+            "metadata": self._metadata(lease["metadata"]["resourceVersion"]),
             "spec": self._spec(self._terms.identity, epoch),
         }
         self._won(await self._patch(body), started, epoch)
@@ -260,6 +263,10 @@ class Elector:
         if holder and holder != self._holder:
             log.info("standing by: %s leads", holder, extra={"holder": holder, "identity": self._terms.identity})
         self._holder = holder or self._holder
+
+    def _metadata(self, version: str) -> dict[str, object]:
+        notes = self._leadership.notes
+        return {"resourceVersion": version, **({"annotations": dict(notes)} if notes else {})}
 
     def _spec(self, holder: str, epoch: int, seconds: int = 0) -> dict[str, object]:
         return {

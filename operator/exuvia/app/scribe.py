@@ -45,6 +45,11 @@ class Scribe:
         self._idle.set()
         self.overflowed: Callable[[], None] = lambda: None
 
+    @property
+    def idle(self) -> bool:
+        """Whether everything that it was told is durable."""
+        return self._idle.is_set()
+
     def note(self, *facts: Fact | Late) -> None:
         """Queue facts. Never blocks, never fails."""
         self._waiting.extend(facts)

@@ -28,6 +28,7 @@ from exuvia.app.guarding import Guarding
 from exuvia.app.handlers import Handlers
 from exuvia.app.history import History
 from exuvia.app.judging import Judgements
+from exuvia.app.lasting import Lasting
 from exuvia.app.leader import Leadership
 from exuvia.app.networks import Networks
 from exuvia.app.policies import Policies
@@ -36,6 +37,7 @@ from exuvia.app.scribe import Scribe
 from exuvia.app.seating import Seating
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
+from exuvia.app.sightings import Sightings
 from exuvia.app.stamping import stamp
 from exuvia.app.statuses import Statuses
 from exuvia.app.sweep import Sweep
@@ -145,6 +147,8 @@ class Term:
             self._anchoring.run,
             Networks(self.services, self._advancer.wake_soon).run,
             self.seating.run,
+            Lasting(self.services).run,
+            Sightings(self.services).run,
             self.seating.reclaiming.run,
         )
         tasks = [asyncio.create_task(self._kept(one)) for one in loops]

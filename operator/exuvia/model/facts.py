@@ -34,6 +34,7 @@ class FactKind(StrEnum):
     SCORE = "score"  # a source gave a vulnerability a score
     FROZEN = "frozen"  # an instance was frozen by a quarantine
     SESSION = "session"  # somebody was on an instance
+    GAP = "gap"  # a living instance was not Ready, or its Lease was not renewed
     HOLD = "hold"  # a person held back, or let go, what pruning and erasing would take
     CHECKPOINT = "checkpoint"  # entries were pruned; what is needed to check the rest
     ERASED = "erased"  # the key to a person's name was destroyed
@@ -47,6 +48,13 @@ class DeathReason(StrEnum):
     SPOT = "spot"  # the cloud took it back
     PERSON = "person"  # somebody deleted it
     UNKNOWN = "unknown"  # it cannot be known
+
+
+class GapKind(StrEnum):
+    """What was missing of a living instance. The words are stored: they do not change."""
+
+    NOT_READY = "NotReady"  # its condition Ready was not True
+    LEASE = "Lease"  # its kubelet did not renew its Lease
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +188,48 @@ def placement(*, pod: Mapping[str, Any], instance: str, event: str, at: datetime
     return Fact(kind=FactKind.PLACEMENT, at=at, body={**pod, "instance": instance, "event": event})
 
 
+def stay(*, pod: Mapping[str, Any], instance: str, began: datetime) -> Fact:
+    """A placement as a whole: what is known of a pod that runs takes the place of what was known when it began."""
+    body = {key: value for key, value in pod.items() if key not in ("uid", "name")}
+    body |= {"uid": instance, "podUid": pod["uid"], "pod": pod["name"], "from": text(began), "to": None}
+    return Fact(kind=FactKind.PLACEMENT, at=began, body=body)
+
+
+def frozen(*, uid: str, began: datetime, ended: datetime | None = None) -> Fact:
+    """An instance was frozen by a quarantine; with `ended` None it is still."""
+    return Fact(kind=FactKind.FROZEN, at=began, body={"uid": uid, **_interval(began, ended)})
+
+
+def gap(*, uid: str, what: GapKind, began: datetime, ended: datetime | None = None) -> Fact:
+    """Something was missing of a living instance; with `ended` None it is still. Its death ends it too."""
+    body = {"uid": uid, "what": what.value, **_interval(began, ended)}
+    return Fact(kind=FactKind.GAP, at=began if ended is None else ended, body=body)
+
+
+def presence(
+    *,
+    uid: str,
+    vulnerability: str,
+    began: datetime,
+    ended: datetime | None = None,
+    closed: str = "",
+    **more: str,
+) -> Fact:
+    """A vulnerability was on an instance; with `ended` None it is still. `more` is kept with it: image and workload."""
+    body = {"uid": uid, "vulnerability": vulnerability, **_interval(began, ended), "closed": closed, **more}
+    return Fact(kind=FactKind.PRESENCE, at=began, body=body)
+
+
+def score(*, vulnerability: str, source: str, value: str, basis: str, valid_from: datetime, **more: str) -> Fact:
+    """A source gave a vulnerability a score, as the decimal that it wrote, valid from a moment."""
+    body = {"vulnerability": vulnerability, "source": source, "value": value, "basis": basis}
+    return Fact(kind=FactKind.SCORE, at=valid_from, body={**body, "validFrom": text(valid_from), **more})
+
+
+def _interval(began: datetime, ended: datetime | None) -> dict[str, str | None]:
+    return {"from": text(began), "to": None if ended is None else text(ended)}
+
+
 def brake(*, name: str, engaged: bool, reason: str, at: datetime) -> Fact:
     """A brake of the fleet engaged or let go."""
     return Fact(kind=FactKind.BRAKE, at=at, body={"brake": name, "engaged": engaged, "reason": reason[:1024]})
@@ -207,6 +257,11 @@ def accepted(*, by: str, reason: str, at: datetime, missing: Sequence[str] = ())
 def seat(body: Mapping[str, Any], at: datetime) -> Fact:
     """A licence seat was granted, returned, waited for or refused; what exactly is made by `decide.seats.entries`."""
     return Fact(kind=FactKind.SEAT, at=at, body=dict(body))
+
+
+def text(moment: datetime) -> str:
+    """RFC 3339 in UTC, to the microsecond: as lines of history hold moments."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def microseconds(moment: datetime) -> int:

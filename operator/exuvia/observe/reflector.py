@@ -57,6 +57,7 @@ class Reflector(Generic[R]):
         notify: Callable[[], None],
         *,
         watch_seconds: int = WATCH_SECONDS,
+        page: int = 0,
     ) -> None:
         self.resource = resource
         self.store: Store[R] = Store(clock.monotonic, notify)
@@ -64,6 +65,8 @@ class Reflector(Generic[R]):
         self.problem = "not listed yet"
         self.last_heard: datetime | None = None
         self.unreadable: dict[str, str] = {}
+        self.lost: dict[str, datetime] = {}  # UIDs that the last list missed -> when they were known to be there
+        self._page = page
         self._source = source
         self._project = project
         self._clock = clock
@@ -71,6 +74,11 @@ class Reflector(Generic[R]):
         self._version = ""
         self._delay = BACKOFF_FIRST
         self._relist = asyncio.Event()
+
+    @property
+    def version(self) -> str:
+        """The resourceVersion up to which everything is in the store; "" while it is being listed."""
+        return self._version
 
     def relist(self) -> None:
         """Have everything listed anew soon (when the projection wants more than before)."""
@@ -103,7 +111,7 @@ class Reflector(Generic[R]):
         uids: set[str] = set()
         token, listed_at = "", ""
         while True:
-            page = _PAGE.decode(await self._source.raw_page(self.resource, limit=PAGE, token=token))
+            page = _PAGE.decode(await self._source.raw_page(self.resource, limit=self._page or PAGE, token=token))
             if not page.metadata.resourceVersion:
                 raise errors.ServerTrouble(f"list {self.resource.full_name}: the answer is no list", status=500)
             listed_at = listed_at or page.metadata.resourceVersion
@@ -113,7 +121,8 @@ class Reflector(Generic[R]):
             if not token:
                 break
             await asyncio.sleep(0)
-        self.store.keep_only(uids, listed_at)
+        missed = self.store.keep_only(uids, listed_at)
+        self.lost = dict.fromkeys(missed, self.last_heard) if self.last_heard is not None else {}
         self.unreadable = {uid: said for uid, said in self.unreadable.items() if uid in uids}
         self._version = listed_at
         self.synced = True

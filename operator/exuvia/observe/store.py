@@ -82,12 +82,23 @@ class Store(Generic[R]):
         self._gone[uid] = former
         self._mark(uid, former, None)
 
-    def keep_only(self, uids: set[str], listed_at: str) -> None:
-        """After a list: what it does not hold is gone, unless we know of it from later than the list."""
+    def keep_only(self, uids: set[str], listed_at: str) -> list[str]:
+        """After a list: what it does not hold is gone, unless we know of it from later than the list. Who that is."""
         at = version(listed_at)
-        for uid in [one for one in self._records if one not in uids]:
-            if self._versions.get(uid, 0) <= at or not at:
-                self.drop(uid, listed_at)
+        absent = [one for one in self._records if one not in uids]
+        gone = [one for one in absent if self._versions.get(one, 0) <= at or not at]
+        for uid in gone:
+            self.drop(uid, listed_at)
+        return gone
+
+    @property
+    def unread(self) -> bool:
+        """Whether something changed or went that nobody has taken yet."""
+        return bool(self._dirty or self._gone)
+
+    def gone(self) -> tuple[str, ...]:
+        """UIDs of what went since the last `take_gone`; they stay to be taken."""
+        return tuple(self._gone)
 
     def take_dirty(self) -> dict[str, float]:
         """UIDs that changed since the last call, each with the monotonic moment it was first seen to."""

@@ -1,0 +1,74 @@
+"""What happened between two leaders: births and deaths that nobody watched are told by the next one, each once."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from exuvia import errors
+from exuvia.app import sightings
+from exuvia.app.chronicle import reason_of
+from exuvia.app.services import Services
+from exuvia.app.sightings import Sight, Sighting
+from exuvia.model.facts import DeathReason
+from exuvia.model.instances import Instance
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Meanwhile:
+    """`last`: until when everything is in the ledger; None: nobody noted it. `sights`: what came and went since."""
+
+    last: Sighting | None = None
+    sights: list[Sight] = field(default_factory=list)
+    gone: frozenset[str] = frozenset()
+
+    @property
+    def machines(self) -> frozenset[str]:
+        """UIDs of those of which it must be known whether the ledger knows their lives."""
+        return self.gone | {one.instance.uid for one in self.sights}
+
+
+async def ask(services: Services) -> Meanwhile:
+    """Ask Lease and API server. What they do not say is not known: then deaths have a wider interval."""
+    view, settings = services.view, services.settings
+    gone = frozenset(view.nodes.store.gone())
+    try:
+        last = await sightings.read(services.cluster, settings.namespace, settings.lease_name)
+    except errors.ClusterError as trouble:
+        log.warning("until when the last leader saw machines is not known: %s", trouble)
+        return Meanwhile(gone=gone)
+    if last is None:
+        return Meanwhile(gone=gone)
+    sights = await sightings.replay(services.client, last, view.nodes.version)
+    return Meanwhile(last=last, sights=sights, gone=gone)
+
+
+def tell(services: Services, meanwhile: Meanwhile, known: Iterable[str], removed: Mapping[str, str]) -> None:
+    """Tell the chronicle, which holds the ledger's past by now, and count. `known`: those of `meanwhile.machines` whose
+    lives the ledger knows; `removed`: UID of a machine that exuvia removed -> the Rotation that did."""
+    recorded = set(known)
+    store, chronicle = services.view.nodes.store, services.chronicle
+    for sight, heir in zip(meanwhile.sights, sightings.heirs(meanwhile.sights), strict=True):
+        machine = sight.instance
+        if not sight.gone:
+            if machine.uid not in recorded and chronicle.seen(machine):
+                services.tallies.add("exuvia_instance_births_total", str(machine.kind), machine.pool)
+            continue
+        by = removed.get(machine.uid, "")
+        reason = DeathReason.EXUVIA if by else reason_of(machine)
+        if chronicle.missed(machine, reason, by, sight.since, heir or _heir(services, machine)):
+            services.tallies.add("exuvia_instance_deaths_total", str(machine.kind), machine.pool, str(reason))
+    living = {one.uid: one for one in store}
+    running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
+    last = meanwhile.last.at if meanwhile.last else None
+    for life, reason in chronicle.settle(living, running, last, removed):
+        services.tallies.add("exuvia_instance_deaths_total", life.kind, life.pool, str(reason))
+
+
+def _heir(services: Services, machine: Instance) -> datetime | None:
+    found = services.view.nodes.store.named(machine.name)
+    return found.born if found is not None and found.uid != machine.uid else None
