@@ -173,6 +173,14 @@ async def test_a_death_that_was_seen_and_one_that_was_not(monkeypatch: pytest.Mo
     assert reclaimed[0] == (EventReason.SEAT_RECLAIMED, "Node", "n-a")
 
 
+async def test_who_holds_a_seat_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"), machine("b", 1))
+    assert world.seating.holders("antivirus") is None
+    await world.look()
+    assert world.seating.holders("antivirus") == {"a"}
+    assert world.seating.holders("another") is None
+
+
 async def test_a_death_is_dated_by_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, machine("a"), grace="10s")
     with world.seating._listening():

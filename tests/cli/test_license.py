@@ -197,6 +197,12 @@ def test_a_missing_ledger_says_the_next_step(tmp_path: Path) -> None:
     assert "none.db" in result.stderr
 
 
+def test_facts_may_come_from_standard_input() -> None:
+    text = "".join(json.dumps(one) + "\n" for one in WORKED)
+    said = call("license", "simulate", "--facts", "-", "--seats", 3, *FIRST_HOUR, "-o", "json", stdin=text).stdout
+    assert json.loads(said)["seatHours"] == 2.75
+
+
 def test_one_pool_of_machines_alone(write: Any) -> None:
     file = write(instance("a", "00:00:00", pool="desktops"), instance("b", "00:00:00", pool="servers"))
     assert [one["uid"] for one in simulate(file, "--pool", "desktops")["grants"]] == ["a"]

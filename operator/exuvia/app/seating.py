@@ -125,6 +125,14 @@ class Seating:
         horizon = self._services.clock.now() - REMEMBERED
         self._died = {uid: at for uid, at in self._died.items() if at > horizon}
 
+    def holders(self, pool: str) -> frozenset[str] | None:
+        """UIDs of the living instances that hold a seat of the pool of that name; None: it is not served (yet)."""
+        uid = next((uid for uid, name in self._names.items() if name == pool), None)
+        if uid is None:
+            return None
+        known = self._known[uid]
+        return frozenset(one.uid for one in known.seats.leases if one.due is None)
+
     def samples(self) -> Iterator[Sample]:
         """The gauges of all pools that are served."""
         for uid, known in self._known.items():

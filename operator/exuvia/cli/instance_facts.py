@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
+
 from exuvia import errors
 from exuvia.model.histories import Life
 from exuvia.record import chain, histories, lines
@@ -26,7 +28,7 @@ def read(file: Path, *, recorded: int) -> Lives:
     """The lives of a file; lines of other types are checked and passed over. `recorded` counts where a line has no
     `recordedAt`. Raises `errors.InvalidObject` naming the first line that cannot be used, `errors.SettingsError`."""
     try:
-        with file.open(encoding="utf-8") as texts:
+        with click.open_file(str(file), encoding="utf-8") as texts:  # - is standard input
             return known(lines.read(texts, recorded=recorded))
     except errors.InvalidObject as trouble:
         raise errors.InvalidObject(f"{file}: {trouble.message}", place=trouble.place, remedy=trouble.remedy) from None

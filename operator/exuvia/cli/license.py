@@ -29,7 +29,7 @@ def _source_options(command: _Command) -> _Command:
     """Where the lives come from: the ledger, or a file of facts."""
     facts = click.option(
         "--facts", envvar="EXUVIA_FACTS", default="", metavar="FILE",
-        help="Facts as JSON lines instead of the ledger; those of type instance count, as they are known now.",
+        help="Facts as JSON lines instead of the ledger; those of type instance count, as known now; - for stdin.",
     )  # fmt: skip
     pool = click.option("--pool", default="", help="Only machines of this pool of machines.")
     return ledger_option(facts(pool(command)))
