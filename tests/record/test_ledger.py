@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +25,11 @@ from exuvia.record import appending, chain, guarding, opening, queries, sqlite
 from exuvia.record import ledger as ledger_module
 from exuvia.record.accepting import accept
 from exuvia.record.ledger import Ledger
+from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.record import world
+from tests.record.conftest import Owner
+from tests.record.postgres.server import PASSWORD
 from tests.record.world import running, state
 
 
@@ -39,11 +45,19 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "ledger" / "exuvia.db"
 
 
-def entries(path: Path) -> list[tuple[int, str]]:
-    with sqlite3.connect(path) as connection:
-        found = connection.execute("select seq, kind from entries order by seq").fetchall()
-    connection.close()
-    return found
+def entries(place: Place) -> list[tuple[int, str]]:
+    with reading(place) as connection:
+        return [(row.seq, row.kind) for row in connection.execute(text("select seq, kind from entries order by seq"))]
+
+
+@contextmanager
+def held(place: Place) -> Iterator[None]:
+    """Another process writes, and takes its time."""
+    engine = opening.open_for_writing(place)
+    with engine.begin() as connection:
+        opening.alone(connection, "c")
+        yield
+    engine.dispose()
 
 
 def copied(path: Path, to: Path) -> None:
@@ -70,8 +84,8 @@ def put_in_place(path: Path, other: Path) -> None:
     other.replace(path)
 
 
-async def test_append_returns_number_and_hash_of_the_last_fact(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_append_returns_number_and_hash_of_the_last_fact(place: Place) -> None:
+    async with running(place) as ledger:
         first = await ledger.append(world.birth("A"), world.birth("B"))
         second = await ledger.append(world.verdict("A", "violating", 1))
         assert (first.seq, second.seq) == (2, 3)
@@ -80,37 +94,39 @@ async def test_append_returns_number_and_hash_of_the_last_fact(path: Path) -> No
         assert ledger.holds(9, second.hash) is False
         assert ledger.lag() == 0.0
         assert ledger.head() == {"seq": 3, "hash": second.hash}
-    with reading(path) as connection:
+    with reading(place) as connection:
         said = chain.verify(queries.links(connection, "c"))
     assert (said.first_bad, said.head.hex()) == (None, second.hash)
 
 
-async def test_what_was_acknowledged_outlives_a_kill(path: Path) -> None:
+async def test_what_was_acknowledged_outlives_a_kill(place: Place) -> None:
     program = """
 import asyncio, sys
-from pathlib import Path
+from exuvia.record import places
 from tests.record import world
 async def main():
-    async with world.running(Path(sys.argv[1])) as ledger:
+    async with world.running(places.place(sys.argv[1])) as ledger:
         for number in range(100_000):
             print((await ledger.append(world.birth(f"N{number}"))).seq, flush=True)
 asyncio.run(main())
 """
-    child = subprocess.Popen([sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, text=True)
+    secret = {**os.environ, "PGPASSWORD": PASSWORD}  # what is told of a place has none
+    command = [sys.executable, "-c", program, str(place)]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=secret)
     assert child.stdout is not None
     acknowledged = [int(child.stdout.readline()) for _ in range(20)]
     child.send_signal(signal.SIGKILL)
     acknowledged += [int(line) for line in child.stdout.read().split("\n")[:-1]]
     child.stdout.close()
     child.wait()
-    found = [seq for seq, _ in entries(path)]
+    found = [seq for seq, _ in entries(place)]
     assert set(acknowledged) <= set(found)
-    with reading(path) as connection:
+    with reading(place) as connection:
         assert chain.verify(queries.links(connection, "c")).first_bad is None
 
 
-async def test_waiting_facts_share_one_commit(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_waiting_facts_share_one_commit(place: Place) -> None:
+    async with running(place) as ledger:
         commits: list[int] = []
         event.listen(ledger._engine, "commit", lambda _: commits.append(1))
         receipts = await asyncio.gather(*(ledger.append(world.birth(f"N{n}")) for n in range(300)))
@@ -118,53 +134,47 @@ async def test_waiting_facts_share_one_commit(path: Path) -> None:
         assert len(commits) < 30
 
 
-async def test_a_full_queue_makes_writers_wait(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_makes_writers_wait(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger_module, "QUEUED", 4)
     monkeypatch.setattr(ledger_module, "GROUP", 2)
-    async with running(path) as ledger:
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("begin immediate")
-        waiting = [asyncio.create_task(ledger.append(world.birth(f"N{n}"))) for n in range(20)]
-        await asyncio.sleep(0.3)
-        assert not any(one.done() for one in waiting)
-        assert len(ledger._queue) == 4
-        other.execute("commit")
-        other.close()
+    async with running(place) as ledger:
+        with held(place):
+            waiting = [asyncio.create_task(ledger.append(world.birth(f"N{n}"))) for n in range(20)]
+            await asyncio.sleep(0.3)
+            assert not any(one.done() for one in waiting)
+            assert len(ledger._queue) == 4
         receipts = await asyncio.gather(*waiting)
         assert sorted(one.seq for one in receipts) == list(range(1, 21))
 
 
-async def test_lag_is_the_age_of_what_waits(path: Path) -> None:
-    async with running(path) as ledger:
-        other = sqlite3.connect(path, isolation_level=None)
-        other.execute("begin immediate")
-        waiting = asyncio.create_task(ledger.append(world.birth("A")))
-        await asyncio.sleep(0.3)
-        assert 0.1 < ledger.lag() < 10
-        other.execute("commit")
-        other.close()
+async def test_lag_is_the_age_of_what_waits(place: Place) -> None:
+    async with running(place) as ledger:
+        with held(place):
+            waiting = asyncio.create_task(ledger.append(world.birth("A")))
+            await asyncio.sleep(0.3)
+            assert 0.1 < ledger.lag() < 10
         await waiting
         await asyncio.sleep(0.05)
         assert ledger.lag() == 0.0
 
 
-async def test_a_greater_epoch_fences(path: Path) -> None:
-    async with running(path, lambda: 1) as old, running(path, lambda: 2) as new:
+async def test_a_greater_epoch_fences(place: Place) -> None:
+    async with running(place, lambda: 1) as old, running(place, lambda: 2) as new:
         await old.append(world.birth("A"))
         await new.append(world.birth("B"))
         with pytest.raises(errors.Fenced, match="epoch 2, ours is 1"):
             await old.append(world.birth("C"))
         assert old.health().state is LedgerState.FINE
         await new.append(world.birth("D"))
-    assert len(entries(path)) == 3
-    with reading(path) as connection:
+    assert len(entries(place)) == 3
+    with reading(place) as connection:
         assert appending.greatest_epoch(connection, "c") == 2
 
 
-async def test_two_writers_of_one_epoch_keep_one_chain(path: Path) -> None:
-    async with running(path) as one, running(path) as other:
+async def test_two_writers_of_one_epoch_keep_one_chain(place: Place) -> None:
+    async with running(place) as one, running(place) as other:
         await asyncio.gather(*((one if n % 2 else other).append(world.birth(f"N{n}")) for n in range(60)))
-    with reading(path) as connection:
+    with reading(place) as connection:
         said = chain.verify(queries.links(connection, "c"))
     assert (said.entries, said.first_bad) == (60, None)
 
@@ -188,7 +198,7 @@ async def test_epochs_never_go_back(tmp_path_factory: pytest.TempPathFactory, wr
     assert found == sorted(found)
 
 
-async def test_a_bad_fact_is_refused_and_takes_no_other_with_it(path: Path) -> None:
+async def test_a_bad_fact_is_refused_and_takes_no_other_with_it(place: Place) -> None:
     broken = [
         facts.Fact(kind=FactKind.CUSTODY, at=world.at(0), body={"score": 1.5}),
         facts.Fact(kind=FactKind.BIRTH, at=world.at(0), body={"name": "no uid"}),
@@ -196,19 +206,19 @@ async def test_a_bad_fact_is_refused_and_takes_no_other_with_it(path: Path) -> N
         world.birth("X", zone=["not", "a", "string"]),
         world.birth("X", pool=None),
     ]
-    async with running(path) as ledger:
+    async with running(place) as ledger:
         good = [ledger.append(world.birth(f"N{n}")) for n in range(20)]
         bad = [ledger.append(world.birth(f"T{n}"), one) for n, one in enumerate(broken)]
         said = await asyncio.gather(*good, *bad, return_exceptions=True)
         assert [one.seq for one in said[:20] if not isinstance(one, BaseException)] == sorted(range(1, 21))
         assert all(isinstance(one, errors.InvalidObject) for one in said[20:]), said[20:]
         assert ledger.health().state is LedgerState.FINE
-    assert len(entries(path)) == 20, "what was refused left nothing behind, not even the good half of a request"
+    assert len(entries(place)) == 20, "what was refused left nothing behind, not even the good half of a request"
 
 
-async def test_subscribers_hear_of_what_was_entered_only(path: Path) -> None:
+async def test_subscribers_hear_of_what_was_entered_only(place: Place) -> None:
     heard: list[facts.Fact] = []
-    async with running(path) as ledger:
+    async with running(place) as ledger:
         ledger.on_commit = heard.extend
         entered = [world.birth("A", 10), world.death("A", 20)]
         await ledger.append(entered[0], world.death("A", 5), entered[1])
@@ -216,26 +226,26 @@ async def test_subscribers_hear_of_what_was_entered_only(path: Path) -> None:
     assert heard == entered
 
 
-async def test_not_opened_yet_is_down(path: Path) -> None:
-    ledger = Ledger(path, epoch=lambda: 1)
+async def test_not_opened_yet_is_down(place: Place) -> None:
+    ledger = Ledger(place, epoch=lambda: 1)
     with pytest.raises(errors.LedgerDown, match="not opened yet"):
         await ledger.append(world.birth("A"))
     assert ledger.holds(1, "00") is None
 
 
-async def test_after_closing_nothing_waits_for_ever(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_after_closing_nothing_waits_for_ever(place: Place) -> None:
+    async with running(place) as ledger:
         pass
     with pytest.raises(errors.LedgerDown, match="closed"):
         await ledger.append(world.birth("A"))
 
 
-async def test_what_waits_at_closing_is_written(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_what_waits_at_closing_is_written(place: Place) -> None:
+    async with running(place) as ledger:
         waiting = [asyncio.create_task(ledger.append(world.birth(f"N{n}"))) for n in range(50)]
         await asyncio.sleep(0)
     await asyncio.gather(*waiting)
-    assert len(entries(path)) == 50
+    assert len(entries(place)) == 50
 
 
 async def test_a_place_that_cannot_be_written_is_told_and_mended(tmp_path: Path) -> None:
@@ -426,12 +436,12 @@ async def test_a_good_copy_heals_a_broken_chain_and_so_does_a_new_file_that_is_a
 def entries_there(path: Path) -> bool:
     try:
         return entries(path) == []
-    except sqlite3.Error:
+    except errors.LedgerError:
         return False
 
 
-async def test_who_misses_an_entry_is_named(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_who_misses_an_entry_is_named(place: Place) -> None:
+    async with running(place) as ledger:
         await ledger.append(world.birth("A"))
         ledger.distrust(7, "ab" * 32, named_by="ConfigMap exuvia-system/exuvia-ledger-head")
         assert "misses entry 7, which ConfigMap exuvia-system/exuvia-ledger-head names" in ledger.health().message
@@ -501,11 +511,11 @@ async def test_a_file_that_vanishes_within_a_commit_takes_the_commit_back(
     assert entries(path) == []
 
 
-async def test_distrust_holds_until_a_person_accepts_also_over_a_restart(path: Path) -> None:
+async def test_distrust_holds_until_a_person_accepts_also_over_a_restart(place: Place) -> None:
     missing = "ab" * 32
-    async with running(path) as ledger:
+    async with running(place) as ledger:
         await ledger.append(world.birth("A"))
-    async with running(path, lambda: 2) as ledger:
+    async with running(place, lambda: 2) as ledger:
         assert ledger.holds(7, missing) is False
         ledger.distrust(7, missing)
         ledger.distrust(8, missing)
@@ -513,31 +523,31 @@ async def test_distrust_holds_until_a_person_accepts_also_over_a_restart(path: P
             await ledger.append(world.birth("B"))
         await asyncio.sleep(0.2)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
-        accept(path, by="alice", reason="restored the backup of Monday", at=world.at(1))
+        accept(place, by="alice", reason="restored the backup of Monday", at=world.at(1))
         await state(ledger, LedgerState.FINE)
         await ledger.append(world.birth("B"))
-    async with running(path, lambda: 3) as ledger:
+    async with running(place, lambda: 3) as ledger:
         assert ledger.holds(7, missing) is True
         assert ledger.holds(8, missing) is True
         assert ledger.holds(9, missing) is False
-    with reading(path) as connection:
+    with reading(place) as connection:
         assert chain.verify(queries.links(connection, "c")).first_bad is None
 
 
-async def test_an_acceptance_while_no_operator_runs_counts_at_the_next_start(path: Path) -> None:
-    async with running(path) as ledger:
+async def test_an_acceptance_while_no_operator_runs_counts_at_the_next_start(place: Place) -> None:
+    async with running(place) as ledger:
         await ledger.append(world.birth("A"))
-    accept(path, by="alice", reason="restored", at=world.at(1))
-    async with running(path, lambda: 2) as ledger:
+    accept(place, by="alice", reason="restored", at=world.at(1))
+    async with running(place, lambda: 2) as ledger:
         ledger.distrust(7, "ab" * 32)
         await state(ledger, LedgerState.FINE)
 
 
-async def test_one_acceptance_is_enough_for_all_that_is_missing(path: Path) -> None:
-    async with running(path, lambda: 2) as ledger:
+async def test_one_acceptance_is_enough_for_all_that_is_missing(place: Place) -> None:
+    async with running(place, lambda: 2) as ledger:
         await ledger.append(world.birth("A"))
         ledger.distrust(7, "ab" * 32)
-        accept(path, by="alice", reason="restored", at=world.at(1))
+        accept(place, by="alice", reason="restored", at=world.at(1))
         await state(ledger, LedgerState.FINE)
         await ledger.append(world.birth("B"))
         ledger.distrust(8, "cd" * 32)
@@ -545,28 +555,29 @@ async def test_one_acceptance_is_enough_for_all_that_is_missing(path: Path) -> N
         assert ledger.holds(8, "cd" * 32) is True
 
 
-async def test_a_broken_chain_is_accepted_anew(path: Path) -> None:
-    async with running(path, lambda: 2) as ledger:
+async def test_a_broken_chain_is_accepted_anew(place: Place) -> None:
+    async with running(place, lambda: 2) as ledger:
         await ledger.append(world.birth("A"))
-        accept(path, by="alice", reason="restored", at=world.at(1))
+        accept(place, by="alice", reason="restored", at=world.at(1))
         ledger.distrust(1, "00" * 32)
         await asyncio.sleep(0.3)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
 
 
-def test_a_broken_chain_cannot_be_accepted(path: Path) -> None:
-    with world.written(path, world.birth("A")) as connection:
+def test_a_broken_chain_cannot_be_accepted(place: Place, owner: Owner) -> None:
+    with world.written(owner(place), world.birth("A")) as connection:
         guarding.unguard(connection)
         connection.execute(text("update entries set epoch = 9"))
+        guarding.guard(connection)
     with pytest.raises(errors.LedgerCorrupt, match="entry 1 was changed"):
-        accept(path, by="alice", reason="why", at=world.at(0))
+        accept(place, by="alice", reason="why", at=world.at(0))
 
 
-async def test_an_acceptance_of_old_does_not_count_for_a_new_loss(path: Path) -> None:
+async def test_an_acceptance_of_old_does_not_count_for_a_new_loss(place: Place) -> None:
     accepted_before = [world.birth("A"), facts.accepted(by="alice", reason="once", at=world.at(1)), world.birth("B")]
-    with world.written(path, *accepted_before):
+    with world.written(place, *accepted_before):
         pass
-    async with running(path, lambda: 2) as ledger:
+    async with running(place, lambda: 2) as ledger:
         ledger.distrust(7, "ab" * 32)
         await asyncio.sleep(0.3)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
@@ -580,11 +591,11 @@ def test_accepting_needs_a_reason_and_a_ledger(path: Path) -> None:
     assert not path.exists()
 
 
-def test_accepting_takes_leadership_from_nobody(path: Path) -> None:
-    with world.written(path, world.birth("A")) as connection:
+def test_accepting_takes_leadership_from_nobody(place: Place) -> None:
+    with world.written(place, world.birth("A")) as connection:
         connection.execute(text("insert into leadership values ('c', 5)"))
-    receipt = accept(path, by="alice", reason="why", at=world.at(0))
-    with reading(path) as connection:
+    receipt = accept(place, by="alice", reason="why", at=world.at(0))
+    with reading(place) as connection:
         assert appending.greatest_epoch(connection, "c") == 5
         row = connection.execute(text("select epoch, body from entries where seq = :n"), {"n": receipt.seq}).one()
     assert row.epoch == 5

@@ -57,9 +57,22 @@ def writing(server: Server, *, patience_ms: int) -> Engine:
         """After a use for reading the driver would ask for writes by force, also where the server wants none."""
         connection.read_only = None
 
+    event.listen(engine, "connect", _refuse_lists)
     event.listen(engine, "begin", begin)
     event.listen(engine, "checkout", as_the_server_says)
     return engine
+
+
+def _refuse_lists(connection: Any, _: Any) -> None:
+    """A list where a text belongs is a mistake in a fact; the driver would write it as an array."""
+    from psycopg import DataError
+    from psycopg.adapt import Dumper
+
+    class Refused(Dumper):
+        def dump(self, obj: Any) -> bytes:
+            raise DataError(f"a {type(obj).__name__} where a text belongs")
+
+    connection.adapters.register_dumper(list, Refused)
 
 
 def reading(server: Server) -> Engine:
