@@ -49,9 +49,9 @@ class Placements:
                 del self._running[digest]
         return former
 
-    def pods_with(self, digest: str) -> frozenset[str]:
-        """UIDs of the pods that run an image."""
-        return frozenset(self._running.get(digest, ()))
+    def runs(self, digest: str) -> bool:
+        """Whether any pod runs an image."""
+        return digest in self._running
 
     def machines_with(self, digest: str) -> set[str]:
         """UIDs of the machines that run an image."""

@@ -23,6 +23,7 @@ from exuvia.app.checking import Checking
 from exuvia.app.chronicle import Chronicle
 from exuvia.app.expressions import Evaluator
 from exuvia.app.fencing import FencedCluster
+from exuvia.app.findings import Findings
 from exuvia.app.fleet import Fleet
 from exuvia.app.guarding import Guarding
 from exuvia.app.handlers import Handlers
@@ -148,6 +149,7 @@ class Term:
             Networks(self.services, self._advancer.wake_soon).run,
             self.seating.run,
             Lasting(self.services).run,
+            Findings(self.services).run,
             Sightings(self.services).run,
             self.seating.reclaiming.run,
         )

@@ -54,8 +54,19 @@ NETWORK_POLICIES = Resource(group="networking.k8s.io", plural="networkpolicies",
 PERSISTENT_VOLUME_CLAIMS = Resource(plural="persistentvolumeclaims", kind="PersistentVolumeClaim", namespaced=True)
 PERSISTENT_VOLUMES = Resource(plural="persistentvolumes", kind="PersistentVolume")
 VOLUME_ATTACHMENTS = Resource(group="storage.k8s.io", plural="volumeattachments", kind="VolumeAttachment")
+VULNERABILITY_REPORTS = Resource(
+    group="aquasecurity.github.io",
+    version="v1alpha1",
+    plural="vulnerabilityreports",
+    kind="VulnerabilityReport",
+    namespaced=True,
+)
 CUSTOM_RESOURCE_DEFINITIONS = Resource(
     group="apiextensions.k8s.io", plural="customresourcedefinitions", kind="CustomResourceDefinition"
+)
+TOKEN_REVIEWS = Resource(group="authentication.k8s.io", plural="tokenreviews", kind="TokenReview")
+SUBJECT_ACCESS_REVIEWS = Resource(
+    group="authorization.k8s.io", plural="subjectaccessreviews", kind="SubjectAccessReview"
 )
 SELF_SUBJECT_REVIEWS = Resource(group="authentication.k8s.io", plural="selfsubjectreviews", kind="SelfSubjectReview")
 SELF_SUBJECT_ACCESS_REVIEWS = Resource(

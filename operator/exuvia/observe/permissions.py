@@ -21,4 +21,6 @@ PERMISSIONS: tuple[Permission, ...] = (
     Permission(duty=Duty.OBSERVE, group="storage.k8s.io", resource="volumeattachments", verbs=("list",)),
     Permission(duty=Duty.OBSERVE, resource="persistentvolumes", verbs=("get",)),  # whose an attached volume is
     Permission(duty=Duty.OBSERVE, group="apps", resource="daemonsets", verbs=("get",)),
+    # What trivy-operator found in the images that run, where it is installed.
+    Permission(duty=Duty.OBSERVE, group="aquasecurity.github.io", resource="vulnerabilityreports", verbs=_SEE),
 )

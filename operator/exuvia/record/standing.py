@@ -132,6 +132,32 @@ def presences(connection: Connection, cluster: str, uid: str) -> dict[str, Prese
     return {row.vulnerability: _present(row.vulnerability, row.began, row.body) for row in rows}
 
 
+def vulnerable(connection: Connection, cluster: str) -> set[str]:
+    """UIDs of the living machines with a vulnerability that is open."""
+    table, lives = tables.presences, tables.lives
+    rows = connection.scalars(
+        select(table.c.uid)
+        .join(lives, lives.c.uid == table.c.uid)
+        .where(lives.c.cluster == cluster, lives.c.died.is_(None), versions.holds(lives))
+        .where(table.c.ended.is_(None), table.c.withdrawn.is_(False), versions.holds(table))
+        .distinct()
+    )
+    return set(rows)
+
+
+def left(connection: Connection, uid: str) -> dict[str, datetime]:
+    """Image, as its kubelet names it -> when the last pod with it left a machine."""
+    table, found = tables.placements, dict[str, datetime]()
+    rows = connection.execute(
+        select(table.c.images, table.c.ended)
+        .where(table.c.uid == uid, table.c.ended.is_not(None), table.c.withdrawn.is_(False), versions.holds(table))
+        .order_by(table.c.ended)
+    )
+    for row in rows:
+        found |= dict.fromkeys(json.loads(row.images), moment(row.ended))
+    return found
+
+
 def _present(vulnerability: str, began: int, entry: str) -> Present:
     body = json.loads(entry)["body"]
     return Present(
