@@ -13,7 +13,9 @@ from sqlalchemy import text
 
 from exuvia import errors
 from exuvia.record import chain, exporting, guarding, queries
+from exuvia.record.places import Place, Server
 from tests.record import world
+from tests.record.conftest import Owner
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="utf-8"))
 entries = st.recursive(
@@ -123,28 +125,39 @@ def first_bad(lines: list[str]) -> int | None:
     return None
 
 
-def test_ten_lines_check_an_export(tmp_path: Path) -> None:
+def test_ten_lines_check_an_export(place: Place) -> None:
     told = [
-        world.birth("A", name="wörker-7", addresses=["10.0.0.1"]),
+        world.birth("A", name="wörker-7", addresses=["10.0.0.1"], zone='back\\slash \\x41 "quoted" \x01'),
         world.verdict("A", "violating", 1),
         world.intent(),
     ]
-    with world.written(tmp_path / "l.db", *told) as connection:
+    with world.written(place, *told) as connection:
         lines = list(exporting.lines(connection, "c"))
+        assert chain.verify(queries.links(connection, "c")).first_bad is None
     assert len(lines) == 3
     assert first_bad(lines) is None
     assert first_bad([lines[0], lines[1].replace("violating", "compliant"), lines[2]]) == 2
     assert first_bad([lines[0], lines[2]]) == 2
 
 
+def tampered(place: Place, *changes: str) -> int | None:
+    """The first bad entry of three after somebody who may do everything did this to the second."""
+    told = [world.birth("A"), world.verdict("A", "violating", 1), world.verdict("A", "compliant", 2)]
+    with world.written(place, *told) as connection:
+        assert chain.verify(queries.links(connection, "c")).first_bad is None
+        guarding.unguard(connection)
+        for change in changes:
+            connection.execute(text(change))
+        found = chain.verify(queries.links(connection, "c")).first_bad
+        connection.rollback()
+    return found
+
+
 @pytest.mark.parametrize(
     "change",
     [
         "update entries set body = replace(body, 'violating', 'compliant') where seq = 2",
-        "update entries set body = cast(x'ff00' as text) where seq = 2",
-        "update entries set body = null where seq = 2",
-        "update entries set hash = zeroblob(32) where seq = 2",
-        "update entries set hash = 'text' where seq = 2",
+        "update entries set hash = cast('text' as {bytes}) where seq = 2",
         "update entries set kind = 'accepted' where seq = 2",
         "update entries set recorded = recorded + 1 where seq = 2",
         "update entries set epoch = 9 where seq = 2",
@@ -153,17 +166,23 @@ def test_ten_lines_check_an_export(tmp_path: Path) -> None:
         "delete from entries where seq = 2",
     ],
 )
-def test_any_change_of_a_stored_row_is_found(tmp_path: Path, change: str) -> None:
-    told = [world.birth("A"), world.verdict("A", "violating", 1), world.verdict("A", "compliant", 2)]
-    with world.written(tmp_path / "l.db", *told) as connection:
-        assert chain.verify(queries.links(connection, "c")).first_bad is None
-        guarding.unguard(connection)
-        if "null" in change:
-            connection.execute(text("pragma writable_schema = on"))
-            connection.execute(text("update sqlite_master set sql = replace(sql, 'body TEXT NOT NULL', 'body TEXT')"))
-            connection.execute(text("pragma writable_schema = reset"))
-        connection.execute(text(change))
-        assert chain.verify(queries.links(connection, "c")).first_bad == 2
+def test_any_change_of_a_stored_row_is_found(place: Place, owner: Owner, change: str) -> None:
+    binary = "bytea" if isinstance(place, Server) else "blob"
+    assert tampered(owner(place), change.format(bytes=binary)) == 2
+
+
+def test_a_body_that_is_gone_is_found(place: Place, owner: Owner) -> None:
+    if isinstance(place, Server):
+        allowed = ["alter table entries alter body drop not null"]
+    else:
+        schema = "update sqlite_master set sql = replace(sql, 'body TEXT NOT NULL', 'body TEXT')"
+        allowed = ["pragma writable_schema = on", schema, "pragma writable_schema = reset"]
+    assert tampered(owner(place), *allowed, "update entries set body = null where seq = 2") == 2
+
+
+@pytest.mark.parametrize("change", ["body = cast(x'ff00' as text)", "hash = zeroblob(32)", "hash = 'text'"])
+def test_what_only_a_file_can_hold_is_found(tmp_path: Path, change: str) -> None:
+    assert tampered(tmp_path / "l.db", f"update entries set {change} where seq = 2") == 2
 
 
 @settings(max_examples=25, deadline=None)

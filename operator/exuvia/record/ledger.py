@@ -321,7 +321,9 @@ class Ledger:
         """It was told that nothing was entered. Where that was wrong, what is given again is not entered twice."""
         attempt = self._unheard
         if attempt is not None:
-            self._entered = attempt.told() if writing.entered(engine, self.place, self._cluster, attempt) else {}
+            if writing.entered(engine, self.place, self._cluster, attempt):
+                known = {**self._entered, **attempt.told()}
+                self._entered = dict(list(known.items())[-QUEUED:])
             self._unheard = None
 
     def _open_trusted(self) -> None:

@@ -110,6 +110,12 @@ class Postgres:
             connection.execute(f"ALTER DATABASE {name} RENAME TO {other}")
         return other
 
+    def moved_back(self, other: str, name: str) -> None:
+        """It is there again."""
+        with self.connect() as connection:
+            connection.execute(f"ALTER DATABASE {other} RENAME TO {name}")
+            connection.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+
     def copied(self, name: str, to: str) -> None:
         """A database like another one, which nobody uses."""
         with self.connect() as connection:
