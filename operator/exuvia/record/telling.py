@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Integer, Select, Table, cast, func, select, type_coerce
 
-from exuvia.model.told import Told
-from exuvia.record import tables
+from exuvia.model.told import PresenceRow, Told
+from exuvia.record import departed, tables
 
 PAGE = 5000
 TOGETHER = 500
@@ -29,7 +29,8 @@ _Found = tuple[str, list[Any], Any, Sequence[Any]]
 
 
 def machines(connection: Connection, until: int) -> Iterator[Told]:
-    """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID.
+    """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID; after them
+    what must be known still of those that were pruned.
 
     The store says by machine what its presences have in common: mostly all, and then they are not read one by one.
     """
@@ -38,11 +39,11 @@ def machines(connection: Connection, until: int) -> Iterator[Told]:
         presences = _Beside(_rows(opened, connection, _common(until)))
         freezes = _Beside(_rows(opened, connection, _versions(tables.freezes, until, "recorded", "began", "ended")))
         found = (
-            (uid, list(versions), next(iter(presences.of(uid)), None), freezes.of(uid))
-            for uid, versions in groupby(lives, key=_uid)
+            (uid, list(versions), presences.first(uid), freezes.of(uid)) for uid, versions in groupby(lives, key=_uid)
         )
         while some := list(islice(found, TOGETHER)):
             yield from _whole(connection, until, some)
+    yield from departed.departed(connection, until)
 
 
 def _common(until: int) -> Select[Any]:
@@ -56,26 +57,25 @@ def _common(until: int) -> Select[Any]:
     return chosen.group_by(table.c.uid).order_by(table.c.uid)
 
 
-def _alike(uid: str, common: Any) -> Told | None:
-    """The presences of a machine as one row, without its lives; None if they differ."""
-    _, text, number, recorded, last, began, latest, ended, longest, closed, greatest, rank, withdrawn = common
-    names = text.split(_SEPARATOR)
-    same = recorded == last and began == latest and ended == longest and closed == greatest
-    if not same or rank or withdrawn or len(names) != number:
+def _alike(common: Any) -> tuple[PresenceRow, list[str]] | None:
+    """The presences of a machine as one row, and their vulnerabilities; None if they differ."""
+    uid, text, number, recorded, last, began, latest, ended, longest, closed, greatest, rank, withdrawn = common
+    if recorded != last or began != latest or ended != longest or closed != greatest or rank or withdrawn:
         return None
+    names = text.split(_SEPARATOR)
     row = (uid, "", recorded, began, None if ended == _OPEN else ended, closed, False)
-    return Told(uid, (), (row,), (), names)
+    return (row, names) if len(names) == number else None
 
 
 def _whole(connection: Connection, until: int, found: list[_Found]) -> Iterator[Told]:
-    alike = {uid: _alike(uid, common) for uid, _, common, _ in found if common is not None}
-    rows = _presences(connection, until, [uid for uid, one in alike.items() if one is None])
-    for uid, lives, _, freezes in found:
-        one = alike.get(uid)
-        if one is None:
+    alike = [None if common is None else _alike(common) for _, _, common, _ in found]
+    apart = [one[0] for one, same in zip(found, alike, strict=True) if same is None and one[2] is not None]
+    rows = _presences(connection, until, apart)
+    for (uid, lives, _, freezes), same in zip(found, alike, strict=True):
+        if same is None:
             yield Told(uid, lives, rows.get(uid, ()), freezes)
         else:
-            yield Told(uid, lives, one.presences, freezes, one.alike)
+            yield Told(uid, lives, (same[0],), freezes, same[1])
 
 
 def _presences(connection: Connection, until: int, uids: list[str]) -> dict[str, list[Any]]:
@@ -110,6 +110,11 @@ class _Beside:
             else:
                 self._uid, self._rows = found[0], list(found[1])
         return self._rows if self._uid == uid else ()
+
+    def first(self, uid: str) -> Any:
+        """The first of a UID, or None."""
+        found = self.of(uid)
+        return found[0] if found else None
 
 
 def _versions(table: Table, until: int, *names: str) -> Select[Any]:

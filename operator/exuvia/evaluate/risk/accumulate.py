@@ -39,8 +39,8 @@ def accumulate(
     return summing.report(sums, quarantine_factor)
 
 
-MOST_WAITING = 200_000
-"""Rows, some 30 MB."""
+MOST_WAITING = 300_000
+"""Findings: at most some 60 MB."""
 
 
 class Sums:

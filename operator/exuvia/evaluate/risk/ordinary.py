@@ -58,27 +58,38 @@ def _told_twice(began: int, ended: int, recorded: int, later_began: int, later_e
 
 
 def add(sums: Sums, life: Frame, machine: Told) -> tuple[list[Interval], Sequence[PresenceRow]]:
-    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others."""
+    """Add up the ordinary findings of a machine: when they were there by the account of K, and the rows of others.
+
+    Most findings of a machine came together: what is the same for many is reckoned once.
+    """
     if machine.alike:
-        return _add_alike(sums, life, machine)
+        (row,) = machine.presences
+        if _odd(row, sums.as_of):
+            return [], told.rows(machine)
+        return _added(sums, life, [(row, None, machine.alike)]), ()
     plain, thens, others = _sorted(machine.presences, sums.as_of)
-    there: list[Interval] = []
+    groups: dict[tuple[object, ...], tuple[PresenceRow, Interval | None, list[str]]] = {}
     for row, then in zip(plain, thens, strict=False):
+        what = (row[2:], then)
+        group = groups.get(what)
+        if group is None:
+            groups[what] = (row, then, [row[1]])
+        else:
+            group[2].append(row[1])
+    return _added(sums, life, groups.values()), others
+
+
+def _added(
+    sums: Sums, life: Frame, groups: Iterable[tuple[PresenceRow, Interval | None, Sequence[str]]]
+) -> list[Interval]:
+    """Findings of which all is the same but the vulnerability: one row, and the names of all."""
+    there: list[Interval] = []
+    for row, then, names in groups:
         found = _outcome(sums, life, row, then)
+        _put(sums, found, names)
         if found.seen:
             there.append(found.seen)
-        _put(sums, found, (row[1],))
-    return there, others
-
-
-def _add_alike(sums: Sums, life: Frame, machine: Told) -> tuple[list[Interval], Sequence[PresenceRow]]:
-    """What is the same for many findings is reckoned once."""
-    (row,) = machine.presences
-    if _odd(row, sums.as_of):
-        return [], told.rows(machine)
-    found = _outcome(sums, life, row, None)
-    _put(sums, found, machine.alike)
-    return [found.seen] if found.seen else [], ()
+    return there
 
 
 def _put(sums: Sums, found: Outcome, names: Sequence[str]) -> None:
