@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind
@@ -92,12 +92,12 @@ def _seal(connection: Connection, name: str) -> str:
 
 def _key(connection: Connection, name: str) -> tuple[str, bytes]:
     """The token and the key of a person, made now where there are none."""
-    table, lookup = tables.subjects, _lookup(_secret(connection) or _make_secret(connection), name)
-    row = connection.execute(select(table.c.subject, table.c.key).where(table.c.lookup == lookup)).first()
+    lookup = _lookup(_secret(connection) or _make_secret(connection), name)
+    row = connection.execute(_KEY, {"of": lookup}).first()
     if row is not None:
         return str(row.subject), bytes(row.key)
     token, key = secrets.token_urlsafe(16), AESSIV.generate_key(512)
-    connection.execute(insert(table).values(lookup=lookup, subject=token, key=key))
+    connection.execute(insert(tables.subjects).values(lookup=lookup, subject=token, key=key))
     return token, key
 
 
@@ -107,8 +107,7 @@ def _lookup(secret: bytes, name: str) -> bytes:
 
 
 def _secret(connection: Connection) -> bytes | None:
-    table = tables.installation
-    found = connection.scalar(select(table.c.value).where(table.c.name == _SECRET))
+    found = connection.scalar(_SECRETS, {"of": _SECRET})
     return None if found is None else bytes(found)
 
 
@@ -124,3 +123,7 @@ def _bound(token: str) -> list[bytes]:
 
 def _decoded(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+
+
+_SECRETS = select(tables.installation.c.value).where(tables.installation.c.name == bindparam("of"))
+_KEY = select(tables.subjects.c.subject, tables.subjects.c.key).where(tables.subjects.c.lookup == bindparam("of"))

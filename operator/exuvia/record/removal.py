@@ -6,6 +6,7 @@ could count before (births, deaths, ...) is carried over in it, so that no count
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Table, and_, delete, tuple_
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import appending, chain, checkpoints, counts, importing, opening, pruning, queries, tables
+from exuvia.record import appending, chain, checkpoints, counts, departed, importing, opening, pruning, queries, tables
 from exuvia.record.chain import Gap, Link
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
@@ -74,6 +75,7 @@ def _prune(
         return Pruned(cluster=cluster, entries=0, kept=found.kept)
     now = datetime.now(UTC)
     before = counts.counts(connection, now, cluster=cluster)
+    presences = _presences(connection, cluster, found)
     gaps = _gaps(place, connection, cluster, found.doomed)
     with opening.removing(connection):
         _remove(connection, cluster, found, microseconds(cut))
@@ -86,7 +88,7 @@ def _prune(
         "pruned": sum(gap.entries for gap in gaps),
         "last": gaps[-1].last,
         "hash": gaps[-1].hash.hex(),
-        "carried": counts.written(counts.difference(before, left)),
+        "carried": {**counts.written(counts.difference(before, left)), "presences": presences},
     }
     return Pruned(
         cluster=cluster,
@@ -139,6 +141,14 @@ def _joined(gone: Sequence[Link]) -> list[Gap]:
         else:
             found.append(Gap(first=first, last=link.seq, before=link.canonical, hash=link.hash))
     return found
+
+
+def _presences(connection: Connection, cluster: str, found: pruning.Plan) -> list[list[Any]]:
+    """Vulnerability and how many machines had it, of all that were ever pruned."""
+    carried = Counter(dict(checkpoints.carried(connection, cluster).get("presences", ())))
+    for uids in _chunks(sorted(found.uids)):
+        carried += departed.counted(connection, uids)
+    return [[name, count] for name, count in sorted(carried.items())]
 
 
 def _remove(connection: Connection, cluster: str, found: pruning.Plan, cut: int) -> None:

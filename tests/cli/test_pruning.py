@@ -1,0 +1,195 @@
+"""Holding, pruning and erasing from the command line; reports about a time after the cut stay as they were."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from exuvia.record import importing, removal
+from tests.cli.calling import answer, call
+from tests.cli.people import Person
+from tests.record.test_importing import instance, parsed, rfc, said
+from tests.record.test_pruning import life
+from tests.record.world import at
+
+PERSON = ("--by", "alice")
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "l.db"
+    importing.load(path, parsed(*life("A", 0, 50), *life("B", 60, None), *life("C", 0, 70)), cluster="c")
+    return path
+
+
+def test_a_dry_run_says_what_would_go_and_changes_nothing(file: Path) -> None:
+    before = call("ledger", "export", "--ledger", file).stdout
+    prune = ("ledger", "prune", "--ledger", file, "--keep", "1h")
+    told = call(*prune, "--dry-run").stdout
+    assert told == "5 entries would be pruned; left: 5 of machines that live, 5 needed\n"
+    found = answer(*prune, "--dry-run")
+    assert (found["entries"], found["dryRun"], found["kept"]) == (5, True, {"living": 5, "needed": 5})
+    assert call("ledger", "export", "--ledger", file).stdout == before
+
+
+def test_what_is_pruned_is_told_by_verify_with_its_checkpoint(file: Path) -> None:
+    told = call("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON).stdout
+    assert told.startswith("5 entries pruned under checkpoint 16; left: ")
+    verified = call("ledger", "verify", "--ledger", file, "--deep").stdout
+    assert "is sound: 16 entries, 5 of them pruned under checkpoint 16 of " in verified and "by alice" in verified
+    found = answer("ledger", "verify", "--ledger", file)
+    assert (found["pruned"], found["sound"]) == (5, True) and found["checkpoint"].startswith("checkpoint 16 of ")
+    (entry,) = answer("ledger", "query", "--ledger", file, "--kind", "checkpoint")
+    assert entry["body"]["keep"] == "100d" and entry["body"]["by"].startswith("alice (said by ")
+
+
+def test_an_old_anchor_in_what_was_pruned_is_said(file: Path, tmp_path: Path) -> None:
+    head = answer("ledger", "verify", "--ledger", file)["head"]
+    early = json.loads(call("ledger", "export", "--ledger", file).stdout.splitlines()[2])
+    call("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
+    told = call("ledger", "verify", "--ledger", file, "--head", f"3:{early['hash']}").stdout
+    assert "entry 3 was pruned, so there was nothing to compare" in told
+    assert "compare" not in call("ledger", "verify", "--ledger", file, "--head", head).stdout
+
+
+@pytest.mark.parametrize("what", [("--instance", "a"), ("--from", rfc(0), "--to", rfc(1)), ("--subject", "user-A")])
+def test_a_hold_beats_retention(file: Path, what: tuple[str, ...]) -> None:
+    hold = ("ledger", "hold", "add", "case-7", "--ledger", file, "--reason", "a lawsuit", *PERSON)
+    assert call(*hold, *what).stdout == "held as case-7 by entry 16\n"
+    assert "is there already" in call(*hold, *what, code=2).stderr
+    (held,) = answer("ledger", "hold", "list", "--ledger", file)
+    assert (held["name"], held["reason"]) == ("case-7", "a lawsuit")
+    prune = ("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
+    assert "held" in call(*prune, "--dry-run").stdout
+    assert answer("ledger", "who", "--ledger", file, "--name", "a", "--at", rfc(5))["answer"] == "one"
+    call(*prune)
+    assert answer("ledger", "who", "--ledger", file, "--name", "a", "--at", rfc(5))["answer"] == "one"
+    released = call("ledger", "hold", "release", "case-7", "--ledger", file, "--reason", "over", *PERSON).stdout
+    assert released.startswith("released case-7 by entry ")
+    assert call("ledger", "hold", "list", "--ledger", file).stdout == "nothing is held\n"
+    call(*prune)
+    assert answer("ledger", "who", "--ledger", file, "--name", "a", "--at", rfc(5))["answer"] == "none"
+    assert answer("ledger", "verify", "--ledger", file)["sound"]
+
+
+def test_a_hold_on_nothing_is_refused(file: Path) -> None:
+    hold = ("ledger", "hold", "add", "h", "--ledger", file, "--reason", "r", *PERSON)
+    assert "exactly one of" in call(*hold, code=2).stderr
+    assert "exactly one of" in call(*hold, "--instance", "A", "--subject", "user-A", code=2).stderr
+    assert "exactly one of" in call(*hold, "--from", "24h", code=2).stderr
+    assert "knows no machine X" in call(*hold, "--instance", "X", code=2).stderr
+    assert "knows nobody of the name 'carol'" in call(*hold, "--subject", "carol", code=2).stderr
+    assert "before it begins" in call(*hold, "--from", "1h", "--to", "2h", code=2).stderr
+    assert "There is no hold h" in call(*hold[:2], "release", "h", *hold[4:], code=2).stderr
+    assert call("ledger", "hold", "list", "--ledger", file).stdout == "nothing is held\n"
+
+
+def test_an_erased_name_is_gone_everywhere(file: Path) -> None:
+    who = ("ledger", "who", "--ledger", file, "--name", "b", "--at", rfc(70))
+    erase = ("ledger", "erase", "--ledger", file, "--subject", "user-B", "--reason", "asked to", *PERSON)
+    (before,) = answer(*who)["instances"]
+    assert [one["user"] for one in before["sessions"]] == ["user-B"]
+    assert "copies of the ledger that were made before still have the name" in call(*erase).stdout
+    (after,) = answer(*who)["instances"]
+    assert [one["user"] for one in after["sessions"]] == ["erased"]
+    for words in (("query", "--limit", 0), ("export",), ("export", "--format", "ocsf", "--names")):
+        assert "user-B" not in call("ledger", *words, "--ledger", file).stdout
+    assert answer("ledger", "verify", "--ledger", file, "--deep")["sound"]
+    assert "knows nobody of the name 'user-B'" in call(*erase, code=2).stderr
+
+
+def test_names_in_events_only_where_they_are_asked_for(file: Path) -> None:
+    events = ("ledger", "export", "--ledger", file, "--format", "ocsf")
+    assert "user-B" not in call(*events).stdout and "user-B" in call(*events, "--names").stdout
+    assert "--names is for --format ocsf" in call("ledger", "export", "--ledger", file, "--names", code=2).stderr
+
+
+def test_several_chains_are_named(file: Path) -> None:
+    importing.load(file, parsed(*life("X", 0, 50), *life("Y", 0, None)), cluster="other")
+    several = "several chains: say which by --cluster (c, other)"
+    for words in (("export",), ("anchor",), ("erase", "--subject", "user-A", "--reason", "r", *PERSON)):
+        assert several in call("ledger", *words, "--ledger", file, code=2).stderr
+        assert (
+            "no chain of x. There is c, other."
+            in call("ledger", *words, "--ledger", file, "--cluster", "x", code=2).stderr
+        )
+    found = answer("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
+    assert [(one["cluster"], one["entries"]) for one in found] == [("c", 5), ("other", 5)]
+    found = answer("ledger", "verify", "--ledger", file)
+    assert [(one["cluster"], one["pruned"], one["sound"]) for one in found["chains"]] == [
+        ("c", 5, True),
+        ("other", 5, True),
+    ]
+
+
+def test_only_what_was_recorded_since(file: Path) -> None:
+    everything = call("ledger", "export", "--ledger", file).stdout.splitlines()
+    cut = datetime.now(UTC) + timedelta(hours=1)
+    assert call("ledger", "export", "--ledger", file, "--since", "1h").stdout.splitlines() == everything
+    assert call("ledger", "export", "--ledger", file, "--since", cut.isoformat()).stdout == ""
+
+
+def _report(path: Path, began: float, ended: float) -> Any:
+    window = ("--from", rfc(began), "--to", rfc(ended), "--as-of", rfc(ended))
+    return answer("risk", "report", "--ledger", path, *window)
+
+
+_SPAN = st.tuples(st.integers(0, 200), st.one_of(st.none(), st.integers(0, 120)))
+_FOUND = st.tuples(st.sampled_from("VWX"), st.integers(-5, 60), st.one_of(st.none(), st.integers(0, 90)), st.booleans())
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    machines=st.lists(st.tuples(_SPAN, st.lists(_FOUND, max_size=3)), max_size=5),
+    scores=st.lists(
+        st.tuples(st.sampled_from("VWX"), st.integers(0, 10), st.integers(0, 200), st.integers(0, 60)), max_size=6
+    ),
+    cut=st.integers(0, 250),
+)
+def test_a_risk_report_about_a_window_after_the_cut_stays_the_same(
+    tmp_path_factory: pytest.TempPathFactory, machines: list[Any], scores: list[Any], cut: int
+) -> None:
+    """Every figure, the naive model that never forgets the dead too; pruned twice."""
+    path = tmp_path_factory.mktemp("risk") / "l.db"
+    told = [said("score", vulnerability="V", source="cvss", value="5", validFrom=rfc(0), recordedAt=rfc(0))]
+    for number, ((born, lived), found) in enumerate(machines):
+        died = None if lived is None else born + lived
+        told.append(instance(f"M{number}", born, died, died or born))
+        for name, after, length, retracted in found:
+            began = born + after
+            until = None if length is None else rfc(began + length)
+            closed = "retracted" if retracted else "patched" if until else ""
+            told.append(
+                said(
+                    "presence", uid=f"M{number}", vulnerability=name, from_=rfc(began), to=until, closed=closed,
+                    recordedAt=rfc(max(began, 0)),
+                )
+            )  # fmt: skip
+    for name, value, valid, late in scores:
+        told.append(
+            said(
+                "score", vulnerability=name, source="cvss", value=str(value), validFrom=rfc(valid),
+                recordedAt=rfc(valid + late),
+            )
+        )  # fmt: skip
+    importing.load(path, parsed(*told), cluster="c")
+    windows = [(cut, cut + 1), (cut, 400), (cut + 30, 300)]
+    before = [_report(path, *window) for window in windows]
+    for until in (cut // 2, cut):
+        removal.prune(path, cut=at(until), keep="1d", by="x", at=at(1000), cluster="c")
+    assert [_report(path, *window) for window in windows] == before
+    assert answer("ledger", "verify", "--ledger", path, "--deep")["sound"]
+
+
+@pytest.mark.cluster
+async def test_the_cluster_says_who_acts_and_keeps_an_anchor(admin: Person, file: Path) -> None:
+    said_ = await admin.call("ledger", "hold", "add", "case-7", "--instance", "A", "--reason", "r", "--ledger", file)
+    assert said_.stdout.startswith("held as case-7")
+    (held,) = await admin.answer("ledger", "hold", "list", "--ledger", file)
+    assert held["by"] and "said by" not in held["by"]
