@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from exuvia.app import anchoring
+from exuvia.model import marks, resources
 from exuvia.record import importing, removal
 from tests.cli.calling import answer, call
 from tests.cli.people import Person
+from tests.cluster import Cluster
 from tests.record.test_importing import instance, parsed, rfc, said
 from tests.record.test_pruning import life
 from tests.record.world import at
@@ -188,8 +192,34 @@ def test_a_risk_report_about_a_window_after_the_cut_stays_the_same(
 
 
 @pytest.mark.cluster
-async def test_the_cluster_says_who_acts_and_keeps_an_anchor(admin: Person, file: Path) -> None:
-    said_ = await admin.call("ledger", "hold", "add", "case-7", "--instance", "A", "--reason", "r", "--ledger", file)
-    assert said_.stdout.startswith("held as case-7")
+async def test_the_cluster_says_who_acts(admin: Person, file: Path) -> None:
+    done = await admin.call("ledger", "hold", "add", "case-7", "--instance", "A", "--reason", "r", "--ledger", file)
+    assert done.stdout.startswith("held as case-7")
     (held,) = await admin.answer("ledger", "hold", "list", "--ledger", file)
     assert held["by"] and "said by" not in held["by"]
+
+
+@pytest.mark.cluster
+async def test_an_anchor_in_the_cluster_stands_beside_what_the_operator_notes(
+    admin: Person, cluster: Cluster, file: Path, tmp_path: Path
+) -> None:
+    """Made where there is none, so that an operator can read it; where there is one, its own keys stay."""
+    anchor = ("ledger", "anchor", "--ledger", file, "--config-map", "--namespace", "default")
+
+    async def noted() -> dict[str, str]:
+        found = await cluster.client.get(resources.CONFIG_MAPS, marks.LEDGER_HEAD, namespace="default")
+        assert found is not None
+        return dict(found["data"])
+
+    await admin.call(*anchor)
+    first = await noted()
+    read = await anchoring.read(cluster.client, "default")
+    assert read is not None and (read.seq, first["seq"]) == (15, "15")
+    await asyncio.to_thread(importing.load, file, parsed(*life("D", 90, None)), cluster="c")
+    await admin.call(*anchor)
+    second = await noted()
+    assert {**second, "anchor": ""} == {**first, "anchor": ""}
+    (tmp_path / "head.json").write_text(second["anchor"])
+    done = await admin.call("ledger", "verify", "--ledger", file, "--anchor", tmp_path / "head.json")
+    assert "is sound: 20 entries" in done.stdout
+    await anchoring.remove(cluster.client, "default")
