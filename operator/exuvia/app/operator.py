@@ -13,11 +13,13 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exuvia import errors, ports
 from exuvia.act.providers import close_providers, configured
-from exuvia.app import history, samples
+from exuvia.app import history, intake, samples
 from exuvia.app.clock import SystemClock
 from exuvia.app.fencing import FencedCluster
+from exuvia.app.intake import Intake
 from exuvia.app.leader import Elector, Leadership, Terms
 from exuvia.app.serving import Probes, serve
+from exuvia.app.services import Services
 from exuvia.app.settings import Settings
 from exuvia.app.term import Term
 from exuvia.kube.client import Client
@@ -58,7 +60,7 @@ class Operator:
         loop = asyncio.get_running_loop()
         for one in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(one, self._stop.set)
-        site = await self._serve()
+        sites = [await self._serve(), *await self._open_intake()]
         log.info(
             "exuvia %s begins as %s", metadata.version("exuvia"), self._settings.identity, extra=_told(self._settings)
         )
@@ -74,7 +76,7 @@ class Operator:
                 task.cancel()
             await asyncio.gather(elector, lags, return_exceptions=True)
             await self._view.stop()
-            await site.cleanup()
+            await asyncio.gather(*(site.cleanup() for site in sites))
             log.info("stopped")
 
     async def _terms_until_stopped(self) -> None:
@@ -127,6 +129,23 @@ class Operator:
                 f"Port {self._settings.http_port} cannot be listened on: {trouble.strerror or trouble}.",
                 remedy="Name another by --http-port.",
             ) from trouble
+
+    async def _open_intake(self) -> list[web.AppRunner]:
+        """The door for what others tell, where there is a certificate for it."""
+        settings = self._settings
+        if not intake.check(settings):
+            return []
+        door = Intake(settings, self._client, self._clock.monotonic, self._acting)
+        try:
+            return [await door.serve()]
+        except OSError as trouble:
+            raise errors.SettingsError(
+                f"Port {settings.intake_port} cannot be listened on: {trouble.strerror or trouble}.",
+                remedy="Name another by --intake-port.",
+            ) from trouble
+
+    def _acting(self) -> Services | None:
+        return self._term.services if self._term is not None and self._leadership.leads() else None
 
     def _healthy(self) -> str:
         """A replica that can never lead again is of no use: let it be started anew."""

@@ -64,7 +64,7 @@ class Placements:
 
 
 def digest_of(image_id: str) -> str:
-    """The digest in a `containerStatuses[].imageID` like `docker.io/library/nginx@sha256:...`; "" where it names
+    """The digest in a `containerStatuses[].imageID` like `registry.example/nginx@sha256:...`; "" where it names
     none."""
     digest = image_id.rpartition("@")[2].rpartition("://")[2]
     return digest if ":" in digest and "/" not in digest else ""

@@ -28,6 +28,9 @@ class Settings:
     simulated_cloud: str = ""
     http_host: str = "0.0.0.0"
     http_port: int = 8080
+    intake_cert: str = ""
+    intake_key: str = ""
+    intake_port: int = 8443
     namespace: str = marks.SYSTEM_NAMESPACE
     lease_name: str = marks.LEASE
     lease_duration: timedelta = timedelta(seconds=15)

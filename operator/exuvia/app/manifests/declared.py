@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from exuvia.act import hands
 from exuvia.act.evidence import COLLECTORS
+from exuvia.app import intake
 from exuvia.app import permissions as app_permissions
 from exuvia.model.permissions import Permission
 from exuvia.observe import permissions as observe_permissions
@@ -15,6 +16,7 @@ def permissions() -> tuple[Permission, ...]:
     return (
         *observe_permissions.PERMISSIONS,
         *app_permissions.PERMISSIONS,
+        *intake.PERMISSIONS,
         *hands.PERMISSIONS,
         *(right for one in COLLECTORS for right in one.card.permissions),
         *report_permissions.PERMISSIONS,
