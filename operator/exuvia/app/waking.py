@@ -8,7 +8,7 @@ from datetime import datetime
 from exuvia.app.advance import Advancer
 from exuvia.app.operations import Operation, under_way
 from exuvia.app.services import Services
-from exuvia.decide.brakes.knowledge import LARGEST_SKEW
+from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.model.instances import Instance
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase

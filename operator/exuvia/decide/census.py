@@ -6,6 +6,7 @@ machine that is NotReady for 5 s, and a heap says when. What operations add is l
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import dataclass
@@ -96,6 +97,7 @@ class Census:
         self._values: dict[tuple[str, str], set[Scope]] = {}  # policy and topology key -> its scopes
         self._keys: dict[str, tuple[str, ...]] = {}  # policy -> topology keys of its budgets
         self._due: list[tuple[datetime, str]] = []
+        self._births: dict[str, list[tuple[datetime, str]]] = {}  # pool -> its machines, oldest first
 
     def rebuild(self, policies: Mapping[str, PolicyFacts]) -> None:
         """Other policies, other scopes: count everything anew."""
@@ -105,6 +107,7 @@ class Census:
         self._counts.clear()
         self._values.clear()
         self._due.clear()
+        self._births.clear()
         self.control_plane.clear()
         self.wishes.clear()
         for subject in subjects:
@@ -121,6 +124,7 @@ class Census:
         record = Record(subject, instance, self._scopes(subject, instance), state, bad_at)
         self.records[subject.uid] = record
         self._count(record, 1)
+        insort(self._births.setdefault(instance.pool, []), (instance.born, subject.uid))
         if bad_at is not None:
             heappush(self._due, (bad_at, subject.uid))
         if instance.control_plane:
@@ -134,8 +138,20 @@ class Census:
         if record is None:
             return
         self._count(record, -1)
+        self._forget_birth(record.instance)
         self.control_plane.discard(uid)
         self.wishes.discard(uid)
+
+    def _forget_birth(self, instance: Instance) -> None:
+        births = self._births[instance.pool]
+        del births[bisect_left(births, (instance.born, instance.uid))]
+        if not births:
+            del self._births[instance.pool]
+
+    def born_in(self, pool: str, since: datetime) -> list[str]:
+        """UIDs of living machines of a pool that were born then or later, oldest first."""
+        births = self._births.get(pool, [])
+        return [uid for _, uid in births[bisect_left(births, (since, "")) :]]
 
     def advance(self, now: datetime) -> None:
         """Let time pass: who is NotReady for 5 s now?"""

@@ -344,3 +344,12 @@ def test_the_replacement_of_a_quarantine_that_returned_is_left_over_for_the_next
     world.grant().run()
     assert world.status.replacement.uid == "spare"
     assert not world.actions(RequestMachine)
+
+
+def test_a_node_that_joined_is_named_at_once_though_it_is_not_ready() -> None:
+    """Before it is Ready: unnamed it would count among the machines that were there before."""
+    world = World(launch_time=timedelta(seconds=2), never_ready=True).grant()
+    world.advance()
+    world.tick(2).advance()
+    assert world.status.replacement.uid == f"new-{request_key(world.rotation)}"
+    assert not world.node(world.status.replacement.uid).ready  # type: ignore[union-attr]

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from exuvia.decide.census import Census, State, Tally
 from exuvia.model.planning import Moment
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
-from exuvia.model.specs.rotation import Rotation, RotationPhase
+from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
 from exuvia.model.specs.security_policy import Strategy
 
 HOUR = timedelta(hours=1)
-_REPLACED = RotationPhase.CORDONED.rank
-_TERMINATING = RotationPhase.TERMINATING.rank
 
 
 class InFlight:
@@ -29,6 +26,7 @@ class InFlight:
         self.finished: dict[str, list[Rotation]] = {}  # succeeded or failed, by pool, in no order
         self.last_start: dict[str, datetime] = {}  # policy -> when a Rotation of what it selects last started
         self.releases: set[str] = set()  # UIDs of Rotations that carry out the verdict on a quarantined machine
+        self.claimed: set[str] = set()  # UIDs of machines that any operation, open or ended, names as its replacement
         self.named_quarantines = {one.name: one for one in moment.quarantines}
         self.names = {"Rotation": [one.name for one in moment.rotations], "Quarantine": [*self.named_quarantines]}
         for quarantine in sorted((one for one in moment.quarantines if one.open), key=age):
@@ -37,6 +35,9 @@ class InFlight:
             self._rotation(rotation)
         everything: list[Rotation | Quarantine] = [*moment.rotations, *moment.quarantines]
         for operation in everything:
+            replacement = replacement_of(operation)
+            if replacement is not None and replacement.uid:
+                self.claimed.add(replacement.uid)
             if not operation.open:
                 self._put_away(operation)
         if since is not None:
@@ -103,6 +104,13 @@ def started_at(operation: Rotation | Quarantine) -> datetime | None:
     return None if waits or operation.status.phase.ended else operation.metadata.creation_timestamp
 
 
+def replacement_of(operation: Rotation | Quarantine) -> ReplacementStatus | None:
+    """The machine that comes for the one that it takes away."""
+    if isinstance(operation, Rotation):
+        return operation.status.replacement
+    return operation.status.capacity.replacement if operation.status.capacity else None
+
+
 def replaces_first(rotation: Rotation) -> bool:
     """Whether it brings the replacement first, as frozen when it started."""
     frozen = rotation.status.settings.rotation if rotation.status.settings else None
@@ -122,56 +130,3 @@ def starts_within_hour(moment: Moment, kind: str, now: datetime) -> list[datetim
 
 def _inherited(operation: Rotation | Quarantine) -> bool:
     return isinstance(operation, Quarantine) and bool(operation.spec.inherited_from)
-
-
-def lay_over(census: Census, flight: InFlight) -> Tally:
-    """The census with what operations past Pending add to it or take from it (operations.md, What counts)."""
-    tally = Tally(census)
-    _claim_replacements(tally, flight)
-    for quarantine in flight.holding:
-        _lay_quarantine(tally, quarantine)
-    for rotation in flight.started:
-        if rotation.uid not in flight.releases:
-            _lay_rotation(tally, rotation)
-    return tally
-
-
-def _claim_replacements(tally: Tally, flight: InFlight) -> None:
-    """A replacement is surge until the operation that asked for it ends, or its machine is Held and out of the base."""
-    for rotation in flight.started:
-        if rotation.status.replacement is not None and rotation.uid not in flight.releases:
-            _not_in_base(tally, rotation.status.replacement.uid)
-    for quarantine in flight.holding:
-        capacity = quarantine.status.capacity
-        if capacity and capacity.replacement and quarantine.status.phase is not QuarantinePhase.HELD:
-            _not_in_base(tally, capacity.replacement.uid)
-
-
-def _not_in_base(tally: Tally, uid: str) -> None:
-    if uid in tally.census.records:
-        tally.set(uid, tally.state(uid)._replace(in_base=False))
-
-
-def _lay_quarantine(tally: Tally, quarantine: Quarantine) -> None:
-    uid = quarantine.spec.instance.uid
-    if uid not in tally.census.records:
-        return  # gone: it costs no brake
-    if quarantine.status.phase is QuarantinePhase.HELD:
-        tally.set(uid, State())
-    else:
-        tally.set(uid, tally.state(uid)._replace(disrupted=True, operated=True))
-
-
-def _lay_rotation(tally: Tally, rotation: Rotation) -> None:
-    uid, rank = rotation.spec.instance.uid, rotation.status.phase.rank
-    alive = uid in tally.census.records
-    seen = tally.census.state(uid)
-    spared = replaces_first(rotation) and (rank >= _REPLACED or not seen.disrupted)
-    state = State(
-        in_base=tally.state(uid).in_base if alive else True,
-        disrupted=True,
-        not_ready=seen.not_ready and rank < _TERMINATING,
-        operated=True,
-        spared=spared,
-    )
-    tally.set(uid, state, rotation.status.settings)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from exuvia.decide.brakes.picture import Candidate, Picture
+from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.model.blocking import Blocked, View
 from exuvia.model.facts import LedgerHealth, LedgerState
 from exuvia.model.planning import Moment
@@ -13,7 +14,6 @@ from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation
 
 OLDEST_VIEW = timedelta(seconds=60)
-LARGEST_SKEW = timedelta(seconds=60)
 LOCK_PATIENCE = timedelta(seconds=10)
 
 

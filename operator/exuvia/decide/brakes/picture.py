@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exuvia.decide.brakes.active import ActiveBudget, active
-from exuvia.decide.brakes.inflight import InFlight, lay_over, starts_within_hour
+from exuvia.decide.brakes.inflight import InFlight, starts_within_hour
+from exuvia.decide.brakes.laying import lay_over
 from exuvia.decide.census import FLEET, Census, Counts, Tally
 from exuvia.model.findings import Wish
 from exuvia.model.instances import Instance

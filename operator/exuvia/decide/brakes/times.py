@@ -1,8 +1,11 @@
-"""Times that people write: one without a zone is taken for UTC."""
+"""Times that people write, of which one without a zone is taken for UTC; and how far clocks may be apart."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+LARGEST_SKEW = timedelta(seconds=60)
+"""So far may our clock and the API server's be apart."""
 
 
 def utc(at: datetime) -> datetime:

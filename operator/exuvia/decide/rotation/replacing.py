@@ -40,7 +40,7 @@ class Pursuit:
     blocked: Blocked | None = None
     unknown: bool = False
     seen: ReplacementStatus | None = None  # what the status does not say of it yet
-    fleeting: bool = False  # it was asked for, or joined, a moment ago: a moment later there is more to say at once
+    fleeting: bool = False  # it was asked for a moment ago: a moment later there is more to say at once
 
 
 def request_key(rotation: Rotation) -> str:
@@ -229,12 +229,13 @@ def watch(view: RotationView, replacement: ReplacementStatus, now: datetime) -> 
 
 
 def _fleeting(replacement: ReplacementStatus, node: Instance | None, now: datetime) -> bool:
-    """Whether it was asked for or joined a moment ago and is not ready: what is seen of it now is overtaken soon, and
-    the key of the request finds it again after any crash."""
+    """Whether it was asked for a moment ago and has not joined: what is seen of it now is overtaken soon, and the key
+    of the request finds it again after any crash. A Node that joined is named at once, so that nobody counts it among
+    the machines that were there before."""
     if replacement.uid or not replacement.request_id or replacement.good_since is not None:
         return False
-    since = node.born if node is not None else replacement.requested_at
-    return since is not None and now < since + FLEETING and (node is None or not node.ready)
+    asked = replacement.requested_at
+    return node is None and asked is not None and now < asked + FLEETING
 
 
 def node_of(view: RotationView, replacement: ReplacementStatus) -> Instance | None:
