@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from exuvia import errors
-from exuvia.app.starting import Starter
+from exuvia.app.starting import REFUSED_SECONDS, Starter
 from exuvia.app.stepping import lines
 from exuvia.app.sweep import Sweep
 from exuvia.app.uninstalling import Uninstalling
 from exuvia.decide.brakes import acting
 from exuvia.model import marks
-from exuvia.model.planning import Plan
+from exuvia.model.planning import Grant, Plan
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
@@ -41,9 +41,16 @@ class Winner:
 
     def __init__(self) -> None:
         self.said: dict[str, Any] = {}
+        self.intents: list[str] = []
         self.trouble: Exception | None = None
 
-    async def swap(self, line: Any, one: Any, body: Any) -> Any:
+    async def intent(self, one: Any, step: str) -> None:
+        self.intents.append(one.name)
+
+    def outcome(self, one: Any, receipt: Any, result: str) -> None:
+        return
+
+    async def swap(self, line: Any, one: Any, body: Any, receipt: Any = None) -> Any:
         if self.trouble is not None:
             raise self.trouble
         self.said[one.name] = body["blocked"]["reason"]
@@ -85,9 +92,31 @@ async def test_what_may_not_be_said_is_logged_once(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         for _ in range(3):
             await sweep._say_idle(Plan(), SimpleNamespace(read_only=True))  # type: ignore[arg-type]
+            sweep._services.clock.seconds += REFUSED_SECONDS + 1  # type: ignore[attr-defined]
     assert [one.getMessage() for one in caplog.records] == [
-        "Rotation begun waits, which could not be said: no right to patch rotations/status"
+        "Rotation begun does not say why it waits (Forbidden): no right to patch rotations/status"
     ]
+    winner.trouble = None
+    await sweep._say_idle(Plan(), SimpleNamespace(read_only=True))  # type: ignore[arg-type]
+    assert winner.said == {"begun": "ReadOnly"}, "the right was given meanwhile"
+
+
+async def test_a_start_that_is_refused_is_not_tried_with_every_look(caplog: pytest.LogCaptureFixture) -> None:
+    """Each try would be an intent in the ledger."""
+    winner = Winner()
+    winner.trouble = errors.Forbidden("no right to patch quarantines/status")
+    asked = quarantine("asked", phase="Pending")
+    starter = sweeping(winner, asked, quarantine("other", phase="Pending"))._starter
+    grant = Grant(kind="Quarantine", name="asked", uid=asked.uid, instance="w")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            await starter.carry_out(Plan(grants=(grant,)))
+    assert winner.intents == ["asked"]
+    assert [one.getMessage() for one in caplog.records] == [
+        "Quarantine asked is not started (Forbidden): no right to patch quarantines/status"
+    ]
+    await starter.carry_out(Plan(grants=(Grant(kind="Quarantine", name="other", uid="uid-other", instance="w"),)))
+    assert winner.intents == ["asked", "other"], "what is refused of one holds no other"
 
 
 class Refusing(stage.Objects):

@@ -24,14 +24,15 @@ FILES = tree.files()
 LIMIT = 200_000  # bytes: `kubectl apply` keeps the whole object in an annotation
 
 
-def _documents() -> list[dict[str, Any]]:
-    """The objects of the base."""
-    files = [text for name, text in FILES.items() if name.startswith("deploy/base/") and "kustomization" not in name]
+def _documents(folder: str = "deploy/base/") -> list[dict[str, Any]]:
+    """The objects of the base, say."""
+    files = [text for name, text in FILES.items() if name.startswith(folder) and "kustomization" not in name]
     return [one for text in files for one in yaml.safe_load_all(text)]
 
 
 def _roles() -> list[dict[str, Any]]:
-    return [one for one in _documents() if one["kind"] in ("ClusterRole", "Role")]
+    found = [*_documents(), *_documents("deploy/overlays/")]
+    return [one for one in found if one["kind"] in ("ClusterRole", "Role")]
 
 
 def _check(folder: Path) -> subprocess.CompletedProcess[str]:
@@ -131,11 +132,27 @@ def test_no_role_has_a_wildcard_or_a_dangerous_resource() -> None:
 
 def test_observing_writes_no_node_and_no_pod() -> None:
     role = next(one for one in _roles() if one["metadata"]["name"] == "exuvia-observe")
-    ours = {"rotations/status", "quarantines/status"}  # why they wait may always be said
     for rule in role["rules"]:
-        asked = {one.partition("/")[0] for one in rule["resources"] if one not in ours}
+        asked = {one.partition("/")[0] for one in rule["resources"]}
         if asked & {"nodes", "pods", "rotations", "quarantines"}:
             assert set(rule["verbs"]) <= {"get", "list", "watch"}, rule
+
+
+@pytest.mark.parametrize(("duty", "other"), [("rotate", "quarantines"), ("observe", "rotations")])
+def test_no_duty_can_start_what_another_would_have_to_finish(duty: str, other: str) -> None:
+    """A start is a write of the status: a machine would be cordoned, and nothing could follow."""
+    roles = [one for one in _roles() if one["metadata"]["name"] in ("exuvia-observe", f"exuvia-{duty}")]
+    granted = {r for one in roles for rule in one["rules"] if "patch" in rule["verbs"] for r in rule["resources"]}
+    assert f"{other}/status" not in granted
+
+
+def test_only_a_read_only_installation_is_bound_to_explain() -> None:
+    assert "exuvia-explain" not in {one["metadata"]["name"] for one in _documents()}
+    role, binding = yaml.safe_load_all(FILES["deploy/overlays/read-only/rbac.yaml"])
+    assert binding["roleRef"]["name"] == role["metadata"]["name"] == rbac.role_name(Duty.EXPLAIN)
+    assert role["rules"] == [
+        {"apiGroups": [marks.GROUP], "resources": ["quarantines/status", "rotations/status"], "verbs": ["patch"]}
+    ]
 
 
 def test_rights_of_one_resource_are_joined_and_names_kept_apart() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from exuvia.app.manifests import declared
+from exuvia.app.manifests import declared, rbac
 from exuvia.cli import cluster as cli_cluster
 from exuvia.cli import examining, reviewing
 from exuvia.errors import NotFound
@@ -31,7 +31,7 @@ def test_every_right_is_asked_once() -> None:
     assert len(asked) == len(set(asked)) > 30
     assert "create pods.policy" not in {str(one) for one in asked}
     assert {"create pods/eviction", "watch securitypolicies.exuvia.dev"} <= {str(one) for one in asked}
-    assert set(examining._TELLING) == set(Duty) - {Duty.OBSERVE}
+    assert set(examining._TELLING) == set(rbac.INSTALLED) - {Duty.OBSERVE}
     assert {one for some in examining._TELLING.values() for one in some} <= {str(one) for one in asked}
 
 

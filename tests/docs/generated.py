@@ -90,10 +90,14 @@ def _rights() -> str:
     rows = [
         row
         for duty in Duty
-        for row in _rules(rbac.role_name(duty), rbac.rules(one for one in wide if one.duty is duty))
+        for row in _rules(_role(duty), rbac.rules(one for one in wide if one.duty is duty))
     ]
     rows += _rules("exuvia (in exuvia-system only)", rbac.rules(one for one in rights if one.own_namespace))
     return grid(("role", "group", "resources", "verbs"), rows)
+
+
+def _role(duty: Duty) -> str:
+    return rbac.role_name(duty) + ("" if duty in rbac.INSTALLED else " (read-only only)")
 
 
 def _rules(role: str, found: Iterable[rbac.Rule]) -> Iterator[tuple[str, ...]]:

@@ -207,16 +207,20 @@ def audit_files(log: Path) -> list[Path]:
 
 @asynccontextmanager
 async def operated(
-    cluster: Cluster, folder: Path, *, cloud: str = "", options: Sequence[str] = ()
+    cluster: Cluster, folder: Path, *, cloud: str = "", options: Sequence[str] = (), unbound: str = ""
 ) -> AsyncIterator[Operated]:
-    """Rights and admission policies of deploy/, and at the end nothing of ours left in the cluster."""
+    """Rights and admission policies of deploy/, and at the end nothing of ours left in the cluster. `unbound`: a
+    ClusterRole that this installation is meant to be without."""
     items = json.dumps({"apiVersion": "v1", "kind": "List", "items": tree.without_workload()})
     cluster.plane.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=items)
+    if unbound:
+        cluster.plane.kubectl("delete", "clusterrolebinding", unbound)
     made = Operated(cluster=cluster, folder=folder, cloud=cloud, options=tuple(options))
     since = made.audit_position()
     try:
         yield made
-        assert forbidden(cluster.plane, since) == [], "the operator asked for a right that deploy/ does not give it"
+        refused = [] if unbound else forbidden(cluster.plane, since)
+        assert refused == [], "the operator asked for a right that deploy/ does not give it"
     finally:
         made.stop()
         await clear(cluster)

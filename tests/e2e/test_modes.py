@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +13,8 @@ import pytest
 from exuvia.model import marks, resources
 from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicy
-from tests.cluster import until
-from tests.e2e.operated import Operated, exuvia, guard, held_for, policy, settle
+from tests.cluster import Cluster, until
+from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, operated, policy, settle
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
 pytestmark = pytest.mark.cluster
@@ -208,3 +209,34 @@ async def test_read_only_acts_on_no_policy(world: Operated) -> None:
         (one["objectRef"]["resource"], one["objectRef"].get("subresource", "")) for one in world.audit(since=since)
     }
     assert written <= {*OWN, ("rotations", "status")}, "what waits says for what, and nothing more"
+
+
+async def test_an_installation_that_only_rotates_starts_no_quarantine(cluster: Cluster, tmp_path: Path) -> None:
+    """Else the machine would be cordoned, and neither cut off nor its evidence kept. No look floods the ledger."""
+    async with operated(cluster, tmp_path, unbound="exuvia-quarantine") as world:
+        (node,) = await world.cluster.nodes(1)
+        name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+        world.apply(guard(quarantine={"maxAtOnce": "3", "maxPerHour": "10"}))
+        replica = await world.start()
+        body = {
+            "apiVersion": "exuvia.dev/v1alpha1",
+            "kind": "Quarantine",
+            "metadata": {"name": f"{name}-{uid[:8]}-1"},
+            "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
+        }
+        world.apply(body)
+
+        async def said() -> bool:
+            return "is not started (Forbidden)" in replica.log.read_text(encoding="utf-8")
+
+        await until(said, what="the operator to say that it may not")
+        for _ in range(4):
+            await world.cluster.nodes(1)
+            await settle(1)
+        (held,) = await world.quarantines()
+        assert (held.status.phase, held.status.started_at) == ("Pending", None)
+        marked = await world.node(name)
+        assert marked is not None
+        assert not marked["spec"].get("unschedulable")
+        starts = [one for one in entries(world.ledger) if one.get("operation") == held.uid and "step" in one]
+        assert len(starts) <= 1

@@ -1,7 +1,7 @@
 """Rights of the composition root: the Lease, our own kinds, their status and our finalizer on them.
 
 A status is written on the subresource alone. What freezes machines works without the rights that replace them, so what
-both need is said for both.
+both need is said for both. Whoever may write the status of operations can start them, so observing alone may not.
 """
 
 from __future__ import annotations
@@ -47,9 +47,11 @@ _JUDGING: tuple[Permission, ...] = (
     _ours(Duty.OBSERVE, "securitypolicies/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards/status", "patch"),
     _ours(Duty.OBSERVE, "licensepools/status", "patch"),
-    _ours(Duty.OBSERVE, "rotations/status", "patch"),  # why it waits, also where nothing may be done
-    _ours(Duty.OBSERVE, "quarantines/status", "patch"),
     _ours(Duty.OBSERVE, "fleetguards", "create"),  # with its defaults, or paused when it was deleted
+)
+_EXPLAINING: tuple[Permission, ...] = (  # bound only where the operator is told to watch only
+    _ours(Duty.EXPLAIN, "rotations/status", "patch"),
+    _ours(Duty.EXPLAIN, "quarantines/status", "patch"),
 )
 _ROTATING: tuple[Permission, ...] = (
     _ours(Duty.ROTATE, "rotations", *_KEEP),
@@ -65,4 +67,12 @@ _FREEZING: tuple[Permission, ...] = (
     Permission(duty=Duty.QUARANTINE, group="networking.k8s.io", resource="networkpolicies", verbs=("watch",)),
 )
 
-PERMISSIONS: tuple[Permission, ...] = (*_LEADING, *_ANCHORING, *_PLACING, *_JUDGING, *_ROTATING, *_FREEZING)
+PERMISSIONS: tuple[Permission, ...] = (
+    *_LEADING,
+    *_ANCHORING,
+    *_PLACING,
+    *_JUDGING,
+    *_EXPLAINING,
+    *_ROTATING,
+    *_FREEZING,
+)

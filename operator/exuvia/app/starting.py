@@ -1,7 +1,8 @@
 """Carrying out a plan: operations are created, and started by one compare-and-swap out of Pending.
 
 The sweep alone grants starts. The plan counted every one of them already, so they may go side by side; what fails is
-planned again with the next pass.
+planned again with the next pass. What may not be written (an installation need not have every right) is left alone for
+a while, and that is said once.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from exuvia.report.events import Event
 log = logging.getLogger(__name__)
 
 TOGETHER = 16
+REFUSED_SECONDS = 60.0
+UNSAID, UNSTARTED = "does not say why it waits", "is not started"
 
 
 class Starter:
@@ -38,6 +41,7 @@ class Starter:
         self._fleet = fleet
         self._advancer = advancer
         self._unsaid: dict[str, str] = {}
+        self._refused: dict[tuple[str, str], float] = {}  # what and of whom -> until when it is not tried again
 
     async def carry_out(self, plan: Plan) -> int:
         """All openings and grants of a plan. Returns how many started."""
@@ -54,15 +58,25 @@ class Starter:
         """What waits says for what; written when that changes. By the UID of the operation."""
         for one in operations.under_way(self._services.view) if waiting else ():
             blocked = waiting.get(one.uid)
-            if blocked is None:
+            if blocked is None or self._is_refused(UNSAID, one.name):
                 continue
             try:
                 await self._say_one_waits(one, blocked)
                 self._unsaid.pop(one.uid, None)
+            except errors.Forbidden as trouble:
+                self._note_refused(UNSAID, one.KIND, one.name, trouble)
             except errors.ClusterError as trouble:
                 if self._unsaid.get(one.uid) != str(trouble):
                     log.warning("%s %s waits, which could not be said: %s", one.KIND, one.name, trouble)
                 self._unsaid[one.uid] = str(trouble)
+
+    def _is_refused(self, what: str, name: str) -> bool:
+        return self._services.clock.monotonic() < self._refused.get((what, name), 0.0)
+
+    def _note_refused(self, what: str, kind: str, name: str, trouble: errors.Forbidden) -> None:
+        if (what, name) not in self._refused:
+            log.warning("%s %s %s (Forbidden): %s", kind, name, what, trouble)
+        self._refused[what, name] = self._services.clock.monotonic() + REFUSED_SECONDS
 
     async def _say_one_waits(self, one: Operation, blocked: Blocked) -> None:
         """An Event only for another reason than before: messages hold numbers, and are written on every change."""
@@ -78,10 +92,15 @@ class Starter:
         guard, _ = self._fleet.guard()
         if paused(guard, self._services.clock.now()) is not None:
             return False  # it came while others of the plan were started
+        if self._is_refused(UNSTARTED, what.name):
+            return False
         try:
             operation = await self._operation(what)
             return operation is not None and await self._start(operation)
         except errors.Fenced:
+            return False
+        except errors.Forbidden as trouble:
+            self._note_refused(UNSTARTED, what.kind, what.name, trouble)
             return False
         except errors.ExuviaError as trouble:
             log.warning("%s %s was not started: %s", what.kind, what.name, trouble)

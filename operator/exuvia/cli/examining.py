@@ -13,7 +13,7 @@ from typing import Any
 
 from exuvia import errors
 from exuvia.app import leading, posture
-from exuvia.app.manifests import crds, declared, names
+from exuvia.app.manifests import crds, declared, names, rbac
 from exuvia.cli import cluster, printing, reviewing
 from exuvia.kube.client import Client
 from exuvia.model import marks, resources
@@ -140,7 +140,7 @@ async def _rights(client: Client, namespace: str, as_me: bool) -> list[Check]:
     user = await _whose(client, namespace, as_me)
     return [
         await _may(f"rights to {duty}", lambda duty=duty: _duty(client, duty, user, namespace))  # type: ignore[misc]
-        for duty in Duty
+        for duty in rbac.INSTALLED
     ]
 
 

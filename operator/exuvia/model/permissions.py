@@ -7,11 +7,12 @@ from enum import StrEnum
 
 
 class Duty(StrEnum):
-    """Which of the three ClusterRoles a right belongs to."""
+    """Which ClusterRole a right belongs to."""
 
     OBSERVE = "observe"  # watching, judging, reporting
     ROTATE = "rotate"  # replacing machines
     QUARANTINE = "quarantine"  # freezing machines and keeping evidence
+    EXPLAIN = "explain"  # where nothing may be done: saying why operations wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

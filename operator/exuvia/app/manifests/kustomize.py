@@ -20,13 +20,14 @@ def kustomization(resources: Sequence[str], **more: Any) -> dict[str, Any]:
 
 
 def read_only(base: str) -> dict[str, Any]:
-    """Without the roles that write and their bindings; the operator is told, so that it does not even try."""
+    """Without the roles that write and their bindings, with the one to say why what is open waits (rbac.yaml); and the
+    operator is told, so that it does not even try."""
     unbound = [
         _deletion(kind, rbac.role_name(duty)) for duty in _LOOKS_ONLY for kind in ("ClusterRole", "ClusterRoleBinding")
     ]
     told = [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--read-only"}]
     target = {"kind": "Deployment", "name": names.NAME}
-    return kustomization([base], patches=[*unbound, {"target": target, "patch": yaml.safe_dump(told)}])
+    return kustomization([base, "rbac.yaml"], patches=[*unbound, {"target": target, "patch": yaml.safe_dump(told)}])
 
 
 def _deletion(kind: str, name: str) -> dict[str, str]:

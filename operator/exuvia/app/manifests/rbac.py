@@ -1,7 +1,7 @@
 """RBAC from declared rights: a ClusterRole for each duty, a Role in our own namespace, and one ServiceAccount.
 
-A read-only installation is without the bindings of `exuvia-rotate` and `exuvia-quarantine`; one that only rotates is
-without the latter.
+A read-only installation is without the bindings of `exuvia-rotate` and `exuvia-quarantine`, and alone has the one of
+`exuvia-explain`; one that only rotates is without `exuvia-quarantine`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ _ABOUT = {
     Duty.OBSERVE: "exuvia watches, judges and reports: no right to change a node or a pod",
     Duty.ROTATE: "exuvia replaces machines: marks and deletes nodes, evicts pods",
     Duty.QUARANTINE: "exuvia freezes machines: marks nodes, relabels and evicts pods, denies network, reads logs",
+    Duty.EXPLAIN: "exuvia says in the status of operations why they wait; bound only where it runs with --read-only",
 }
+
+INSTALLED = (Duty.OBSERVE, Duty.ROTATE, Duty.QUARANTINE)
+"""The duties of a whole installation. With `explain` beside only some of them, exuvia could begin what it may not go on
+with: a start is a write of the status."""
 
 Rule = dict[str, Any]
 
 
 def role_name(duty: Duty) -> str:
-    """`exuvia-observe`, `exuvia-rotate`, `exuvia-quarantine`: role and binding bear the same name."""
+    """`exuvia-observe`, say: role and binding bear the same name."""
     return f"{names.NAME}-{duty.value}"
 
 
@@ -47,13 +52,13 @@ def _rule(group: str, found: list[str], only: tuple[str, ...], verbs: tuple[str,
     return rule | {"verbs": list(verbs)}
 
 
-def cluster_roles(permissions: Iterable[Permission]) -> list[dict[str, Any]]:
-    """The three ClusterRoles."""
+def cluster_roles(permissions: Iterable[Permission], duties: Iterable[Duty] = INSTALLED) -> list[dict[str, Any]]:
+    """A ClusterRole for each duty."""
     wide = [one for one in permissions if not one.own_namespace]
     return [
         names.head(f"{_API}/v1", "ClusterRole", role_name(duty), about=_ABOUT[duty])
         | {"rules": rules(one for one in wide if one.duty is duty)}
-        for duty in Duty
+        for duty in duties
     ]
 
 
@@ -66,11 +71,11 @@ def view_role() -> dict[str, Any]:
     return role | {"rules": [rule]}
 
 
-def bindings() -> list[dict[str, Any]]:
+def bindings(duties: Iterable[Duty] = INSTALLED) -> list[dict[str, Any]]:
     """A ClusterRoleBinding for each duty."""
     return [
         names.head(f"{_API}/v1", "ClusterRoleBinding", role_name(duty)) | _bound("ClusterRole", role_name(duty))
-        for duty in Duty
+        for duty in duties
     ]
 
 

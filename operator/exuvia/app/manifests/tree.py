@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from exuvia.app.manifests import admission, alerts, crds, declared, deployment, kustomize, rbac
+from exuvia.model.permissions import Duty
 
 Manifest = dict[str, Any]
 HEADER = "# Made by `make manifests` from the code. Do not edit.\n"
@@ -54,6 +55,7 @@ def _deploy() -> dict[str, str]:
         "deploy/base/kustomization.yaml": dump(kustomize.kustomization(["../../crds", *base])),
         "deploy/kustomization.yaml": dump(kustomize.kustomization(["base"])),
         "deploy/overlays/read-only/kustomization.yaml": dump(kustomize.read_only("../../base")),
+        "deploy/overlays/read-only/rbac.yaml": dump(*_explaining()),
         "deploy/alerts/exuvia.rules.yaml": dump(alerts.rules()),
     }
 
@@ -80,6 +82,12 @@ def roles() -> list[Manifest]:
         rbac.view_role(),
         *rbac.own_namespace(rights),
     ]
+
+
+def _explaining() -> list[Manifest]:
+    """What a read-only installation has beyond observing."""
+    duties = (Duty.EXPLAIN,)
+    return [*rbac.cluster_roles(declared.permissions(), duties), *rbac.bindings(duties)]
 
 
 def without_workload() -> list[Manifest]:
