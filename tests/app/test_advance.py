@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from exuvia import errors
 from exuvia.act.hands import TOGETHER
 from exuvia.app.advance import Advancer
 from exuvia.decide import quarantine as decide_quarantine
@@ -200,3 +201,20 @@ def test_evidence_is_asked_for_beside_the_last_look_before_the_marks(
     quarantine = Quarantine.parse({"metadata": meta, "spec": spec, "status": status})
     virtual.run(scene.advancer._ask(scene.line, quarantine))
     assert said == heard
+
+
+def test_trouble_that_stays_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    scene = Scene()
+    answers: list[Any] = [errors.Forbidden("no right")] * 3 + [None, errors.Forbidden("no right")]
+
+    async def advance(line: Any, uid: str) -> None:
+        answer = answers.pop(0)
+        if answer is not None:
+            raise answer
+
+    monkeypatch.setattr(scene.advancer, "_advance", advance)
+    said = []
+    while answers:
+        virtual.run(scene.advancer._guarded("Rotation", "u"))
+        said.append(len(caplog.records))
+    assert said == [1, 1, 1, 1, 2]

@@ -57,6 +57,7 @@ class Advancer:
         )
         self._runners = Runners(self._guarded)
         self._written: dict[str, int] = {}
+        self._troubles: dict[str, str] = {}
 
     def wake(self, kind: str, uid: str) -> None:
         """Something changed that this operation may act on: look again, now. Read-only, nothing is advanced."""
@@ -80,19 +81,23 @@ class Advancer:
         await self._collecting.stop()
 
     async def _guarded(self, kind: str, uid: str) -> timedelta | None:
-        """Trouble with one operation never reaches another: it is said, and tried again."""
+        """Trouble with one operation never reaches another: it is said once, and tried again."""
         try:
-            return await self._advance(self.lines[kind], uid)
+            after = await self._advance(self.lines[kind], uid)
         except errors.Fenced as trouble:
             return self._fenced(trouble)
         except errors.LedgerError:
             return TROUBLE
         except errors.ClusterError as trouble:
-            log.warning("%s %s: %s", kind, uid, trouble)
+            if self._troubles.get(uid) != str(trouble):
+                log.warning("%s %s: %s", kind, uid, trouble)
+            self._troubles[uid] = str(trouble)
             return TROUBLE
         except Exception:
             log.exception("%s %s cannot be advanced", kind, uid)
             return TROUBLE
+        self._troubles.pop(uid, None)
+        return after
 
     def _fenced(self, trouble: errors.Fenced) -> timedelta | None:
         """Usually the end of our term. While we lead it is the ledger that another one wrote: said, and tried again."""
