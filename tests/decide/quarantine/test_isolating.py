@@ -109,6 +109,20 @@ def test_evict_keeps_labels_and_cuts_off() -> None:
     assert [one.namespace for one in world.policies] == ["shop"]
 
 
+def test_what_was_undone_and_put_back_is_not_being_put_back_for_ever() -> None:
+    """Where only pods with the host's network are left no namespace needs a policy, and nobody reads them."""
+    world = World().add(pod("agent", "DaemonSet", host_network=True)).grant().held()
+    was = condition(world, "Isolated")
+    agent = world.pods["uid-agent"]
+    world.pods[agent.uid] = replace(agent, labels={})
+    world.tick().settle()
+    assert marks.QUARANTINE_POD_LABEL in world.pods[agent.uid].labels
+    world.tick(timedelta(minutes=6)).settle()
+    assert condition(world, "Isolated") == was
+    assert world.status.isolation is not None
+    assert world.status.isolation.because == ("pod shop/agent uses the host's network",)
+
+
 def test_host_network_is_unsupported_and_named() -> None:
     world = World().add(pod("agent", "DaemonSet", host_network=True)).grant()
     world.settle()

@@ -16,7 +16,7 @@ from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, just_bega
 from exuvia.model.actions import Action, DenyNetwork, LabelPod, PodTarget
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
-from exuvia.model.quarantine_views import QuarantineView
+from exuvia.model.quarantine_views import NetworkPolicyFacts, QuarantineView
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, WorkloadStatus
 from exuvia.model.specs.rotation import RotationPhase
@@ -281,14 +281,12 @@ def _bounded(labels: Mapping[str, str]) -> dict[str, str]:
 
 def _say_isolation(view: QuarantineView, now: datetime) -> Step | None:
     """Once everything was written: how well it worked, and what keeps it from being better."""
-    network = asking.network_asked(view.quarantine)
-    if network and view.network_policies is None:
+    network, policies = asking.network_asked(view.quarantine), _policies(view)
+    if network and policies is None:
         return None if view.quarantine.status.isolation else asking.look(view, Look.NETWORK_POLICIES)
     if view.pods is None:
         return None
-    found = freezing.isolation(
-        asking.treatments(view), view.network_policies or (), view.quarantine.uid, network=network
-    )
+    found = freezing.isolation(asking.treatments(view), policies or (), view.quarantine.uid, network=network)
     if found == view.quarantine.status.isolation:
         return None
     first = view.quarantine.status.isolation is None
@@ -298,6 +296,15 @@ def _say_isolation(view: QuarantineView, now: datetime) -> Step | None:
     if first:
         patch.custody(EXUVIA, f"isolated: {found.state}")
     return Step(name=asking.FREEZE, status=patch.body, notes=(_isolated(view, found.state),) if first else ())
+
+
+def _policies(view: QuarantineView) -> tuple[NetworkPolicyFacts, ...] | None:
+    """The network policies, None where they are not known. Where no pod can be cut off by one (all use the host's
+    network, say) nobody reads them, and none matters."""
+    if view.network_policies is None and view.pods is not None:
+        needed = any(freezing.cut_off(pod, given) for pod, given in asking.treatments(view))
+        return None if needed else ()
+    return view.network_policies
 
 
 def _broken(quarantine: Quarantine) -> tuple[str, ...]:
