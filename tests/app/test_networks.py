@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from exuvia.app import networks
 from exuvia.app.clock import SystemClock
 from exuvia.app.networks import Networks, Policy, concerned, policy_of
 from exuvia.kube.client import Client
@@ -17,7 +18,7 @@ from exuvia.model import marks, resources
 from exuvia.model.specs.quarantine import Quarantine
 from tests.app import stage
 from tests.cluster import until
-from tests.observe.faulty import serving
+from tests.observe.faulty import Fault, serving
 
 OURS = Policy(uid="p1", namespace="shop", name="exuvia-q1", of="q1", sound=True, allows=False)
 OPEN = Policy(uid="p2", namespace="shop", name="open", of="", sound=False, allows=True)
@@ -87,8 +88,30 @@ def watching(client: Client) -> tuple[list[str], asyncio.Task[None]]:
     for one in (quarantine("q1", "shop"), quarantine("q2")):
         services.view.quarantines.store.put(one, "1")
     woken: list[str] = []
-    networks = Networks(services, lambda kind, uid: woken.append(uid))
-    return woken, asyncio.create_task(networks.run())
+    made = Networks(services, lambda kind, uid: woken.append(uid))
+    return woken, asyncio.create_task(made.run())
+
+
+async def test_a_watch_that_died_leaves_nothing_to_the_long_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was listed once and is never heard of again. One that is only quiet ends by itself, which is heard."""
+    monkeypatch.setattr(networks, "BLIND_SECONDS", 2.5)
+    monkeypatch.setattr(networks, "WATCH_SECONDS", 1)
+    async with serving(tmp_path) as (server, client):
+        await server.put(resources.NETWORK_POLICIES, body("p1", "q1"))
+        watches = server.of(resources.NETWORK_POLICIES).watches
+        watches.extend(Fault() for _ in range(4))
+        watches.append(Fault("silent"))
+        woken, running = watching(client)
+        try:
+            await until(lambda: woken == ["q1"], what="the first look")
+            await until(lambda: not watches, what="the watch that dies", seconds=10)
+            assert woken == ["q1"], "a quiet watch wakes nobody"
+            await until(lambda: woken == ["q1"] * 3, what="a look although nothing is heard", seconds=10)
+        finally:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_nothing_is_watched_while_no_machine_is_cut_off(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from exuvia.observe.reflector import Reflector
 
 PERIOD_SECONDS = 1.0
 GATHER_SECONDS = 0.1
+WATCH_SECONDS = 20  # a watch that nothing happens to ends by then, and is heard of
 BLIND_SECONDS = 30.0
 
 Wake = Callable[[str, str], None]
@@ -57,7 +58,10 @@ class Networks:
     async def _while_needed(self) -> None:
         changed = asyncio.Event()
         services = self._services
-        watch = Reflector(services.client, resources.NETWORK_POLICIES, policy_of, services.clock, changed.set)
+        watch = Reflector(
+            services.client, resources.NETWORK_POLICIES, policy_of, services.clock, changed.set,
+            watch_seconds=WATCH_SECONDS,
+        )  # fmt: skip
         watching = asyncio.create_task(watch.run(), name="watch network policies")
         looked, seen = services.clock.monotonic(), False
         self._known = {}
@@ -65,13 +69,18 @@ class Networks:
             while self._cut_off():
                 await _either(changed, PERIOD_SECONDS)
                 self._tell(watch)
-                blind = not watch.synced and services.clock.monotonic() - looked >= BLIND_SECONDS
+                blind = self._blind(watch) and services.clock.monotonic() - looked >= BLIND_SECONDS
                 if blind or watch.synced > seen:  # what happened before anybody watched, or while nobody can
                     looked, seen = services.clock.monotonic(), watch.synced
                     self._wake_all(self._cut_off())
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
+
+    def _blind(self, watch: Reflector[Policy]) -> bool:
+        """Whether nothing is heard of it: it was never listed, or the watch is dead."""
+        heard = watch.last_heard
+        return heard is None or (self._services.clock.now() - heard).total_seconds() >= BLIND_SECONDS
 
     def _tell(self, watch: Reflector[Policy]) -> None:
         """Wake whom the changes since the last call concern."""
