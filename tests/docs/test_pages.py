@@ -18,7 +18,7 @@ from exuvia.cli.main import exuvia
 from exuvia.evaluate.rules import RULES
 from exuvia.model import cron, marks
 from exuvia.model.specs.security_policy import SecurityPolicySpec
-from exuvia.record import guarding
+from exuvia.record import guarding, removal
 from tests.docs import pages
 from tests.docs.pages import DOCS, ROOT, Block
 from tests.record import world
@@ -151,6 +151,23 @@ def test_the_ten_lines_check_a_ledger(tmp_path: Path) -> None:
         connection.exec_driver_sql("update entries set body = replace(body, 'violating', 'compliant') where seq = 2")
         connection.commit()
     assert _check(block, file) == "c: entry 2 does not fit"
+
+
+def test_the_ten_lines_go_on_behind_what_was_pruned(tmp_path: Path) -> None:
+    (block,), file = pages.blocks("python"), tmp_path / "ledger.db"
+    with world.written(file, world.birth("A"), world.birth("B"), world.death("B", 2), world.birth("C")):
+        pass
+    later = world.at(10**6)
+    removal.prune(file, cut=later, keep="1d", by="alice", at=later, cluster="c")
+    with world.written(file, world.death("A", 3), world.death("C", 3), world.birth("D", 4)):
+        pass
+    removal.prune(file, cut=later, keep="1d", by="alice", at=later, cluster="c")
+    assert _check(block, file).startswith("c: sound, head 9:")
+    with world.written(file, world.birth("E")) as connection:
+        guarding.unguard(connection)
+        connection.exec_driver_sql("delete from entries where seq = 8")
+        connection.commit()
+    assert _check(block, file) == "c: entry 8 does not fit"
 
 
 def _check(block: Block, file: Path) -> str:

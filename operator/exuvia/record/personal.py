@@ -17,10 +17,12 @@ import os
 import secrets
 import unicodedata
 from dataclasses import replace
+from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESSIV
-from sqlalchemy import Connection, bindparam, insert, select
+from sqlalchemy import Connection, Table, bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind
@@ -94,11 +96,11 @@ def _key(connection: Connection, name: str) -> tuple[str, bytes]:
     """The token and the key of a person, made now where there are none."""
     lookup = _lookup(_secret(connection) or _make_secret(connection), name)
     row = connection.execute(_KEY, {"of": lookup}).first()
-    if row is not None:
-        return str(row.subject), bytes(row.key)
-    token, key = secrets.token_urlsafe(16), AESSIV.generate_key(512)
-    connection.execute(insert(tables.subjects).values(lookup=lookup, subject=token, key=key))
-    return token, key
+    if row is None:
+        made = {"lookup": lookup, "subject": secrets.token_urlsafe(16), "key": AESSIV.generate_key(512)}
+        _add(connection, tables.subjects, made)
+        row = connection.execute(_KEY, {"of": lookup}).one()
+    return str(row.subject), bytes(row.key)
 
 
 def _lookup(secret: bytes, name: str) -> bytes:
@@ -112,9 +114,16 @@ def _secret(connection: Connection) -> bytes | None:
 
 
 def _make_secret(connection: Connection) -> bytes:
-    made = os.urandom(32)
-    connection.execute(insert(tables.installation).values(name=_SECRET, value=made))
-    return made
+    _add(connection, tables.installation, {"name": _SECRET, "value": os.urandom(32)})
+    found = _secret(connection)
+    assert found is not None, "it was made now, or by another writer just before"
+    return found
+
+
+def _add(connection: Connection, table: Table, row: dict[str, Any]) -> None:
+    """Writers of several clusters may meet the same name at the same moment: the first one's row counts for all."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    connection.execute(dialect.insert(table).values(row).on_conflict_do_nothing())
 
 
 def _bound(token: str) -> list[bytes]:
