@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
@@ -111,6 +112,17 @@ def test_canonical_form_is_that_of_rfc_8785() -> None:
     assert (
         chain.canonical({"b": 1, "a": ["é", None, True], "€": "\n"}) == '{"a":["é",null,true],"b":1,"€":"\\n"}'.encode()
     )
+
+
+plain = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text(st.characters(codec="ascii"))
+
+
+@given(
+    st.dictionaries(st.text(max_size=6), entries | plain, max_size=5)
+    | st.dictionaries(st.text('aB\x00"', max_size=3), plain)
+)
+def test_the_quick_way_writes_what_the_library_writes(body: dict[str, object]) -> None:
+    assert chain.canonical(body) == rfc8785.dumps(body)
 
 
 def first_bad(lines: list[str]) -> int | None:

