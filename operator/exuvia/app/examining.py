@@ -37,12 +37,10 @@ class Examiner:
         """A machine changed at that monotonic moment: what is found of it now is answered from then on."""
         self._seen[uid] = seen
 
-    def seen(self, instance: Instance) -> bool:
-        """A machine as it is now. Whether it is a new one."""
-        born = self._services.chronicle.seen(instance)
-        if born:
+    def seen(self, instance: Instance) -> None:
+        """A machine as it is now; a new one is counted."""
+        if self._services.chronicle.seen(instance):
             self._services.tallies.add("exuvia_instance_births_total", str(instance.kind), instance.pool)
-        return born
 
     def died(self, last: Instance) -> None:
         """A machine is gone: by our own hand, or by whose marks say so, or nobody knows."""

@@ -17,6 +17,7 @@ from exuvia.app import uninstalling
 from exuvia.app.advance import Advancer
 from exuvia.app.examining import Examiner
 from exuvia.app.fleet import LEASES_RETRY, SETTLED_AGE, Fleet
+from exuvia.app.heirs import Heirs
 from exuvia.app.history import History
 from exuvia.app.operations import under_way
 from exuvia.app.services import Services
@@ -24,7 +25,6 @@ from exuvia.app.starting import Starter
 from exuvia.app.statuses import Statuses
 from exuvia.app.waking import Waking
 from exuvia.decide.brakes import acting
-from exuvia.decide.inheritance import resembles
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Plan
 from exuvia.observe import leases
@@ -54,7 +54,7 @@ class Sweep:
         self._examiner = Examiner(services, fleet)
         self._starter = Starter(services, fleet, advancer)
         self._waking = Waking(services, advancer)
-        self._advancer = advancer
+        self._heirs = Heirs(services, advancer.wake_soon)
         self._ripening: list[tuple[datetime, str]] = []
         self._full_at = 0.0
         self._plan = Plan()
@@ -139,31 +139,26 @@ class Sweep:
         """Machines that changed; births and deaths are told on the way."""
         store = self._services.view.nodes.store
         dirty = store.take_dirty()
-        changed = list(store.take_gone().values())
-        for last in changed:
+        gone = store.take_gone()
+        for last in gone.values():
             self._examiner.died(last)
-        found = set()
+        self._heirs.forget(gone)
+        found, living = set(), []
         for uid, seen in dirty.items():
             instance = store.get(uid)
             if instance is not None:
                 self._examiner.changed(uid, seen)
                 self._born(instance, now)
-                changed.append(instance)
+                living.append(instance)
             found.add(uid)
-        self._waking.of_machines(changed)
+        self._heirs.look(living)
+        self._waking.of_machines((*gone.values(), *living))
         return found
 
     def _born(self, instance: Instance, now: datetime) -> None:
-        if self._examiner.seen(instance):
-            self._wake_namesakes(instance)
+        self._examiner.seen(instance)
         if not self._fleet.ready_once(instance, now):
             heapq.heappush(self._ripening, (instance.born + SETTLED_AGE, instance.uid))
-
-    def _wake_namesakes(self, newborn: Instance) -> None:
-        """It may be a quarantined machine under a new object: whose Quarantine that would be looks at it."""
-        for one in self._services.view.open_quarantines():
-            if resembles(newborn, one):
-                self._advancer.wake_soon(one.KIND, one.uid)
 
     def _ripe_at(self) -> datetime | None:
         return self._ripening[0][0] if self._ripening else None

@@ -19,6 +19,9 @@ from exuvia.model.specs.quarantine import Quarantine, QuarantineSpec
 NAME_CUT = 200
 UID_CUT = 8
 
+Identity = tuple[str, str]
+"""What it is (a name, a providerID, a machineID), and its value."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inheritance:
@@ -53,14 +56,22 @@ def judge(
     return next((one for one in found if isinstance(one, Inheritance)), found[0] if found else None)
 
 
-def resembles(newborn: Instance, held: Quarantine) -> bool:
-    """Whether a new instance shares an identity with the machine of a Quarantine, so that somebody must judge."""
-    was, frozen = held.spec.instance, held.status.settings
-    if was.uid == newborn.uid:
-        return False
-    machine_id = frozen.machine_id if frozen else ""
-    same_machine = bool(machine_id) and machine_id == newborn.machine_id
-    return was.name == newborn.name or same_machine or bool(was.provider_id and was.provider_id == newborn.provider_id)
+def identities(machine: Instance) -> frozenset[Identity]:
+    """By what a machine may be known under a new object. Who shares one with the machine of a Quarantine (`known_by`)
+    must be judged."""
+    return _said(machine.name, machine.provider_id, machine.machine_id)
+
+
+def known_by(held: Quarantine, machine: Instance | None) -> frozenset[Identity]:
+    """By what the machine of a Quarantine may be known. `machine`: as it is now, None where it is gone."""
+    frozen = held.status.settings
+    now = () if machine is None else (machine,)
+    return _said(held.spec.instance.name, _provider_id(held, now), frozen.machine_id if frozen else "")
+
+
+def _said(name: str, provider_id: str, machine_id: str) -> frozenset[Identity]:
+    every = (("name", name), ("providerID", provider_id), ("machineID", machine_id))
+    return frozenset(one for one in every if one[1])
 
 
 def _provider_id(former: Quarantine, live: tuple[Instance, ...]) -> str:
