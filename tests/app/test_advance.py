@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from exuvia import errors
 from exuvia.act.hands import TOGETHER
 from exuvia.app.advance import Advancer
+from exuvia.app.lanes import Turn
 from exuvia.decide import quarantine as decide_quarantine
 from exuvia.decide.rotation import HAND_OVER
 from exuvia.model.actions import EvictPod, Outcome, OutcomeKind, PodTarget, RemoveMachine
@@ -199,7 +201,7 @@ def test_evidence_is_asked_for_beside_the_last_look_before_the_marks(
     spec = {"instance": {"kind": "Node", "name": "w", "uid": "N"}}
     status = {"phase": "Isolating", "startedAt": "2026-11-25T11:00:00Z"}
     quarantine = Quarantine.parse({"metadata": meta, "spec": spec, "status": status})
-    virtual.run(scene.advancer._ask(scene.line, quarantine))
+    virtual.run(scene.advancer._ask(scene.line, quarantine, Turn(asyncio.Semaphore())))
     assert said == heard
 
 
@@ -218,3 +220,25 @@ def test_trouble_that_stays_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog
         virtual.run(scene.advancer._guarded("Rotation", "u"))
         said.append(len(caplog.records))
     assert said == [1, 1, 1, 1, 2]
+
+
+async def test_who_polls_its_provider_leaves_its_lane_to_others_first() -> None:
+    """A held Quarantine looks after its marks and pods, and only then asks what became of its replacement."""
+    scene, taken, seen = Scene(), asyncio.Lock(), list[tuple[str, bool]]()
+
+    async def gather(operation: Any, looks: frozenset[Look]) -> Any:
+        seen.append((",".join(sorted(looks)), taken.locked()))
+        return scene.view()
+
+    scene.line.gather = gather
+    steps = [Step(look=frozenset({Look.PODS})), Step(look=frozenset({Look.MACHINE})), Step()]
+    scene.line.step = lambda view, now: steps.pop(0)
+    scene.advancer._snapped = lambda operation, step: step  # type: ignore[method-assign]
+    outside = asyncio.Semaphore(1)
+    turn = Turn(outside)
+    await turn.begin(taken)
+    await scene.advancer._ask(scene.line, WON, turn)
+    assert seen == [("", True), (Look.PODS, True), (f"{Look.MACHINE},{Look.PODS}", False)]
+    assert outside.locked()
+    await turn.end()
+    assert not outside.locked()

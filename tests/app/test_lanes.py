@@ -8,6 +8,8 @@ from typing import Any
 
 from exuvia.app.collecting import Collecting
 from exuvia.app.lanes import Lanes
+from exuvia.app.operations import Operation
+from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
 
 
@@ -64,25 +66,36 @@ async def test_only_so_many_work_at_the_same_time() -> None:
     assert most == 3
 
 
-def rotation(phase: str, reason: str = "") -> Rotation:
+def rotation(phase: str, reason: str = "", *, provider: str = "Simulated", marked: bool = True) -> Rotation:
     meta = {"name": "r", "uid": "R", "creationTimestamp": "2026-11-25T11:00:00Z"}
     spec = {"instance": {"kind": "Node", "name": "w", "uid": "N"}}
-    status = {"phase": phase, "before": {"unschedulable": False}} | ({"reason": reason} if reason else {})
+    status: dict[str, Any] = {"phase": phase, "settings": {"provider": provider}}
+    status |= {"before": {"unschedulable": False}} if marked else {}
+    status |= {"reason": reason} if reason else {}
     return Rotation.parse({"metadata": meta, "spec": spec, "status": status})
 
 
-async def test_who_waits_for_a_dead_provider_delays_neither_a_drain_nor_a_restore() -> None:
-    """All lanes of those that wait for it are full, and the others have their turn at once."""
-    lanes, stuck = Lanes(outside=2, calm=2), asyncio.Event()
+def quarantine() -> Quarantine:
+    meta = {"name": "q", "uid": "Q", "creationTimestamp": "2026-11-25T11:00:00Z"}
+    spec = {"instance": {"kind": "Node", "name": "w", "uid": "N"}}
+    return Quarantine.parse({"metadata": meta, "spec": spec, "status": {"phase": "Isolating"}})
 
-    async def waits(one: Rotation) -> None:
+
+async def test_who_waits_for_a_dead_provider_delays_neither_a_drain_nor_a_restore() -> None:
+    """All lanes of those that wait for it are full, and the others have their turn at once: a Quarantine's first, a
+    drain, a restore, a removal by another provider. None of those that wait is urgent, so nobody gives way to them."""
+    lanes, stuck = Lanes(outside=2, calm=2, urgent=2, gives_way=60), asyncio.Event()
+
+    async def waits(one: Operation) -> None:
         async with lanes.turn_of(one):
             await stuck.wait()
 
-    waiting = [rotation("Terminating") for _ in range(9)] + [rotation("Drained", "ReplacementFailed") for _ in range(9)]
+    waiting = [rotation("Terminating") for _ in range(9)] + [rotation("Replacing", marked=False) for _ in range(9)]
+    waiting += [rotation("Drained", "ReplacementFailed") for _ in range(9)]
     tasks = [asyncio.create_task(waits(one)) for one in waiting]
     await asyncio.sleep(0)
-    for one in (rotation("Draining"), rotation("Cordoned", "CalledOff")):
+    others = (rotation("Draining"), rotation("Cordoned", "CalledOff"), rotation("Terminating", provider="NodeDelete"))
+    for one in (quarantine(), *others):
         async with asyncio.timeout(0.5), lanes.turn_of(one):
             pass
     stuck.set()

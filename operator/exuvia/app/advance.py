@@ -17,7 +17,7 @@ from exuvia.app import operations, telling, uninstalling
 from exuvia.app.collecting import Collecting
 from exuvia.app.fleet import Fleet
 from exuvia.app.gathering import Gatherer
-from exuvia.app.lanes import Lanes, is_urgent
+from exuvia.app.lanes import Lanes, Turn, is_urgent
 from exuvia.app.operations import Operation
 from exuvia.app.running import LONGEST, SOON_SECONDS, Runners
 from exuvia.app.scribe import Late
@@ -115,13 +115,13 @@ class Advancer:
                 return None
             if not operation.open:
                 return await self._ended(line, operation)
-            async with self._lanes.turn_of(operation):
-                after = await self._round(line, uid)
+            async with self._lanes.turn_of(operation) as turn:
+                after = await self._round(line, uid, turn)
             if after is not ONCE_MORE:
                 return after
         return SOON
 
-    async def _round(self, line: Line, uid: str) -> timedelta:
+    async def _round(self, line: Line, uid: str, turn: Turn) -> timedelta:
         """One look and one step. When to look again; `ONCE_MORE`: at once."""
         operation = self._current(line, uid)
         if operation is None or not operation.open:
@@ -129,7 +129,7 @@ class Advancer:
         if self._lacks_finalizer(operation):
             await self.winner.with_finalizer(line, operation, marks.FINALIZER)
             return ONCE_MORE
-        view, step = await self._ask(line, operation)
+        view, step = await self._ask(line, operation, turn)
         if not _says_anything(step):
             return step.recheck_after or LONGEST
         done = await self._carry_out(line, operation, view, step)
@@ -144,7 +144,7 @@ class Advancer:
     def _current(self, line: Line, uid: str) -> Operation | None:
         return operations.find(self._services.view, line.model.KIND, uid)
 
-    async def _ask(self, line: Line, operation: Operation) -> tuple[Any, Step]:
+    async def _ask(self, line: Line, operation: Operation, turn: Turn) -> tuple[Any, Step]:
         """The next step; what it wants to look at first is read, and it is asked again."""
         looks: frozenset[Look] = frozenset()
         for _ in range(LOOKS):
@@ -154,6 +154,8 @@ class Advancer:
                 return view, self._snapped(operation, step)
             self._snap(operation, view)
             looks |= step.look
+            if Look.MACHINE in looks:
+                await turn.goes_outside()
         raise errors.InvalidObject(f"{operation.KIND} {operation.name}: no step could be decided")
 
     def _snap(self, operation: Operation, view: Any) -> None:
