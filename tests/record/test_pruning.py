@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -285,6 +286,64 @@ def test_chains_of_other_clusters_are_left_alone(tmp_path: Path) -> None:
     importing.load(path, parsed(*life("X", 0, 50), instance("A", 0, 50, 50)), cluster="other")
     assert prune(path).kept == {Kept.SHARED: 5, Kept.LIVING: 4, Kept.NEEDED: 1}
     assert verified(path, "other").entries == 6
+
+
+def test_what_is_written_while_it_is_found_out_what_goes_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A correction, a hold, another pruning that come between the look and the deed; what is about others does not."""
+    hold = holds.Hold(name="h", by="x", reason="r", instance="A")
+    between: dict[str, tuple[Callable[[Path], object], int]] = {
+        "others": (lambda path: history(path, *life("D", 80, None)), 5),
+        "correction": (lambda path: history(path, instance("A", 0, 55, 150, name="a")), 0),
+        "hold": (lambda path: holds.add(path, hold, at=at(90)), 0),
+        "pruning": (prune, 0),
+        "elsewhere": (lambda path: importing.load(path, parsed(instance("A", 0, 5, 9)), cluster="other"), 0),
+    }
+    drafted = removal._drafted
+    for what, (write, expected) in between.items():
+        path = history(tmp_path / f"{what}.db", *life("A", 0, 50), *life("B", 60, None))
+        looks = list[int]()
+
+        def looked(place: Any, connection: Any, *more: Any, looks: list[int] = looks, write: Any = write) -> Any:
+            found = drafted(place, connection, *more)
+            looks.append(1)
+            if len(looks) == 1:
+                monkeypatch.setattr(removal, "_drafted", drafted)
+                write(place)
+                monkeypatch.setattr(removal, "_drafted", looked)
+            return found
+
+        monkeypatch.setattr(removal, "_drafted", looked)
+        assert (prune(path).entries, len(looks)) == (expected, 1 if expected else 2), what
+        monkeypatch.setattr(removal, "_drafted", drafted)
+        assert verified(path).first_bad is None and deep(path) == [], what
+
+
+def test_many_gaps_stand_in_several_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpoints, "GAPS", 2)
+    told = [
+        text for number in range(5) for text in (instance(f"D{number}", 0, 5, 9), instance(f"L{number}", 0, None, 9))
+    ]
+    path = history(tmp_path / "l.db", *told)
+    found = prune(path)
+    assert (found.entries, found.checkpoint) == (5, 13)
+    history(path, *(instance(f"L{number}", 0, 6, 10) for number in (1, 2)), instance("X", 0, None, 9))
+    assert (prune(path).entries, verified(path).pruned) == (4, 9)
+    assert verified(path).first_bad is None and deep(path) == []
+    with reading(path) as connection:
+        whole = [body for _, body in checkpoints.last(connection, "c")]
+    assert [one["part"] for one in whole] == list(range(1, len(whole) + 1)) and len(whole) > 1
+    assert "carried" in whole[-1] and "carried" not in whole[0]
+
+
+def test_a_chain_without_a_name_is_pruned_beside_another(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    importing.load(path, parsed(*life("A", 0, 50), *life("B", 0, None)))
+    importing.load(path, parsed(*life("X", 0, 50), *life("Y", 0, None)), cluster="other")
+    assert prune(path, cluster="").entries == 5
+    assert (verified(path, "").pruned, verified(path, "other").pruned) == (5, 0)
+    assert verified(path, "").first_bad is None and verified(path, "other").first_bad is None
 
 
 _MACHINES = st.lists(

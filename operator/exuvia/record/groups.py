@@ -131,9 +131,9 @@ def uids(entry: Entry) -> tuple[str, ...]:
     return () if held else tuple(one for one in named if isinstance(one, str) and one)
 
 
-def walk(connection: Connection, cluster: str) -> Iterator[Entry]:
-    """Every entry of a chain, in order."""
-    table, after = tables.entries, 0
+def walk(connection: Connection, cluster: str, *, after: int = 0) -> Iterator[Entry]:
+    """Every entry of a chain behind that number, in order."""
+    table = tables.entries
     chosen = select(table.c.seq, table.c.body).where(table.c.cluster == cluster).order_by(table.c.seq).limit(PAGE)
     while rows := connection.execute(chosen.where(table.c.seq > after)).all():
         for row in rows:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, tuple_
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, tuple_
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import appending, chain, checkpoints, counts, departed, importing, opening, pruning, queries, tables
+from exuvia.record import appending, chain, checkpoints, counts, departed, groups, opening, pruning, queries, tables
 from exuvia.record.chain import Gap, Link
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
@@ -55,52 +55,96 @@ def foresee(place: Place, *, cut: datetime, cluster: str) -> Pruned:
 def prune(place: Place, *, cut: datetime, keep: str, by: str, at: datetime, cluster: str) -> Pruned:
     """Prune a chain; durable when it returns. Nothing happens where nothing may go.
 
-    Raises `errors.LedgerCorrupt` for a chain that is not sound: nothing goes of what may be needed to find out why.
+    What goes is found out before others are kept from writing. Raises `errors.LedgerCorrupt` for a chain that is not
+    sound: nothing goes of what may be needed to find out why.
     """
     engine = opening.open_for_writing(place)
     try:
+        with opening.in_words(place), opening.readers(engine).begin() as connection:
+            draft = _drafted(place, connection, microseconds(cut), cluster)
+        if not draft.plan.doomed:
+            return Pruned(cluster=cluster, entries=0, kept=draft.plan.kept)
         with opening.in_words(place), engine.begin() as connection:
             opening.alone(connection, cluster)
-            return _prune(place, connection, cut, keep, by, at, cluster)
+            if not _holds_still(connection, draft):
+                draft = _drafted(place, connection, microseconds(cut), cluster)
+            return _prune(connection, draft, keep=keep, by=by, at=at)
     finally:
         engine.dispose()
 
 
-def _prune(
-    place: Place, connection: Connection, cut: datetime, keep: str, by: str, at: datetime, cluster: str
-) -> Pruned:
-    found = pruning.plan(connection, cluster, microseconds(cut))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """A plan, the gaps that it leaves, and up to where the ledger was read for it."""
+
+    plan: pruning.Plan
+    gaps: Sequence[Gap]
+    cluster: str
+    cut: int
+    head: appending.Head
+    holds: int
+
+
+def _drafted(place: Place, connection: Connection, cut: int, cluster: str) -> _Draft:
+    found = pruning.plan(connection, cluster, cut)
+    return _Draft(
+        plan=found,
+        gaps=_gaps(place, connection, cluster, found.doomed),
+        cluster=cluster,
+        cut=cut,
+        head=appending.head(connection, cluster),
+        holds=_holds(connection),
+    )
+
+
+def _holds_still(connection: Connection, draft: _Draft) -> bool:
+    """Whether nothing was written since that is about what goes: no word about it, no hold, no other pruning."""
+    cluster, head = draft.cluster, draft.head
+    if appending.hash_at(connection, cluster, head.seq) != head.hash or _holds(connection) != draft.holds:
+        return False
+    changing = {FactKind.CHECKPOINT.value} | ({FactKind.SCORE.value} if draft.plan.scores else set())
+    for entry in groups.walk(connection, cluster, after=head.seq):
+        if entry.kind in changing or not draft.plan.uids.isdisjoint(groups.uids(entry)):
+            return False
+    table = tables.mentions
+    return not any(
+        connection.scalar(select(table.c.seq).where(table.c.uid.in_(uids), table.c.cluster != cluster).limit(1))
+        for uids in _chunks(sorted(draft.plan.uids))
+    )
+
+
+def _holds(connection: Connection) -> int:
+    table = tables.entries
+    kinds = select(func.count()).select_from(table).where(table.c.kind == FactKind.HOLD.value)
+    return int(connection.scalar(kinds) or 0)
+
+
+def _prune(connection: Connection, draft: _Draft, *, keep: str, by: str, at: datetime) -> Pruned:
+    found, cluster, now = draft.plan, draft.cluster, datetime.now(UTC)
     if not found.doomed:
-        _gaps(place, connection, cluster, found.doomed)
         return Pruned(cluster=cluster, entries=0, kept=found.kept)
-    now = datetime.now(UTC)
     before = counts.counts(connection, now, cluster=cluster)
     presences = _presences(connection, cluster, found)
-    gaps = _gaps(place, connection, cluster, found.doomed)
     with opening.removing(connection):
-        _remove(connection, cluster, found, microseconds(cut))
+        _remove(connection, cluster, found, draft.cut)
     left = counts.standing(connection, now, cluster=cluster)
     said = {
         "by": by,
         "keep": keep,
-        "cut": microseconds(cut),
+        "cut": draft.cut,
         "entries": len(found.doomed),
-        "pruned": sum(gap.entries for gap in gaps),
-        "last": gaps[-1].last,
-        "hash": gaps[-1].hash.hex(),
+        "pruned": sum(gap.entries for gap in draft.gaps),
+        "last": draft.gaps[-1].last,
+        "hash": draft.gaps[-1].hash.hex(),
         "carried": {**counts.written(counts.difference(before, left)), "presences": presences},
     }
-    return Pruned(
-        cluster=cluster,
-        entries=len(found.doomed),
-        kept=found.kept,
-        checkpoint=_enter(connection, cluster, said, gaps, at),
-    )
+    checkpoint = _enter(connection, cluster, said, draft.gaps, at)
+    return Pruned(cluster=cluster, entries=len(found.doomed), kept=found.kept, checkpoint=checkpoint)
 
 
 def _enter(connection: Connection, cluster: str, said: Mapping[str, Any], gaps: Sequence[Gap], at: datetime) -> int:
     """The checkpoint, in as many entries as its gaps need; the number of the last."""
-    writer = importing.writer_for(connection, cluster)
+    writer = appending.Writer(cluster=cluster, epoch=appending.greatest_epoch(connection, cluster))
     head, parts = appending.head(connection, cluster), checkpoints.written(gaps)
     for part, some in enumerate(parts, start=1):
         shared = {"part": part, "parts": len(parts), "gaps": some}
