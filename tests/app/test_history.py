@@ -13,8 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 from sqlalchemy import select
 
+from exuvia.app import history
 from exuvia.app.chronicle import Chronicle
-from exuvia.app.history import History
+from exuvia.app.history import History, Past, read
+from exuvia.app.operations import everything
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
 from exuvia.decide.backoff import after_call_off
@@ -199,6 +201,31 @@ async def test_all_that_a_quarantine_did_without_a_ledger_is_entered_late_and_on
     assert len(bodies(path, "outcome")) == 3
     await takeover(path, held, told=[])
     assert len(bodies(path, "intent")) == 3
+
+
+async def test_what_is_won_while_the_past_is_read_is_not_entered_a_second_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who wins a step now enters its intent as well: the read came too early for it."""
+    path, views = tmp_path / "ledger.db", []
+
+    def slow(*asked: Any) -> Past:
+        past = read(*asked)
+        for view in views:
+            view.quarantines.store.put(quarantine("q-1", "Isolating", "alive", steps=STEPS[:1]), "2")
+            view.rotations.store.put(rotation("r-1", "Cordoned", "other"), "2")
+        return past
+
+    def remember(view: Any) -> list[Any]:
+        views.append(view)
+        return everything(view)
+
+    monkeypatch.setattr(history, "read", slow)
+    monkeypatch.setattr(history.operations, "everything", remember)
+    waiting = quarantine("q-1", "Pending", "alive", startedAt=None)
+    await takeover(path, waiting, rotation("r-1", "Pending", "other", startedAt=None), told=[])
+    assert views
+    assert bodies(path, "intent") == bodies(path, "operation") == []
 
 
 async def test_what_needs_no_intent_is_not_entered_late(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -17,6 +17,7 @@ from exuvia.app import anchoring, catching_up, operations, recollection, telling
 from exuvia.app.catching_up import Meanwhile
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
+from exuvia.app.operations import Operation
 from exuvia.app.scribe import Late
 from exuvia.app.services import Services
 from exuvia.decide.backoff import CALLED_OFF
@@ -108,6 +109,7 @@ class History:
     async def _try(self) -> None:
         if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
             return
+        seen = operations.everything(self._services.view)  # what is won from now on is told by who wins it
         if not await self._trusted() or not await self._anchored() or not await self._services.scribe.flush():
             return
         services = self._services
@@ -119,14 +121,14 @@ class History:
                 services.clock.now(),
                 services.leadership.epoch,
                 services.settings.cluster_name,
-                frozenset(one.uid for one in services.view.all_quarantines()),
+                frozenset(one.uid for one in seen if isinstance(one, Quarantine)),
                 meanwhile.machines,
             )
         except errors.LedgerError as trouble:
             log.warning("the ledger's history cannot be read: %s", trouble)
             return
         self._wanted = False
-        self._take(past, meanwhile)
+        self._take(past, meanwhile, seen)
         self._look_anew()
         self.loaded = self._services.past_known = True
 
@@ -174,7 +176,7 @@ class History:
             log.warning("the ledger: %s", said)
         self._services.past_trouble = said
 
-    def _take(self, past: Past, meanwhile: Meanwhile) -> None:
+    def _take(self, past: Past, meanwhile: Meanwhile, seen: Sequence[Operation]) -> None:
         services = self._services
         services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne, past.known)
         services.judgements.remember(past.verdicts)
@@ -184,8 +186,8 @@ class History:
         services.recollection.remember(map(recollection.rotation, past.called_off), services.clock.now())
         services.recollection.remember(map(recollection.quarantine, past.released), services.clock.now())
         self._finish(past.unfinished)
-        self._tell_late(past)
-        self._tell_untold(past)
+        self._tell_late(past, seen)
+        self._tell_untold(past, seen)
         catching_up.tell(services, meanwhile, past.known, self._removed())
 
     def _finish(self, unfinished: list[tuple[int, str]]) -> None:
@@ -194,10 +196,11 @@ class History:
         for seq, operation in unfinished:
             self._services.scribe.note(self._outcome(operation, seq, "interrupted", said))
 
-    def _tell_late(self, past: Past) -> None:
-        """What Quarantines did while the ledger was down, where their leader ended before it was mended."""
-        for one in self._services.view.all_quarantines():
-            if one.status.started_at is None:
+    def _tell_late(self, past: Past, seen: Iterable[Operation]) -> None:
+        """What Quarantines did while the ledger was down, where their leader ended before it was mended. `seen`:
+        operations as they were before the ledger was read."""
+        for one in seen:
+            if not isinstance(one, Quarantine) or one.status.started_at is None:
                 continue
             if one.uid not in past.started:
                 self._intent_late(one, "Start", one.status.started_at)
@@ -211,9 +214,9 @@ class History:
         self._services.scribe.note(late)
         self._services.scribe.settle(late, partial(self._outcome, one.uid, result="done", said="entered late"))
 
-    def _tell_untold(self, past: Past) -> None:
+    def _tell_untold(self, past: Past, seen: Iterable[Operation]) -> None:
         """Starts of Rotations and ends that a former leader won and did not live to tell."""
-        for one in operations.everything(self._services.view):
+        for one in seen:
             begun, over = one.status.started_at, one.status.finished_at
             if isinstance(one, Rotation) and begun is not None and one.uid not in past.started:
                 self._services.scribe.note(winning.late(replace(telling.started(self._services, one), at=begun)))
