@@ -54,10 +54,12 @@ class Reading:
         return await self._once("pods", lambda: pods_of(self.cluster, self.order))
 
     async def close(self) -> None:
-        """What is still being read is given up."""
-        for task in self._tasks.values():
+        """What is still being read is given up, and what was read is let go: Node and pods are not redacted here."""
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _redacted(self, read: _Read) -> Body | None:
         body = await read(self)
@@ -73,7 +75,7 @@ _Read = Callable[[Reading], Awaitable[Body | None]]
 
 
 class Taking:
-    """A snapshot that is being taken, from now on and for 5 s at most."""
+    """A snapshot that is being taken, from now on and for 5 s at most. What stays of it is redacted."""
 
     def __init__(self, reading: Reading, clock: ports.Clock) -> None:
         self._reading = reading
@@ -84,7 +86,9 @@ class Taking:
 
     async def marked(self) -> None:
         """Until the parts are here that our marks change, or time is over. Never raises for what fails."""
-        await asyncio.wait(self._marked)
+        awaited = [one for one in self._marked if not one.done()]
+        if awaited:
+            await asyncio.wait(awaited)
 
     async def whole(self) -> Snapshot:
         """All that could be read in time. A part that failed is not in it, and is read later."""
@@ -96,11 +100,13 @@ class Taking:
         self._whole.cancel()
 
     async def _take(self) -> Snapshot:
+        parts = self._parts
         try:
-            done, _ = await asyncio.wait(self._parts, timeout=SNAPSHOT_TIME.total_seconds())
+            done, _ = await asyncio.wait(parts, timeout=SNAPSHOT_TIME.total_seconds())
         finally:
+            self._parts, self._marked = {}, []  # one that failed holds what it was made from
             await self._reading.close()
-        found = {self._parts[one]: one.result() for one in done if not one.cancelled() and one.exception() is None}
+        found = {parts[one]: one.result() for one in done if not one.cancelled() and one.exception() is None}
         return Snapshot(taken=self._taken, objects={name: body for name, body in found.items() if body is not None})
 
 

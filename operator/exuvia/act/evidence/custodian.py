@@ -81,7 +81,7 @@ class Custodian:
         await self._snapshots[order.uid].marked()
 
     def forget(self, uid: str) -> None:
-        """The Quarantine ended, or its marks are to be decided anew: its snapshot is not needed any more."""
+        """It is sealed, it ended, or its marks are to be decided anew: its snapshot is not needed any more."""
         taking = self._snapshots.pop(uid, None)
         if taking is not None:
             taking.stop()
@@ -104,10 +104,12 @@ class Custodian:
         """One run. Storage that fails is an answer, not an exception; only cancellation passes."""
         draft = Draft(self._root, order.quarantine, order.uid)
         try:
-            found = await self._sealed_already(draft)
-            return found or await self._run(order, draft)
+            found = await self._sealed_already(draft) or await self._run(order, draft)
         except (OSError, errors.EvidenceError) as trouble:
             return Collected(sealed=False, message=f"evidence cannot be stored: {_said(trouble)}")
+        if found.sealed:
+            self.forget(order.uid)
+        return found
 
     async def _sealed_already(self, draft: Draft) -> Collected | None:
         """Sound evidence of an earlier run counts (we crashed after the rename); damaged evidence is set aside."""
