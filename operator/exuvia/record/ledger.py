@@ -83,7 +83,8 @@ class Ledger:
         return 0.0 if oldest is None else time.monotonic() - oldest
 
     async def append(self, *entries: Fact) -> Receipt:
-        """Durable when it returns. `LedgerError`, `Fenced` or `InvalidObject`: nothing of it was written."""
+        """Durable when it returns. `LedgerError`, `Fenced` or `InvalidObject`: nothing of it was written, as far as
+        could be found out; the same facts given again are never entered twice."""
         loop = asyncio.get_running_loop()
         request = Request(facts=entries, loop=loop, done=loop.create_future())
         while True:
@@ -113,14 +114,7 @@ class Ledger:
 
         None while the ledger cannot be read.
         """
-
-        def look(connection: Connection) -> bool:
-            found = appending.hash_at(connection, self._cluster, seq)
-            return (found is not None and found.hex() == hash_) or trust.known_missing(
-                connection, self._cluster, seq, hash_
-            )
-
-        return self._read(look)
+        return self._read(lambda connection: trust.holds(connection, self._cluster, seq, hash_))
 
     def _read(self, question: Callable[[Connection], _T]) -> _T | None:
         """Ask without taking a lock from a writer; None when it cannot be asked."""
@@ -216,8 +210,7 @@ class Ledger:
         with opening.in_words(self.place), self._engine.begin() as connection:
             opening.alone(connection, self._cluster)
             head = self._chain_head(connection)
-            lost = {seq: one for seq, one in seen.items() if appending.hash_at(connection, self._cluster, seq) != one}
-            settled = trust.settle(connection, head, lost, missing, self._writer()) if lost else head
+            settled = trust.settle(connection, head, seen, missing, self._writer())
         self._head = settled or head
         if settled is not None:
             self._condition.settle(seen)
@@ -282,13 +275,8 @@ class Ledger:
 
     def _write(self, batch: list[Request]) -> list[Written]:
         assert self._engine is not None
-        terms = Terms(
-            place=self.place,
-            writer=self._writer(),
-            former=self._head,
-            entered=self._entered,
-            check=self._check_file,
-        )
+        writer, check = self._writer(), self._check_file
+        terms = Terms(place=self.place, writer=writer, former=self._head, entered=self._entered, check=check)
         try:
             made = writing.write(self._engine, batch, terms)
         except writing.Behind:

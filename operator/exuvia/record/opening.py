@@ -126,7 +126,8 @@ def in_words(place: Place) -> Iterator[None]:
         yield
     except DBAPIError as trouble:
         if _about_a_fact(place, trouble):
-            raise errors.InvalidObject(f"the ledger cannot hold this: {trouble.orig or trouble}") from trouble
+            said = postgres.said(trouble) if isinstance(place, Server) else str(trouble.orig or trouble)
+            raise errors.InvalidObject(f"the ledger cannot hold this: {said}") from trouble
         raise explained(place, trouble) from trouble
 
 

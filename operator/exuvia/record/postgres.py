@@ -131,16 +131,23 @@ def known(trouble: DBAPIError) -> bool:
 
 def explained(server: Server, trouble: DBAPIError) -> errors.LedgerError:
     """One clear sentence for what the server said, and the remedy. It never has a password in it."""
-    code, said = state(trouble), _said(trouble)
+    code, told = state(trouble), said(trouble)
     if code in _LOCKED:
         remedy = "It is tried again; if it lasts, see pg_stat_activity for who holds it."
         return errors.LedgerLocked(f"The ledger {server} is locked by another writer.", remedy=remedy)
-    found = _SAID.get(code) or _CLASSES.get(code[:2]) or next((it for word, it in _WORDS.items() if word in said), None)
+    found = _SAID.get(code) or _CLASSES.get(code[:2]) or next((it for word, it in _WORDS.items() if word in told), None)
     if found is None and cut(trouble):
         found = _CUT
     what, remedy = found or ("The ledger {place} cannot be used: {said}.", f"Mend the server; {_GOES_ON}")
     kind = errors.LedgerCorrupt if code[:2] == "XX" else errors.LedgerDown
-    return kind(what.format(place=server, said=said), remedy=remedy)
+    return kind(what.format(place=server, said=told), remedy=remedy)
+
+
+def said(trouble: DBAPIError) -> str:
+    """What the server or its library said, in one line without detail."""
+    orig = trouble.orig
+    primary = getattr(getattr(orig, "diag", None), "message_primary", None)
+    return " ".join(str(primary or orig or trouble).split()).rstrip(".")
 
 
 def unprepared(server: Server) -> errors.LedgerDown:
@@ -161,13 +168,6 @@ def follows(server: Server) -> errors.LedgerDown:
 
 def _prepare(what: str) -> str:
     return f"{what} as the owner of the database: exuvia ledger prepare --ledger URL --writer ROLE; then {_GOES_ON}"
-
-
-def _said(trouble: DBAPIError) -> str:
-    """What the server or its library said, in one line without detail."""
-    orig = trouble.orig
-    primary = getattr(getattr(orig, "diag", None), "message_primary", None)
-    return " ".join(str(primary or orig or trouble).split()).rstrip(".")
 
 
 def _arguments(server: Server) -> dict[str, Any]:

@@ -36,10 +36,22 @@ def acceptance(connection: Connection, writer: appending.Writer, *, after: int, 
     return None
 
 
+def holds(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
+    """Whether the entry of that number has that hash, or a person accepted that it is missing."""
+    found = appending.hash_at(connection, cluster, seq)
+    return (found is not None and found.hex() == hash_) or known_missing(connection, cluster, seq, hash_)
+
+
 def settle(
-    connection: Connection, head: appending.Head, lost: Lost, missing: Missing, writer: appending.Writer
+    connection: Connection, head: appending.Head, looked_for: Lost, missing: Missing, writer: appending.Writer
 ) -> appending.Head | None:
-    """Enter which entries a person's acceptance was about, and give the new head; None while there is none."""
+    """Where entries are missing that are looked for: enter that a person's acceptance was about them.
+
+    The head then; None while something is missing that nobody accepted.
+    """
+    lost = {seq: one for seq, one in looked_for.items() if appending.hash_at(connection, writer.cluster, seq) != one}
+    if not lost:
+        return head
     accepted = acceptance(connection, writer, after=missing.after, at_start=missing.at_start)
     if accepted is None:
         return None
