@@ -40,7 +40,9 @@ class Retention:
                 return
 
     async def once(self) -> int:
-        """One round. Returns how many were removed."""
+        """One round. Returns how many were removed: none by one that only watches."""
+        if self._services.settings.read_only:
+            return 0
         removed = 0
         for one in self._old():
             resource = resources.ROTATIONS if one.KIND == "Rotation" else resources.QUARANTINES
