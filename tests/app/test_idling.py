@@ -173,10 +173,34 @@ def test_an_operator_that_only_watches_says_so_to_who_uninstalls() -> None:
     virtual.run(story())
 
 
+def test_a_status_that_somebody_else_wrote_meanwhile_is_said_with_the_next_look(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def story() -> None:
+        cluster = Server()
+        cluster.lost = 1
+        services = stage.services(cluster=cluster)
+        services.view.guards.store.put(uninstalled(), "1")
+        running = asyncio.create_task(Uninstalling(services, stage.fleet(services)).run())
+        await asyncio.sleep(1.5)
+        guard = services.view.guards.store.get("G")
+        assert isinstance(guard, FleetGuard)
+        assert [one.reason for one in guard.status.conditions] == ["NothingLeft"]
+        assert not [one for one in caplog.records if one.levelno >= logging.WARNING]
+        running.cancel()
+
+    virtual.run(story())
+
+
 class Server(stage.Objects):
-    """Keeps the note of the ledger's head, and takes every status."""
+    """Keeps the note of the ledger's head, and takes every status, but the first ones that are lost to others."""
+
+    lost = 0
 
     async def merge_patch(self, resource: Any, name: str, body: Any, **more: Any) -> Any:
+        if self.lost:
+            self.lost -= 1
+            raise errors.Conflict(name)
         meta = {"name": name, "uid": "G", "resourceVersion": "2", "generation": 2}
         spec = {"uninstall": {"by": "alice", "at": "2026-11-25T11:00:00Z"}}
         return {"metadata": meta, "spec": spec, "status": body["status"]}

@@ -121,10 +121,12 @@ class Uninstalling:
             "metadata": {"uid": guard.uid, "resourceVersion": guard.metadata.resource_version},
             "status": {"conditions": conditions},
         }
-        answer = await self._services.cluster.merge_patch(
-            resources.FLEET_GUARDS, guard.name, body, subresource="status"
-        )
-        self._services.view.overlay(resources.FLEET_GUARDS, answer)
+        kind = resources.FLEET_GUARDS
+        try:
+            answer = await self._services.cluster.merge_patch(kind, guard.name, body, subresource="status")
+        except (errors.Conflict, errors.NotFound):
+            return  # somebody wrote it meanwhile (our own status of the brakes, say): said with the next look
+        self._services.view.overlay(kind, answer)
 
 
 def _returns(one: Quarantine) -> bool:
