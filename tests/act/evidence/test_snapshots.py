@@ -7,6 +7,7 @@ import gc
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -132,3 +133,26 @@ async def test_what_is_sealed_is_kept_in_memory_no_longer(tmp_path: Path) -> Non
     assert keeper._snapshots
     assert (await keeper.collect(order())).sealed
     assert not keeper._snapshots
+
+
+async def test_each_part_says_when_it_was_read(tmp_path: Path) -> None:
+    """Events that are served when the machine is marked already do not pass for read before."""
+    world = SlowEvents()
+    keeper = custodian(world, tmp_path)
+    await asyncio.wait_for(keeper.snapshot(order()), 1)
+    marked = keeper._clock.now()
+    world.gate.set()
+    await keeper._snapshots[order().uid].whole()
+    read = keeper._clock.now()
+    await keeper.collect(order())
+
+    items = json.loads((tmp_path / FOLDER / "manifest.json").read_text())["items"]
+    times = {one["subject"]: (parsed(one["startedAt"]), parsed(one["finishedAt"])) for one in items}
+    assert times["node"][1] < marked and times["pods"][1] < marked
+    assert times["events"][0] < marked < times["events"][1] < read
+    assert all(times[name][1] < read for name in ("volumeattachments", "quarantine"))
+    assert times["shop/cart-1/app"][0] > read
+
+
+def parsed(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,8 +1,9 @@
 """APIObjects: the Node, its pods, events, Lease, volume attachments and the Quarantine itself, as the API serves them.
 
 They are asked for just before the machine is marked (`Taking`), into memory and within 5 s, because isolation never
-waits for storage. Only what the marks change is waited for: the Node and its pods. What did not come in time, or was
-lost in a crash, is read when evidence is collected. Values of environment variables and data of Secrets are taken out;
+waits for storage. Only what the marks change is waited for: the Node and its pods. The others may be read while the
+marks are written: of each part the time is kept from which to which it was read. What did not come in time, or was lost
+in a crash, is read when evidence is collected. Values of environment variables and data of Secrets are taken out;
 Secrets are never asked for.
 """
 
@@ -11,11 +12,11 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from exuvia import errors, ports
-from exuvia.act.evidence.collector import Snapshot, Task, reason_of
+from exuvia.act.evidence.collector import Snapshot, Span, Task, reason_of
 from exuvia.act.evidence.events import EventLists
 from exuvia.act.evidence.redaction import redacted
 from exuvia.model import resources
@@ -35,15 +36,19 @@ T = TypeVar("T")
 class Reading:
     """What is read of one machine: each thing once, however many parts need it. Close it at the end."""
 
-    def __init__(self, cluster: ports.Cluster, order: EvidenceOrder, events: EventLists) -> None:
+    def __init__(
+        self, cluster: ports.Cluster, order: EvidenceOrder, events: EventLists, now: Callable[[], datetime]
+    ) -> None:
         self.cluster = cluster
         self.order = order
         self.events = events
+        self.spans: dict[str, Span] = {}  # part -> when it was read, once it is here
+        self._now = now
         self._tasks: dict[str, asyncio.Task[Any]] = {}
 
     def part(self, name: str) -> asyncio.Task[Body | None]:
         """A part by its name; redacted before it is kept, even in memory."""
-        return self._once(f"part {name}", lambda: self._redacted(PARTS[name]))
+        return self._once(f"part {name}", lambda: self._redacted(name))
 
     async def node(self) -> Body | None:
         """The machine; None when it is gone, and another bears its name."""
@@ -61,8 +66,10 @@ class Reading:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _redacted(self, read: _Read) -> Body | None:
-        body = await read(self)
+    async def _redacted(self, name: str) -> Body | None:
+        started = self._now()
+        body = await PARTS[name](self)
+        self.spans[name] = Span(started, self._now())
         return None if body is None else redacted(body)
 
     def _once(self, name: str, read: Callable[[], Coroutine[Any, Any, T]]) -> asyncio.Task[T]:
@@ -77,9 +84,8 @@ _Read = Callable[[Reading], Awaitable[Body | None]]
 class Taking:
     """A snapshot that is being taken, from now on and for 5 s at most. What stays of it is redacted."""
 
-    def __init__(self, reading: Reading, clock: ports.Clock) -> None:
+    def __init__(self, reading: Reading) -> None:
         self._reading = reading
-        self._taken = clock.now()
         self._marked = [reading.part(name) for name in MARKED]
         self._parts = {reading.part(name): name for name in PARTS}
         self._whole = asyncio.create_task(self._take(), name="evidence snapshot")
@@ -93,7 +99,7 @@ class Taking:
     async def whole(self) -> Snapshot:
         """All that could be read in time. A part that failed is not in it, and is read later."""
         await asyncio.wait((self._whole,))
-        return Snapshot(taken=self._taken) if self._whole.cancelled() else self._whole.result()
+        return Snapshot() if self._whole.cancelled() else self._whole.result()
 
     def stop(self) -> None:
         """It is not needed any more."""
@@ -107,7 +113,8 @@ class Taking:
             self._parts, self._marked = {}, []  # one that failed holds what it was made from
             await self._reading.close()
         found = {parts[one]: one.result() for one in done if not one.cancelled() and one.exception() is None}
-        return Snapshot(taken=self._taken, objects={name: body for name, body in found.items() if body is not None})
+        there = {name: body for name, body in found.items() if body is not None}
+        return Snapshot(objects=there, spans={name: self._reading.spans[name] for name in there})
 
 
 class ApiObjects:
@@ -131,7 +138,7 @@ class ApiObjects:
 
     async def collect(self, task: Task) -> None:
         """One file for each part; a part that cannot be read is a failed item."""
-        reading = Reading(task.cluster, task.order, EventLists(task.cluster))
+        reading = Reading(task.cluster, task.order, EventLists(task.cluster), task.clock.now)
         try:
             for name in PARTS:
                 if not task.room.has(task.name, name):
@@ -142,16 +149,17 @@ class ApiObjects:
 
 async def _keep(task: Task, name: str, reading: Reading) -> None:
     held = task.snapshot.objects.get(name) if task.snapshot else None
-    taken = task.snapshot.taken if held is not None and task.snapshot else task.clock.now()
+    began = task.clock.now()
     try:
         body = held if held is not None else await reading.part(name)
     except errors.ClusterError as trouble:
-        task.room.without_file(task.name, name, ItemResult.FAILED, reason_of(trouble), taken)
+        task.room.without_file(task.name, name, ItemResult.FAILED, reason_of(trouble), began)
         return
     if body is None:
-        task.room.without_file(task.name, name, ItemResult.UNSUPPORTED, "there is none", taken)
+        task.room.without_file(task.name, name, ItemResult.UNSUPPORTED, "there is none", began)
         return
-    await task.room.file(task.name, name, ("objects", f"{name}.json"), _encoded(body), taken)
+    spans = task.snapshot.spans if held is not None and task.snapshot else reading.spans
+    await task.room.file(task.name, name, ("objects", f"{name}.json"), _encoded(body), spans[name])
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:

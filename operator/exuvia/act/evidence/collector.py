@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from exuvia import errors, ports
 from exuvia.act.evidence.store import Draft, Writer
@@ -19,12 +19,20 @@ from exuvia.model.cards import Card
 from exuvia.model.evidence import CollectorOrder, EvidenceItem, EvidenceOrder, ItemResult
 
 
+class Span(NamedTuple):
+    """When something was read: asked for, and here as a whole. What it says was so at some time between the two."""
+
+    started: datetime
+    finished: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """The API objects of the machine as they were just before it was isolated: path below `objects/` -> JSON."""
+    """The API objects of the machine as they were about when it was isolated: the Node and its pods before, the others
+    at the time that `spans` says. Both by the name of the part."""
 
-    taken: datetime
     objects: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
 
 
 class Room:
@@ -63,11 +71,8 @@ class Room:
             )
         )
 
-    async def file(
-        self, collector: str, subject: str, parts: tuple[str, ...], data: bytes, taken: datetime | None = None
-    ) -> None:
-        """One file from memory. `taken`: when its content was read, where that is not now."""
-        started = taken or self._clock.now()
+    async def file(self, collector: str, subject: str, parts: tuple[str, ...], data: bytes, read: Span) -> None:
+        """One file from memory. `read`: when its content was read, which may be long before it is written here."""
         path = self._draft.path(*parts)
         sha256 = await asyncio.to_thread(_write_all, self._draft, path, data)
         self._put(
@@ -78,8 +83,8 @@ class Room:
                 bytes=len(data),
                 sha256=sha256,
                 result=ItemResult.CAPTURED,
-                started=started,
-                finished=self._clock.now(),
+                started=read.started,
+                finished=read.finished,
             )
         )
 

@@ -72,8 +72,8 @@ class Custodian:
     def begin(self, order: EvidenceOrder) -> None:
         """Ask for the API objects: in 5 s at most they are in memory. The first snapshot of a Quarantine is kept."""
         if order.uid not in self._snapshots:
-            reading = Reading(self._cluster, order, self._events)
-            self._snapshots[order.uid] = Taking(reading, self._clock)
+            reading = Reading(self._cluster, order, self._events, self._clock.now)
+            self._snapshots[order.uid] = Taking(reading)
 
     async def snapshot(self, order: EvidenceOrder) -> None:
         """The same, until what our marks change is in memory, the Node and its pods, or 5 s passed. Never raises."""
