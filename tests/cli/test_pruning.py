@@ -114,6 +114,19 @@ def test_names_in_events_only_where_they_are_asked_for(file: Path) -> None:
     assert "--names is for --format ocsf" in call("ledger", "export", "--ledger", file, "--names", code=2).stderr
 
 
+def test_who_acts_must_be_known(file: Path, tmp_path: Path) -> None:
+    for words in (("prune", "--keep", "1h"), ("erase", "--subject", "user-A", "--reason", "r")):
+        told = call("ledger", *words, "--ledger", file, "--kubeconfig", tmp_path / "none", code=2).stderr
+        assert told.startswith("error: Who does this is not known: ") and "say who you are by --by NAME" in told
+    assert answer("ledger", "verify", "--ledger", file)["entries"] == 15
+
+
+@pytest.mark.parametrize("keep", ["soon", "0d", "-1d", "", "400"])
+def test_what_is_no_span_to_keep(file: Path, keep: str) -> None:
+    told = call("ledger", "prune", "--ledger", file, "--keep", keep, *PERSON, code=2).stderr
+    assert "is no span of time. Write one like 400d or 9600h." in told
+
+
 def test_several_chains_are_named(file: Path) -> None:
     importing.load(file, parsed(*life("X", 0, 50), *life("Y", 0, None)), cluster="other")
     several = "several chains: say which by --cluster (c, other)"

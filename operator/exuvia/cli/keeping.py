@@ -147,7 +147,10 @@ def _data(one: holds.Hold) -> dict[str, Any]:
 def _span(text: str) -> timedelta:
     """Days too: what is kept is kept for long."""
     days = _DAYS.fullmatch(text)
-    return timedelta(days=int(days[1])) if days else moments.span(text)
+    try:
+        return timedelta(days=int(days[1])) if days else moments.span(text)
+    except errors.SettingsError as trouble:
+        raise errors.SettingsError(trouble.message, remedy="Write one like 400d or 9600h.") from trouble
 
 
 def _uid(file: str, instance: str) -> str:

@@ -23,12 +23,18 @@ ledger_option = click.option(
     envvar="EXUVIA_LEDGER",
     default=DEFAULT,
     show_default=True,
-    metavar="FILE",
+    metavar="FILE-or-URL",
     help="The ledger; opened read-only.",
 )
 
 writing_option = click.option(
-    "--ledger", "file", envvar="EXUVIA_LEDGER", default=DEFAULT, show_default=True, metavar="FILE", help="The ledger."
+    "--ledger",
+    "file",
+    envvar="EXUVIA_LEDGER",
+    default=DEFAULT,
+    show_default=True,
+    metavar="FILE-or-URL",
+    help="The ledger.",
 )
 
 by_option = click.option(
@@ -82,10 +88,14 @@ def chain_of(file: str, named: str) -> str:
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:
-    """Who acts: the name that was said, marked as such, else whom the cluster knows."""
+    """Who acts: the name that was said, marked as such, else whom the cluster knows. Raises `errors.SettingsError`."""
     if by:
         return f"{by} (said by {getpass.getuser()})"
-    return cluster.run(kubeconfig, context, cluster.whoami)
+    try:
+        return cluster.run(kubeconfig, context, cluster.whoami)
+    except (errors.SettingsError, errors.ClusterError) as trouble:
+        remedy = "Name a cluster that knows you by --kubeconfig, or say who you are by --by NAME."
+        raise errors.SettingsError(f"Who does this is not known: {trouble.message}", remedy=remedy) from trouble
 
 
 @contextmanager
