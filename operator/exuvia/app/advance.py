@@ -218,8 +218,6 @@ class Advancer:
         """A few writes at a time, and before each few one more look: a pause counts within seconds, however long the
         ledger or the API server takes (safety.md, 15). What was decided although something holds is not held here."""
         done: list[Outcome] = []
-        if step.actions:
-            self.gatherer.acts(won.uid)
         asked = step.disruptive and holding(line, view, step, self._services.clock.now()) is None
         for few in _few(step.actions):
             if asked:

@@ -34,10 +34,6 @@ from exuvia.observe.store import Store
 Reader = Callable[[], Awaitable[dict[str, Any]]]
 V = TypeVar("V", RotationView, QuarantineView)
 
-JUST_READ = 0.25
-"""Seconds for which a read counts as made right before the next step of the same walk."""
-_SHARED_BY_STEPS = (Look.NODE, Look.PODS)
-
 
 class Gatherer:
     """Builds the views of Rotations and Quarantines."""
@@ -49,40 +45,16 @@ class Gatherer:
         self._machines: dict[str, ports.Machine] = {}
         self._networks = network.PolicyLists(services.client)
         self._others: SharedRead[dict[str, Any]] = SharedRead(self._read_others)
-        self._just_read: dict[str, dict[Look, tuple[float, dict[str, Any]]]] = {}
         self.collecting: set[str] = set()
 
     def forget(self, uid: str) -> None:
         """The operation ended."""
         self._machines.pop(uid, None)
-        self._just_read.pop(uid, None)
 
     async def rotation(self, rotation: Rotation, looks: frozenset[Look]) -> RotationView:
         """The picture of one Rotation, with these things read anew."""
         view = self._rotation(rotation)
-        readers = {look: self._rotation_reader(view, look) for look in sorted(looks)}
-        return await self._read(view, {look: self._once(rotation, look, one) for look, one in readers.items()})
-
-    def acts(self, uid: str) -> None:
-        """The operation is about to write to its machine: what was read of it before counts no more."""
-        self._just_read.pop(uid, None)
-
-    def _once(self, rotation: Rotation, look: Look, reader: Reader) -> Reader:
-        """Machine and pods that the step before has read a moment ago, when nothing was done to them, are not read once
-        more for the next: drained, and removed at once."""
-        if look not in _SHARED_BY_STEPS:
-            return reader
-
-        async def read() -> dict[str, Any]:
-            known, now = self._just_read.get(rotation.uid, {}), self._services.clock.monotonic()
-            at, found = known.get(look, (-JUST_READ, {}))
-            if now - at < JUST_READ:
-                return found
-            found = await reader()
-            self._just_read[rotation.uid] = {**self._just_read.get(rotation.uid, {}), look: (now, found)}
-            return found
-
-        return read
+        return await self._read(view, {look: self._rotation_reader(view, look) for look in sorted(looks)})
 
     async def quarantine(self, quarantine: Quarantine, looks: frozenset[Look]) -> QuarantineView:
         """The picture of one Quarantine, with these things read anew."""
