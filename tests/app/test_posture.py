@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
-from exuvia.app import posture
+from exuvia.app import posture, uninstalling
+from exuvia.decide.brakes import acting
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.report.conditions import Said
 
@@ -40,3 +42,14 @@ def test_an_uninstall_is_said_with_the_way_back_and_taken_back_too() -> None:
     after = posture.said(guard(status=done), read_only=False)
     assert reasons(after) == {"Ready": "Watching", "Uninstalled": "TakenBack"}
     assert [one.status for one in after] == [True, False]
+
+
+def test_the_way_out_and_its_sentence_are_the_same_wherever_they_are_said() -> None:
+    (ready,) = posture.said(guard(), read_only=True)
+    moment: Any = SimpleNamespace(read_only=True, guard=guard(spec=ASKED))
+    held, left = acting.only_watching(moment), acting.leaving(moment)
+    assert held is not None and left is not None
+    assert held.message == f"{ready.message}; {acting.WAY_OUT}"
+    assert uninstalling.READ_ONLY.startswith(f"{held.message}, or run `exuvia uninstall --force`")
+    (leaving,) = posture.said(guard(spec=ASKED), read_only=False)
+    assert left.message == f"exuvia is {leaving.message}"

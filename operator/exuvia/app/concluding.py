@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from exuvia.app import posture
 from exuvia.app.explaining import BrakeAnswer, Explanation
+from exuvia.decide.brakes import acting
 from exuvia.model.findings import Result, Verdict, Wish
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
@@ -73,7 +73,7 @@ def _next(found: Explanation) -> str:
 
 def _end(said: str, found: Explanation) -> str:
     """A brake that is named already may say the same as what idles the operator: once is enough."""
-    told = not found.idle or (posture.OPTION in found.idle and posture.OPTION in said)
+    told = not found.idle or (acting.OPTION in found.idle and acting.OPTION in said)
     return f"{said}." if told else f"{said}. But {found.idle}."
 
 

@@ -14,7 +14,7 @@ from exuvia.act.providers import resolve
 from exuvia.app import naming, posture
 from exuvia.app.snapshot import Snapshot
 from exuvia.decide import pools
-from exuvia.decide.brakes import health, holds
+from exuvia.decide.brakes import acting, health, holds
 from exuvia.decide.brakes.picture import QUARANTINE, ROTATION, Candidate, Picture, paint
 from exuvia.decide.brakes.table import POLICY_BRAKES, brakes_for
 from exuvia.decide.census import Census
@@ -251,7 +251,7 @@ def _idle(snapshot: Snapshot) -> str:
     if leader is not None and not leader.works(now):
         return f"no operator works ({leader.said(now)}): see `exuvia doctor`"
     if posture.only_watches(snapshot.guard):
-        return f"the operator only watches (--read-only): {posture.WAY_OUT}"
+        return f"the operator only watches (--read-only): {acting.WAY_OUT}"
     return ""
 
 

@@ -5,6 +5,7 @@ Whoever asks for something (a command, `exuvia explain`) reads it there, so that
 
 from __future__ import annotations
 
+from exuvia.decide.brakes import acting
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.report.conditions import Said
 
@@ -14,11 +15,7 @@ READ_ONLY = "ReadOnly"  # it runs with --read-only: it judges and reports, and b
 UNINSTALLING = "Uninstalling"  # somebody asked for it: nothing starts any more
 
 UNINSTALLED = "Uninstalled"
-
-OPTION = "--read-only"
-"""How an operator is told to watch only; every word about that names it."""
-WAY_OUT = "start it without --read-only (`kubectl apply -k deploy/` installs it so)"
-"""What to do where the operator only watches."""
+"""The condition that says how far an uninstall came."""
 
 
 def said(guard: FleetGuard | None, *, read_only: bool) -> list[Said]:
@@ -37,10 +34,9 @@ def only_watches(guard: FleetGuard | None) -> bool:
 
 def _ready(guard: FleetGuard | None, *, read_only: bool) -> Said:
     if read_only:
-        message = "the operator runs with --read-only: it judges and reports, and begins and ends nothing"
-        return Said(type=READY, status=True, reason=READ_ONLY, message=message)
+        return Said(type=READY, status=True, reason=READ_ONLY, message=acting.ONLY_WATCHES)
     if guard is not None and guard.spec.uninstall is not None:
-        message = f"uninstalled, as {guard.spec.uninstall.by} asked: nothing starts; `exuvia resume` takes that back"
+        message = acting.uninstalled(guard.spec.uninstall.by)
         return Said(type=READY, status=True, reason=UNINSTALLING, message=message)
     return Said(type=READY, status=True, reason=WATCHING, message="the brakes are in force")
 

@@ -11,6 +11,7 @@ from exuvia.app import anchoring, posture
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation, everything
 from exuvia.app.services import Services
+from exuvia.decide.brakes import acting
 from exuvia.model import marks, resources
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation
@@ -20,8 +21,7 @@ log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
 TROUBLE_SECONDS = 10.0
-WAY_OUT = "start it without --read-only, or run `exuvia uninstall --force`, which does it with your own rights"
-CONDITION = "Uninstalled"
+READ_ONLY = f"{acting.ONLY_WATCHES}; {acting.WAY_OUT}, or run `exuvia uninstall --force`, which uses your own rights"
 
 
 class Uninstalling:
@@ -52,7 +52,7 @@ class Uninstalling:
 
     async def _once(self) -> None:
         if self._services.settings.read_only:
-            await self._say(False, posture.READ_ONLY, f"the operator runs with --read-only and ends nothing: {WAY_OUT}")
+            await self._say(False, posture.READ_ONLY, READ_ONLY)
             return
         rotations = self._services.view.open_rotations()
         for one in rotations:
@@ -111,11 +111,11 @@ class Uninstalling:
         if guard is None:
             return
         existing = guard.status.wire().get("conditions", ())
-        known = next((one for one in existing if one["type"] == CONDITION), None)
+        known = next((one for one in existing if one["type"] == posture.UNINSTALLED), None)
         if known is not None and (known["reason"], known.get("message", "")) == (reason, message):
             return
         log.info("uninstall: %s: %s", reason, message)
-        said = [Said(type=CONDITION, status=done, reason=reason, message=message)]
+        said = [Said(type=posture.UNINSTALLED, status=done, reason=reason, message=message)]
         conditions = merged(existing, said, generation=guard.metadata.generation, now=self._services.clock.now())
         body = {
             "metadata": {"uid": guard.uid, "resourceVersion": guard.metadata.resource_version},

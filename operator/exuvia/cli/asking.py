@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from exuvia import errors, ports
 from exuvia.app import leading, posture
 from exuvia.app.leading import Leader
-from exuvia.decide.brakes import pause
+from exuvia.decide.brakes import acting, pause
 from exuvia.model import resources
 from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.fleet_guard import FleetGuard
@@ -67,7 +67,7 @@ def must_act(found: Standing, what: str) -> None:
     if found.only_watches:
         raise errors.Refused(
             f"The operator only watches (--read-only): {what} would wait for ever, so nothing was asked for.",
-            remedy=f"To have it done, {posture.WAY_OUT}.",
+            remedy=f"To have it done, {acting.WAY_OUT}.",
         )
     asked = found.guard.spec.uninstall if found.guard is not None else None
     if asked is not None:

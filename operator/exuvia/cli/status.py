@@ -13,6 +13,7 @@ from exuvia import ports
 from exuvia.app import posture
 from exuvia.app.leading import Leader
 from exuvia.cli import asking, cluster, printing
+from exuvia.decide.brakes import acting
 from exuvia.model import resources
 from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.common import BlockedStatus, ConditionStatus
@@ -93,10 +94,9 @@ def _idle(found: Found, now: datetime) -> str:
         return f"No operator works: {found.leader.said(now)}. See `exuvia doctor`."
     guard = found.guard if isinstance(found.guard, FleetGuard) else None
     if posture.only_watches(guard):
-        return f"The operator only watches (--read-only): nothing is begun or ended. To change that, {posture.WAY_OUT}."
+        return f"The operator only watches (--read-only): nothing is begun or ended. To change that, {acting.WAY_OUT}."
     if guard is not None and guard.spec.uninstall is not None:
-        by = guard.spec.uninstall.by
-        return f"exuvia is uninstalled, as {by} asked: nothing starts. `exuvia resume` takes that back."
+        return f"exuvia is {acting.uninstalled(guard.spec.uninstall.by)}."
     return ""
 
 

@@ -7,16 +7,19 @@ from exuvia.model.blocking import Blocked
 from exuvia.model.planning import Moment
 from exuvia.model.reasons import BlockedReason
 
+OPTION = "--read-only"
+"""How an operator is told to watch only; every word about that names it."""
+ONLY_WATCHES = f"the operator runs with {OPTION}: it judges and reports, and begins and ends nothing"
+"""What one that only watches says of itself."""
+WAY_OUT = f"start it without {OPTION} (`kubectl apply -k deploy/` installs it so)"
+"""What to do where the operator only watches."""
+
 
 def only_watching(moment: Moment) -> Blocked | None:
     """Whether it runs with `--read-only`."""
     if not moment.read_only:
         return None
-    message = (
-        "the operator runs with --read-only: it judges and reports, and begins and ends nothing; "
-        "start it without --read-only (`kubectl apply -k deploy/` installs it so)"
-    )
-    return Blocked(reason=BlockedReason.READ_ONLY, message=message)
+    return Blocked(reason=BlockedReason.READ_ONLY, message=f"{ONLY_WATCHES}; {WAY_OUT}")
 
 
 def leaving(moment: Moment) -> Blocked | None:
@@ -24,8 +27,12 @@ def leaving(moment: Moment) -> Blocked | None:
     uninstall = moment.guard.spec.uninstall if moment.guard is not None else None
     if uninstall is None:
         return None
-    message = f"exuvia is uninstalled, as {uninstall.by} asked: nothing starts; `exuvia resume` takes that back"
-    return Blocked(reason=BlockedReason.UNINSTALLED, message=message)
+    return Blocked(reason=BlockedReason.UNINSTALLED, message=f"exuvia is {uninstalled(uninstall.by)}")
+
+
+def uninstalled(by: str) -> str:
+    """What is said of an uninstall that this user asked for."""
+    return f"uninstalled, as {by} asked: nothing starts; `exuvia resume` takes that back"
 
 
 def acts(_candidate: Candidate, picture: Picture) -> Blocked | None:
