@@ -17,7 +17,7 @@ from exuvia.report.text import Rows
 
 @click.command()
 @click.option(
-    "--ledger", "file", envvar="EXUVIA_LEDGER", default="", metavar="FILE",
+    "--ledger", "file", envvar="EXUVIA_LEDGER", default="", metavar="FILE-or-URL",
     help=f"The operator's ledger. Default: {ledger.DEFAULT}, where there is one.",
 )  # fmt: skip
 @click.option(

@@ -58,7 +58,7 @@ def list_(root: Path, output: str) -> None:
     "file",
     envvar="EXUVIA_LEDGER",
     default="",
-    metavar="FILE",
+    metavar="FILE-or-URL",
     help="Compare with the digests in this ledger.",
 )
 @click.option("--quarantines", is_flag=True, help="Compare with the digests in the cluster's Quarantines.")

@@ -56,7 +56,7 @@ def _options(of: Feed) -> Iterator[_Decorator]:
         envvar="EXUVIA_LEDGER",
         default=DEFAULT,
         show_default=True,
-        metavar="FILE",
+        metavar="FILE-or-URL",
         help="The ledger; a file is made where there is none.",
     )
     yield click.option(

@@ -9,8 +9,11 @@ from typing import Any
 
 import click
 
+from exuvia import errors
 from exuvia.model import marks
 from exuvia.model.specs.common import parse_duration
+from exuvia.record import places
+from exuvia.record.places import Place
 
 
 class DurationType(click.ParamType[timedelta]):
@@ -78,12 +81,21 @@ def command(verbose: bool, **options: Any) -> None:
     """Run the operator until SIGTERM."""
     from exuvia.app import logs
     from exuvia.app.settings import Settings
-    from exuvia.record import places
 
-    places.place(options["ledger"])  # before anything is begun: a mistake in it is the caller's
+    _check_ledger(places.place(options["ledger"]), options["cluster_name"])
     settings = Settings(verbose=verbose, **options)
     logs.configure(json=settings.log_format == "json", verbose=verbose)
     asyncio.run(_serve(settings))
+
+
+def _check_ledger(place: Place, cluster_name: str) -> None:
+    """Two clusters that share a database under one name would write one chain."""
+    if isinstance(place, Path) or cluster_name:
+        return
+    raise errors.SettingsError(
+        f"The ledger {place} may be shared by several clusters, and this one has no name.",
+        remedy="Give it one of its own by --cluster-name.",
+    )
 
 
 async def _serve(settings: Any) -> None:

@@ -14,6 +14,7 @@ from exuvia.record import chain, opening, places, queries
 from exuvia.record import ledger as ledger_module
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
+from tests.cli.calling import call
 from tests.record import world
 from tests.record.postgres import server as servers
 from tests.record.postgres.server import PASSWORD, WRITER, Postgres
@@ -203,3 +204,10 @@ async def test_a_lock_is_told_and_waited_for(
         assert (await waiting).seq == 2
         await state(ledger, LedgerState.FINE)
         engine.dispose()
+
+
+def test_an_operator_without_a_name_of_its_own_shares_no_database() -> None:
+    said = call("run", "--ledger", "postgresql://u:secret@h/db", code=2).stderr
+    assert "has no name. Give it one of its own by --cluster-name." in said
+    assert "secret" not in said
+    assert "cannot be read" in call("run", "--ledger", "postgresql://u:secret%@h/db", code=2).stderr
