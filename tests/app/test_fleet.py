@@ -8,22 +8,30 @@ from datetime import timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exuvia.app.fleet import LEASES_AHEAD, LEASES_FRESH
 from tests.app import stage
 from tests.app.stage import NOW
 from tests.evaluate.world import node
 
 
-def test_leases_are_listed_anew_before_they_are_too_old_to_start_by() -> None:
-    """At 20 s it is time; until 25 s a start may still go by them; what was never listed is listed by the sweep."""
+def test_a_start_goes_by_leases_whose_list_began_twenty_seconds_ago_at_most() -> None:
     services = stage.services()
     fleet = stage.fleet(services)
-    assert not fleet.leases_grow_old()
-    fleet.note_leases((1, 9))
-    for seconds, old, fresh in ((0.0, False, True), (LEASES_AHEAD, True, True), (LEASES_FRESH + 1, True, False)):
+    assert fleet._fresh_leases() is None
+    services.clock.seconds = 6.0
+    fleet.note_leases((1, 9), 1.0)  # it took five of them
+    for seconds, fresh in ((6.0, True), (21.0, True), (21.1, False)):
         services.clock.seconds = seconds
-        assert fleet.leases_grow_old() is old
         assert (fleet._fresh_leases() == (1, 9)) is fresh
+    assert fleet._leases_problem() == ""
+
+
+def test_a_list_that_took_too_long_to_go_by_says_so() -> None:
+    services = stage.services()
+    fleet = stage.fleet(services)
+    services.clock.seconds = 30.0
+    fleet.note_leases((1, 9), 1.0)
+    assert fleet._fresh_leases() is None
+    assert "more than 20 s" in fleet._leases_problem()
 
 
 CHANGES = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 5), st.sampled_from("pq"), st.booleans()), max_size=40)

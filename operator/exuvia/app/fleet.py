@@ -24,8 +24,7 @@ from exuvia.observe.ours import Unparsable
 
 SETTLED_AGE = timedelta(minutes=10)
 STARTS_KEPT = timedelta(hours=2)
-LEASES_FRESH = 25.0
-LEASES_AHEAD = 20.0  # while starts go on they are listed anew beside them, so that no start but the first waits for it
+LEASES_FRESH = 20.0
 LEASES_RETRY = 5.0
 
 
@@ -201,13 +200,11 @@ class Fleet:
         horizon = self._services.clock.now() - STARTS_KEPT
         self._starts = [one for one in self._starts if one.at >= horizon]
 
-    def note_leases(self, counted: tuple[int, int]) -> None:
-        """(expired, all), listed just now."""
-        self._leases, self._unlisted = (self._services.clock.monotonic(), counted), None
-
-    def leases_grow_old(self) -> bool:
-        """Whether they were listed, and it is time to list them once more."""
-        return self._leases is not None and self._services.clock.monotonic() - self._leases[0] >= LEASES_AHEAD
+    def note_leases(self, counted: tuple[int, int], began: float) -> None:
+        """(expired, all), by a list that began at that time of the monotonic clock: since then what it says is old."""
+        self._leases, self._unlisted = (began, counted), None
+        if self._fresh_leases() is None:
+            self.note_no_leases(f"listing the node leases took more than {LEASES_FRESH:g} s, so it is old already")
 
     def note_no_leases(self, problem: str) -> None:
         """They could not be listed just now; not asked again for a moment."""

@@ -19,6 +19,7 @@ from exuvia.app.examining import Examiner
 from exuvia.app.fleet import LEASES_RETRY, SETTLED_AGE, Fleet
 from exuvia.app.heirs import Heirs
 from exuvia.app.history import History
+from exuvia.app.lease_lists import LeaseLists
 from exuvia.app.operations import under_way
 from exuvia.app.services import Services
 from exuvia.app.starting import Starter
@@ -27,7 +28,6 @@ from exuvia.app.waking import Waking
 from exuvia.decide.brakes import acting
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Plan
-from exuvia.observe import leases
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Sweep:
         self._stale: set[str] = set()
         self._edited = False
         self._plan_lacks_leases = False
-        self._listing: asyncio.Task[None] | None = None
+        self._leases = LeaseLists(services, fleet)
 
     def begin(self) -> None:
         """Know the policies before any operation is advanced: none may pass for deleted by being unknown."""
@@ -70,6 +70,12 @@ class Sweep:
 
     async def run(self) -> None:
         """Pass after pass, when something changed or its time has come."""
+        try:
+            await self._passes()
+        finally:
+            await self._leases.stop()
+
+    async def _passes(self) -> None:
         while True:
             await self._wait()
             self._services.view.wake.clear()
@@ -188,10 +194,11 @@ class Sweep:
 
     async def _plan_and_start(self) -> None:
         plan, moment = self._planned()
-        if plan.needs_leases:
-            await self._list_leases()
-            plan, moment = self._planned()
         self._plan, self._plan_lacks_leases = plan, bool(moment.leases_problem)
+        if plan.needs_leases:
+            self._leases.begin()
+            await self._start(plan)  # what does not depend on them; all is planned and said anew once they are here
+            return
         for uid in plan.blocked:
             self._services.reactions.pop(uid, None)  # it waits for a brake, not for us
         self._say_brakes(plan)
@@ -201,7 +208,6 @@ class Sweep:
     async def _start(self, plan: Plan) -> None:
         if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
             await self._starter.carry_out(plan)
-            self._list_ahead()
         await self._starter.say_waiting(plan.waiting)
 
     async def _say_idle(self, plan: Plan, moment: Moment) -> None:
@@ -214,21 +220,6 @@ class Sweep:
     def _planned(self) -> tuple[Plan, Moment]:
         moment = self._fleet.moment()
         return self._services.planner.plan(moment, self._services.clock.now()), moment
-
-    def _list_ahead(self) -> None:
-        """Starts go on: the next one need not wait for a long list."""
-        if self._fleet.leases_grow_old() and (self._listing is None or self._listing.done()):
-            self._listing = asyncio.create_task(self._list_leases(), name="list node leases")
-
-    async def _list_leases(self) -> None:
-        """Unlisted, no Rotation starts and each says so; Quarantines do not wait for it."""
-        services = self._services
-        try:
-            counted = await leases.expired_share(services.client, services.clock.now() - services.client.clock_skew)
-        except errors.ClusterError as trouble:
-            self._fleet.note_no_leases(trouble.message)
-        else:
-            self._fleet.note_leases(counted)
 
     def _say_brakes(self, plan: Plan) -> None:
         """A brake that engaged or let go concerns every open operation."""
