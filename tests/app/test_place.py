@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,11 @@ def test_volumes_of_the_machine_tie(kind: str) -> None:
 
 def test_no_volume_at_all_ties() -> None:
     assert "file system" in found(Cluster(Pod=pod(None)))
+
+
+def test_a_ledger_on_a_server_ties_to_nothing() -> None:
+    """Nothing is asked of the cluster, which would say that the pod has no volume at all."""
+    assert found(Cluster(Pod=pod(None)), replace(INSIDE, ledger="postgresql://exuvia@db/exuvia")) == ""
 
 
 HOST = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["n1"]}

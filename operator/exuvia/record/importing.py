@@ -16,6 +16,8 @@ from exuvia.record.moments import moment
 from exuvia.record.places import Place
 
 PAGE = 500
+IMPORTS = " imports"
+"""One import at a time, of whatever cluster: two of the same feed would meet in the same rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ def load(place: Place, lines: Iterable[Line], *, cluster: str = "") -> Imported:
     engine = opening.open_for_writing(place)
     try:
         with opening.in_words(place), engine.begin() as connection:
+            opening.alone(connection, IMPORTS)
             writer = writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
             return enter(connection, lines, writer)

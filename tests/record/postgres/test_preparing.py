@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
 from sqlalchemy import text
 
 from exuvia import errors
-from exuvia.record import opening, preparing
+from exuvia.record import appending, chain, histories, importing, lines, opening, preparing, queries, versions
+from exuvia.record.reading import reading
 from tests.cli.calling import call
 from tests.record import world
+from tests.record.postgres import server as servers
 from tests.record.postgres.server import OWNER, PASSWORD, WRITER, Postgres
 
 
@@ -109,3 +112,40 @@ def test_a_database_of_another_encoding_is_refused(postgres: Postgres) -> None:
     name = postgres.empty("ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0")
     with pytest.raises(errors.LedgerDown, match=r"encoding SQL_ASCII, not UTF8.*ENCODING 'UTF8'"):
         preparing.prepare(postgres.place(name))
+
+
+def test_the_server_that_the_python_package_brings_will_do_too() -> None:
+    with servers.running(servers.packaged()) as other:
+        place = other.place(other.database(), WRITER)
+        with world.written(place, world.birth("A")) as connection:
+            assert int(str(connection.scalar(text("SHOW server_version_num")))) >= 180000
+        assert other.binaries == servers.packaged()
+
+
+def test_two_imports_at_once_come_one_after_the_other(postgres: Postgres, database: str) -> None:
+    """The same feed into the chains of several clusters: the rows are of one thing, learnt at one moment."""
+    place = postgres.place(database, WRITER)
+    score = {"type": "score", "source": "epss", "value": "0.5", "validFrom": "2026-01-01T00:00:00Z"}
+    bodies = [{**score, "vulnerability": f"CVE-{n}", "recordedAt": "2026-01-02T00:00:00Z"} for n in range(300)]
+
+    def imported(cluster: str) -> int:
+        return importing.load(place, [lines.of(body, recorded=0) for body in bodies], cluster=cluster).entered
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(imported, ["a", "b", "c", "d"])) == [300] * 4
+    with reading(place) as connection:
+        assert all(chain.verify(queries.links(connection, one)).entries == 300 for one in "abcd")
+        assert len(histories.scores(connection, versions.INSTANT)) == 300, "the same line four times says nothing new"
+
+
+def test_who_imports_into_a_shared_database_says_for_whom(postgres: Postgres, database: str) -> None:
+    place = postgres.place(database, WRITER)
+    line = lines.of({"type": "instance", "uid": "X", "born": "2026-01-01T00:00:00Z"}, recorded=0)
+    for name in ("north", "south"):
+        engine = opening.open_for_writing(place)
+        with engine.begin() as connection:
+            appending.register(connection, name)
+        engine.dispose()
+    with pytest.raises(errors.SettingsError, match=r"several chains \(north, south\). Say which by --cluster"):
+        importing.load(place, [line])
+    assert importing.load(place, [line], cluster="south").head.seq == 1
