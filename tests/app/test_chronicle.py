@@ -102,6 +102,15 @@ def test_a_name_that_is_taken_again_within_a_second_belongs_to_one_machine_at_a_
     assert births[-1] == NOW == ends(told)[0][0]
 
 
+def test_that_holds_also_where_the_former_leader_told_of_the_death() -> None:
+    made, told = chronicle(NOW)
+    died, born = NOW - timedelta(milliseconds=500), NOW - timedelta(milliseconds=900)
+    made.load({}, {}, (), {}, (), {"w": died, "x": NOW - timedelta(hours=1)})
+    made.seen(replace(node("w", born=born), uid="heir"))
+    made.seen(replace(node("x", born=born), uid="other"))
+    assert [one.at for one in told if one.kind is FactKind.BIRTH] == [died, born]
+
+
 def test_a_life_that_nobody_told_of_yet_is_told_whole_at_its_end_and_once() -> None:
     made, told = chronicle(NOW)
     made.load({}, {}, (), {}, ["told"])

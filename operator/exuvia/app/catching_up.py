@@ -31,6 +31,14 @@ class Meanwhile:
         """UIDs of those of which it must be known whether the ledger knows their lives."""
         return self.gone | {one.instance.uid for one in self.sights}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """Names that machines were born with meanwhile."""
+        return frozenset(one.instance.name for one in self.sights if not one.gone)
+
+
+NOTHING = Meanwhile()
+
 
 async def ask(services: Services) -> Meanwhile:
     """Ask Lease and API server. What they do not say is not known: then deaths have a wider interval."""

@@ -49,12 +49,15 @@ class Chronicle:
         ready_once: Iterable[str],
         borne: Borne,
         told: Iterable[str] = (),
+        freed: Mapping[str, datetime] | None = None,
     ) -> None:
         """What the ledger says; at the start of a term, and again when it may have lost something. `placed`: by the UID
-        of a pod. `told`: machines that are gone here, and whose lives it knows."""
+        of a pod. `told`: machines that are gone here, and whose lives it knows. `freed`: name -> when the last machine
+        that bore it died."""
         self._alive = {uid: self._alive.get(uid) for uid in alive}
         self._lives = dict(alive)
         self._told = set(told)
+        self._freed |= freed or {}
         self.placements.load(placed)
         self.ready_once |= set(ready_once)
         self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
 from exuvia.app import anchoring, catching_up, operations, recollection, telling, winning
-from exuvia.app.catching_up import Meanwhile
+from exuvia.app.catching_up import NOTHING, Meanwhile
 from exuvia.app.chronicle import READY_ONCE
 from exuvia.app.fleet import STARTS_KEPT, Fleet
 from exuvia.app.operations import Operation
@@ -60,6 +60,7 @@ class Past:
     borne: dict[str, dict[str, set[str]]]
     steps: set[tuple[str, str]]  # (UID of a Quarantine, step) of which an intent is there
     known: set[str]  # those machines that were asked about whose lives are recorded
+    freed: dict[str, datetime]  # name that was asked about -> when the last machine that bore it died
 
 
 class History:
@@ -122,7 +123,7 @@ class History:
                 services.leadership.epoch,
                 services.settings.cluster_name,
                 frozenset(one.uid for one in seen if isinstance(one, Quarantine)),
-                meanwhile.machines,
+                meanwhile,
             )
         except errors.LedgerError as trouble:
             log.warning("the ledger's history cannot be read: %s", trouble)
@@ -178,7 +179,7 @@ class History:
 
     def _take(self, past: Past, meanwhile: Meanwhile, seen: Sequence[Operation]) -> None:
         services = self._services
-        services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne, past.known)
+        services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne, past.known, past.freed)
         services.judgements.remember(past.verdicts)
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen
@@ -253,10 +254,10 @@ def read(
     epoch: int,
     cluster: str,
     quarantines: frozenset[str] = frozenset(),
-    machines: frozenset[str] = frozenset(),
+    meanwhile: Meanwhile = NOTHING,
 ) -> Past:
-    """Everything in one read-only connection. `quarantines`: UIDs of those that are there; `machines`: those to be told
-    whether their lives are recorded. Raises `errors.LedgerError`."""
+    """Everything in one read-only connection. `quarantines`: UIDs of those that are there; `meanwhile`: what happened
+    while nobody led. Raises `errors.LedgerError`."""
     engine = opening.open_for_reading(place)
     try:
         with engine.connect() as connection:
@@ -279,7 +280,8 @@ def read(
                 ended=recall.ended(connection),
                 borne=recall.borne(connection, cluster),
                 steps=recall.steps(connection, quarantines),
-                known=standing.known(connection, machines),
+                known=standing.known(connection, meanwhile.machines),
+                freed=standing.freed(connection, meanwhile.names),
             )
     except DBAPIError as trouble:
         raise opening.explained(place, trouble) from trouble

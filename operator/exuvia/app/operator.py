@@ -18,8 +18,8 @@ from exuvia.app.clock import SystemClock
 from exuvia.app.fencing import FencedCluster
 from exuvia.app.intake import Intake
 from exuvia.app.leader import Elector, Leadership, Terms
-from exuvia.app.serving import Probes, serve
 from exuvia.app.services import Services
+from exuvia.app.serving import Probes, serve
 from exuvia.app.settings import Settings
 from exuvia.app.term import Term
 from exuvia.kube.client import Client
@@ -190,6 +190,7 @@ class Operator:
             yield Sample(name="exuvia_ledger_lag_seconds", value=term.services.ledger.lag())
             yield from samples.of_leader(term.services, term.statuses)
             yield from term.seating.samples()
+            yield from term.risks.samples()
 
     async def _measure_lag(self) -> None:
         """How late the loop wakes us: what delays this delays a lease renewal as well."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, func, or_, select
 
 from exuvia.model.facts import FactKind, GapKind
 from exuvia.record import tables, versions
@@ -80,6 +80,22 @@ def known(connection: Connection, uids: Iterable[str]) -> set[str]:
     for start in range(0, len(asked), CHUNK):
         some = table.c.uid.in_(asked[start : start + CHUNK])
         found |= set(connection.scalars(select(table.c.uid).where(some).distinct()))
+    return found
+
+
+def freed(connection: Connection, names: Iterable[str]) -> dict[str, datetime]:
+    """Name -> when the last machine that bore it died, of those that are dead."""
+    named, lives, asked = tables.identities, tables.lives, sorted(set(names))
+    found: dict[str, datetime] = {}
+    for start in range(0, len(asked), CHUNK):
+        rows = connection.execute(
+            select(named.c.value, func.max(lives.c.died).label("died"))
+            .join(lives, (lives.c.uid == named.c.uid) & (lives.c.declared == named.c.declared))
+            .where(named.c.attribute == "name", named.c.value.in_(asked[start : start + CHUNK]))
+            .where(lives.c.died.is_not(None), versions.holds(lives))
+            .group_by(named.c.value)
+        )
+        found |= {row.value: moment(row.died) for row in rows}
     return found
 
 
