@@ -55,3 +55,13 @@ async def test_a_namespace_that_cannot_be_read_passes_for_no_empty_one() -> None
     server.trouble = errors.Unreachable("connection reset")
     with pytest.raises(errors.Unreachable):
         await PolicyLists(server).read(["shop"])  # type: ignore[arg-type]
+
+
+async def test_what_was_read_of_namespaces_is_kept_for_the_last_ones_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Namespaces come and go for as long as the process lives."""
+    monkeypatch.setattr(network, "KEPT", 3)
+    lists = PolicyLists(Server())  # type: ignore[arg-type]
+    for name in ("a", "b", "c", "a", "d", "e"):
+        await lists.read([name])
+    assert list(lists._known) == ["a", "d", "e"]
+    assert not lists._lists._shared

@@ -80,3 +80,27 @@ async def test_keys_do_not_share_answers() -> None:
     shared = SharedReads(read)
     assert await asyncio.gather(*(shared.ask(one) for one in ("a", "b", "a"))) == ["of a", "of b", "of a"]
     assert begun == ["a", "b"]
+
+
+async def test_of_a_key_that_nobody_asks_for_nothing_is_kept() -> None:
+    """Whether all went well, failed, or whoever asked went away before."""
+    gate = asyncio.Event()
+
+    async def read(key: str) -> str:
+        await gate.wait()
+        if key == "bad":
+            raise ValueError(key)
+        return key
+
+    shared = SharedReads(read)
+    asking = [asyncio.create_task(shared.ask(key)) for key in ("good", "good", "bad", "left")]
+    await asyncio.sleep(0.01)
+    asking += [asyncio.create_task(shared.ask("good"))]
+    await asyncio.sleep(0)
+    asking[3].cancel()
+    gate.set()
+    answers = await asyncio.gather(*asking, return_exceptions=True)
+    await asyncio.sleep(0.01)
+    assert [answers[0], answers[1], answers[4]] == ["good"] * 3
+    assert isinstance(answers[2], ValueError)
+    assert not shared._shared

@@ -26,6 +26,8 @@ PERMISSIONS = (
     ),
 )
 _DIRECTIONS = ("Ingress", "Egress")
+KEPT = 256
+"""Namespaces of which is kept what was read of them last."""
 
 
 def policy_body(action: DenyNetwork) -> dict[str, Any]:
@@ -126,8 +128,16 @@ class PolicyLists:
             for one in page:
                 seen = (one["metadata"].get("uid", ""), one["metadata"].get("resourceVersion", ""))
                 found[seen] = known[seen] if all(seen) and seen in known else facts_of(one)
-        self._known[namespace] = found
+        self._keep(namespace, found)
         return tuple(found.values())
+
+    def _keep(self, namespace: str, found: dict[tuple[str, str], NetworkPolicyFacts]) -> None:
+        """For the next list; of so many namespaces, those that were asked for last."""
+        self._known.pop(namespace, None)
+        if found:
+            self._known[namespace] = found
+        while len(self._known) > KEPT:
+            del self._known[next(iter(self._known))]
 
 
 def facts_of(body: Mapping[str, Any]) -> NetworkPolicyFacts:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from exuvia.decide import inheritance, pools
-from exuvia.decide.brakes import budgets, health, knowledge
+from exuvia.decide.brakes import budgets, control_plane, health, knowledge
 from exuvia.decide.brakes.active import budget_door
 from exuvia.decide.brakes.candidates import candidates
 from exuvia.decide.brakes.holds import (
@@ -20,7 +20,6 @@ from exuvia.decide.brakes.holds import (
     eviction_hold,
     is_member,
     may_hold_evictions,
-    removal_hold,
     standing_hold,
 )
 from exuvia.decide.brakes.inflight import age
@@ -107,7 +106,7 @@ class Planner:
         return Holds(
             hold=standing_hold(operation, moment, now),
             eviction_hold=eviction_hold(operation, picture) if picture and stormy else None,
-            removal_hold=removal_hold(machine, operation, picture) if picture and member else None,
+            removal_hold=control_plane.rotation_quorum(machine, picture) if picture and member else None,
         )
 
     def explain(self, uid: str, moment: Moment, now: datetime) -> tuple[Blocked, ...]:

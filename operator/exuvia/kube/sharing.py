@@ -12,8 +12,10 @@ T = TypeVar("T")
 class SharedRead(Generic[T]):
     """One read for all who ask meanwhile. Everybody gets the answer of a read that began after they asked."""
 
-    def __init__(self, read: Callable[[], Awaitable[T]]) -> None:
+    def __init__(self, read: Callable[[], Awaitable[T]], idle: Callable[[], object] = lambda: None) -> None:
+        """`idle` is called when the last answer is there, and nobody waits for another."""
         self._read = read
+        self._idle = idle
         self._running: asyncio.Future[T] | None = None
         self._next: asyncio.Future[T] | None = None
 
@@ -35,12 +37,15 @@ class SharedRead(Generic[T]):
         """An answer is kept by those who asked for it; trouble that nobody waits for any more concerns nobody."""
         if self._running is read:
             self._running = None
+        if self._running is None and self._next is None:
+            self._idle()
         if not read.cancelled():
             read.exception()
 
 
 class SharedReads(Generic[T]):
-    """The same for reads that differ by a key, a namespace, say: one read at a time for each key."""
+    """The same for reads that differ by a key, a namespace, say: one read at a time for each key. Of a key that nobody
+    asks for at the moment nothing is kept."""
 
     def __init__(self, read: Callable[[str], Awaitable[T]]) -> None:
         self._read = read
@@ -50,5 +55,5 @@ class SharedReads(Generic[T]):
         """The answer for that key."""
         shared = self._shared.get(key)
         if shared is None:
-            shared = self._shared[key] = SharedRead(lambda: self._read(key))
+            shared = self._shared[key] = SharedRead(lambda: self._read(key), lambda: self._shared.pop(key, None))
         return await shared.ask()

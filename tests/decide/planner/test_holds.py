@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
+import pytest
+
+from exuvia.decide import planner
+from exuvia.decide.brakes import holds as brakes
 from exuvia.decide.brakes.holds import Holds
 from exuvia.model.blocking import Blocked, View
 from exuvia.model.specs.quarantine import Quarantine
@@ -172,3 +177,19 @@ def test_brakes_that_are_used_up_are_engaged() -> None:
     world.leases, world.skew = (9, 10), timedelta(minutes=5)
     engaged = {one.name for one in world.plan().brakes if one.state == "Engaged"}
     assert engaged == {"maxUnavailable", "maxPerHour", "oneZoneAtATime", "minHealthy", "leases", "clock"}
+
+
+def test_whether_a_machine_is_of_the_control_plane_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    members = [control_plane(number) for number in range(3)]
+    world = World(quiet(members), rotations=[rotation(members[0], "Drained")])
+
+    def is_member(uid: str, operation: Any, census: Any) -> bool:
+        asked.append(uid)
+        return was(uid, operation, census)
+
+    was = brakes.is_member
+    for module in (brakes, planner):
+        monkeypatch.setattr(module, "is_member", is_member)
+    holds(world, world.rotations[0])
+    assert asked == [members[0].uid]
