@@ -10,6 +10,7 @@ from typing import Any
 from click.testing import Result
 
 from exuvia import ports
+from exuvia.app import anchoring
 from exuvia.model import marks, resources
 from exuvia.model.resources import Resource
 from tests.cli import calling
@@ -30,7 +31,8 @@ class Person:
 
 
 async def wipe(cluster: Cluster) -> None:
-    """Remove all our objects, whatever finalizer they bear."""
+    """Remove all our objects, whatever finalizer they bear, and the note of a ledger's head."""
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
     for kind in resources.OURS:
         for body in await cluster.list(kind):
             meta = body["metadata"]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from exuvia.app import anchoring
 from exuvia.app.manifests import declared, rbac
 from exuvia.cli import cluster as cli_cluster
 from exuvia.cli import examining, reviewing
@@ -17,7 +18,9 @@ from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks, resources
 from exuvia.model.permissions import Duty
 from exuvia.model.resources import Resource
-from tests.cli.people import Person, guard, lease, policy, set_status
+from exuvia.record import appending
+from exuvia.record.reading import reading
+from tests.cli.people import Person, ensure_namespace, guard, lease, policy, set_status
 from tests.cli.test_ledger import HISTORY, write
 from tests.cluster import Cluster
 
@@ -55,6 +58,7 @@ async def test_all_is_well(cluster: Cluster, admin: Person, tmp_path: Path) -> N
     brake = {"name": "pause", "state": "Released", "since": "2026-11-24T12:00:00Z"}
     await set_status(cluster, resources.FLEET_GUARDS, "default", brakes=[brake])
     await lease(cluster, "pod-1", datetime.now(UTC))
+    await note_head(cluster, tmp_path / "ledger.db")
     where = ("--ledger", tmp_path / "ledger.db", "--evidence-dir", tmp_path, "--as-me")
     found = by_subject(await admin.answer("doctor", *where))
     assert {one["state"] for one in found.values()} == {"ok"}, found
@@ -65,9 +69,38 @@ async def test_all_is_well(cluster: Cluster, admin: Person, tmp_path: Path) -> N
 
 
 @pytest.mark.cluster
+async def test_a_ledger_that_lost_its_noted_head_is_a_problem(cluster: Cluster, admin: Person, tmp_path: Path) -> None:
+    await asyncio.to_thread(write, tmp_path / "ledger.db", *HISTORY)
+    await asyncio.to_thread(write, tmp_path / "old.db", *HISTORY[:3])
+    await lease(cluster, "pod-1", datetime.now(UTC) - timedelta(minutes=5))  # one problem there is in any case
+    await note_head(cluster, tmp_path / "ledger.db")
+    whole, old = [
+        by_subject(await admin.answer("doctor", "--ledger", tmp_path / name, code=1))["ledger's head"]
+        for name in ("ledger.db", "old.db")
+    ]
+    assert (whole["state"], old["state"]) == ("ok", "problem")
+    assert "misses entry" in old["message"] and marks.LEDGER_HEAD in old["message"]
+    assert "exuvia ledger accept" in old["next"]
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
+    found = by_subject(await admin.answer("doctor", "--ledger", tmp_path / "ledger.db", code=1))
+    assert found["ledger's head"]["state"] == "unknown"
+
+
+async def note_head(cluster: Cluster, ledger: Path) -> None:
+    """As an operator on that ledger does."""
+    with reading(ledger) as connection:
+        head = appending.head(connection, "test")
+    await ensure_namespace(cluster)
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
+    data = {"seq": str(head.seq), "hash": head.hash.hex()}
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": marks.LEDGER_HEAD}, "data": data}
+    await cluster.client.create(resources.CONFIG_MAPS, body, namespace=marks.SYSTEM_NAMESPACE)
+
+
+@pytest.mark.cluster
 async def test_problems_come_with_the_next_step(cluster: Cluster, admin: Person) -> None:
     await lease(cluster, "pod-1", datetime.now(UTC) - timedelta(minutes=5))
-    await policy(cluster, "broken", rules=[{"name": "r", "type": "RiskScore", "riskScore": {"max": 1}}])
+    await policy(cluster, "broken", rules=[{"name": "r", "type": "Reports", "reports": {"source": "kube-bench"}}])
     said = {"type": "Ready", "status": "False", "reason": "NotSupported", "message": "spec.rules[0] is not supported"}
     await set_status(
         cluster,

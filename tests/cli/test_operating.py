@@ -197,7 +197,9 @@ async def test_uninstall_by_force_restores_what_was_there(cluster: Cluster, admi
     await set_status(cluster, resources.ROTATIONS, rotation["metadata"]["name"], phase="Draining", before=before)
     await set_status(cluster, resources.QUARANTINES, quarantine["metadata"]["name"], phase="Held", before={})
 
+    await note_head(cluster)
     said = await admin.call("uninstall", "--force", "--discard-history")
+    assert await cluster.client.get(resources.CONFIG_MAPS, marks.LEDGER_HEAD, namespace=marks.SYSTEM_NAMESPACE) is None
     assert f"{held['metadata']['name']} stays marked and cut off" in said.stdout
     node = await cluster.get(resources.NODES, rotating["metadata"]["name"])
     assert taints(node) == ["somebody.else/taint"]
@@ -211,6 +213,11 @@ async def test_uninstall_by_force_restores_what_was_there(cluster: Cluster, admi
     node = await cluster.get(resources.NODES, held["metadata"]["name"])
     assert taints(node) == ["somebody.else/taint"]
     assert not node["spec"].get("unschedulable")
+
+
+async def note_head(cluster: Cluster) -> None:
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": marks.LEDGER_HEAD}, "data": {"seq": "7"}}
+    await cluster.client.create(resources.CONFIG_MAPS, body, namespace=marks.SYSTEM_NAMESPACE)
 
 
 async def mark(cluster: Cluster, node: ports.Body, taint: str, state: str) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 import click
 
 from exuvia import errors
-from exuvia.cli import cluster, evidence, examining, ledger, printing
+from exuvia.cli import cluster, evidence, examining, heads, ledger, printing
 from exuvia.cli.examining import Check, State
 from exuvia.kube.client import Client
 from exuvia.record import places
+from exuvia.record.places import Place
 from exuvia.report.text import Rows
 
 
@@ -33,9 +34,10 @@ def doctor(file: str, root: str, namespace: str, as_me: bool, kubeconfig: str, c
 
     Rights are those of exuvia's ServiceAccount where it is installed, else your own.
     """
+    place = places.place(file or ledger.DEFAULT)
     checks = [
-        *_in_cluster(kubeconfig, context, namespace, as_me),
-        examining.ledger_health(places.place(file or ledger.DEFAULT), named=bool(file)),
+        *_in_cluster(kubeconfig, context, namespace, place, as_me),
+        examining.ledger_health(place, named=bool(file)),
         examining.evidence_directory(Path(root or evidence.DEFAULT), named=bool(root)),
     ]
     rows = tuple((str(one.state), one.subject, one.message, one.remedy) for one in checks)
@@ -47,11 +49,12 @@ def doctor(file: str, root: str, namespace: str, as_me: bool, kubeconfig: str, c
     printing.finish(findings=any(one.state is State.PROBLEM for one in checks))
 
 
-def _in_cluster(kubeconfig: str, context: str, namespace: str, as_me: bool) -> list[Check]:
+def _in_cluster(kubeconfig: str, context: str, namespace: str, place: Place, as_me: bool) -> list[Check]:
     """What is asked of the API server; when it cannot be reached that is the one problem."""
 
     async def work(client: Client) -> list[Check]:
-        return await examining.examine(client, namespace, datetime.now(UTC), as_me=as_me)
+        found = await examining.examine(client, namespace, datetime.now(UTC), as_me=as_me)
+        return [*found, *await heads.check(client, namespace, place)]
 
     try:
         return cluster.run(kubeconfig, context, work)

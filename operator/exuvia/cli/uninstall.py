@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from exuvia import errors, ports
+from exuvia.app import anchoring
 from exuvia.cli import asking, cluster, guard, moments, operate, printing, undoing
 from exuvia.cli.asking import Standing
 from exuvia.model import marks, resources
@@ -277,9 +278,19 @@ async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
     for operation in found.finalizers:
         await undoing.let_go(client, operation)
     left = await look(client)
-    finished = done and not left.finalizers and not left.unreadable
+    finished = done and not left.finalizers and not left.unreadable and await _forget_head(client)
     click.echo(_done(_without(left, undone)) if finished else "Something is left (above); mend it and run this again.")
     return finished
+
+
+async def _forget_head(client: ports.Cluster) -> bool:
+    """The note of the ledger's head goes as well: a new ledger in a later installation does not hold it."""
+    try:
+        await anchoring.remove(client, marks.SYSTEM_NAMESPACE)
+    except errors.ClusterError as trouble:
+        click.echo(f"  ConfigMap {marks.SYSTEM_NAMESPACE}/{marks.LEDGER_HEAD}: {trouble.message}")
+        return False
+    return True
 
 
 def _without(left: Left, undone: tuple[Operation, ...]) -> Left:

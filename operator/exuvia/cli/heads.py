@@ -1,0 +1,44 @@
+"""Whether the ledger holds the entry that is noted outside of it: what the operator asks at its start, for `doctor`."""
+
+from __future__ import annotations
+
+from exuvia import errors, ports
+from exuvia.app import anchoring
+from exuvia.app.anchoring import Anchor
+from exuvia.cli.examining import Check, ok, problem, unknown
+from exuvia.record import missing, places, queries, trust
+from exuvia.record.places import Place
+from exuvia.record.reading import reading
+
+SUBJECT = "ledger's head"
+
+
+async def check(client: ports.Cluster, namespace: str, place: Place) -> list[Check]:
+    """One line, or none where there is no ledger to look into. What may not be read is unknown."""
+    if places.absent(place):
+        return []
+    try:
+        noted = await anchoring.read(client, namespace)
+    except errors.Forbidden as trouble:
+        return [unknown(SUBJECT, trouble.message, "Run it as somebody who may read that.")]
+    except errors.InvalidObject as trouble:
+        return [problem(SUBJECT, trouble.message, trouble.remedy)]
+    if noted is None:
+        return [
+            unknown(SUBJECT, "it is not noted in the cluster", "The operator notes it within a minute; see its log.")
+        ]
+    return [_compared(noted, place)]
+
+
+def _compared(noted: Anchor, place: Place) -> Check:
+    """One cluster's chain must hold it; whose it is does not stand in the note."""
+    try:
+        with reading(place) as connection:
+            chains = queries.clusters(connection)
+            held = any(trust.holds(connection, one, noted.seq, noted.hash) for one in chains)
+    except errors.LedgerError:
+        return unknown(SUBJECT, "the ledger cannot be read", "See the line about the ledger.")
+    if held:
+        return ok(SUBJECT, f"entry {noted.seq}, which {noted.place} names, is there")
+    said = f"{place} misses entry {noted.seq}, which {noted.place} names: a restored backup, a cut tail or a lost file"
+    return problem(SUBJECT, said, missing.WAY_OUT)
