@@ -92,6 +92,12 @@ def test_who_joined_another_pool_or_is_named_by_an_ended_one_counts() -> None:
     assert len(world.started()) == 1
 
 
+def test_who_joined_without_its_pool_written_on_it_may_be_one_of_them() -> None:
+    world = hundred(guard=guard(maxUnavailable="10%"))
+    world.subjects = [*violating(fleet(100)), *quiet(newcomers(10, pool=""))]
+    assert world.started() == []
+
+
 def test_no_more_of_them_are_taken_out_than_are_to_come() -> None:
     """A pool that grows while one replacement is to come is a larger pool."""
     world = World([*violating(fleet(10)), *quiet(newcomers(30))], guard=guard(maxUnavailable="10%"))

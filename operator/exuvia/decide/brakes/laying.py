@@ -61,12 +61,14 @@ def _taken_over(quarantine: Quarantine, flight: InFlight) -> Iterator[Rotation]:
 
 def _take_out_newcomers(tally: Tally, flight: InFlight, awaiting: list[Rotation | Quarantine]) -> None:
     """Of the machines that joined a pool while a replacement is to come and that nobody has named, as many as are to
-    come, in every scope: any of them may be it. What else would serve is taken first, then the oldest."""
+    come, in every scope: any of them may be it, also one whose pool is not written on it yet. Those that serve are
+    taken first, then the oldest."""
     pools: dict[str, list[datetime]] = {}
     for operation in awaiting:
         since, frozen = _expects_since(operation, tally.census), operation.status.settings
         if since is not None and frozen is not None:
-            pools.setdefault(frozen.pool, []).append(since)
+            for pool in {frozen.pool, ""}:
+                pools.setdefault(pool, []).append(since)
     for pool, moments in pools.items():
         born = tally.census.born_in(pool, min(moments) - LARGEST_SKEW)
         unclaimed = [uid for uid in born if uid not in flight.claimed and tally.state(uid).in_base]
