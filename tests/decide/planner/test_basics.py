@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import pytest
+
+from exuvia.decide.brakes import budgets
+from exuvia.decide.brakes.amounts import Allowed
+from exuvia.decide.census import Counts
 from exuvia.model import marks
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.model.specs.rotation import Rotation
@@ -94,6 +99,19 @@ def test_older_requests_come_before_younger_and_before_wishes() -> None:
     world.guard = guard(maxUnavailable="2")
     assert world.started() == ["worker-2", "worker-1"]
     assert world.reason(machines[0]) == "BudgetExhausted"
+
+
+@pytest.mark.parametrize(
+    ("disrupted", "base", "said"),
+    [
+        (0, 0, "b allows 1 of 0 machines, and 0 are disrupted"),
+        (1, 1, "b allows 1 of 1 machine, and 1 is disrupted"),
+        (2, 10, "b allows 1 of 10 machines, and 2 are disrupted"),
+    ],
+)
+def test_a_budget_counts_in_words(disrupted: int, base: int, said: str) -> None:
+    counts = Counts(base=base, disrupted=disrupted)
+    assert budgets._message("b", Allowed(count=1), counts) == said
 
 
 def test_exuvias_own_machine_comes_last() -> None:

@@ -283,6 +283,7 @@ def test_what_even_force_may_not_pass_ends_as_a_time_out() -> None:
 def test_force_gives_up_on_a_pod_that_does_not_end() -> None:
     world = drain_first(**FORCE).add(pod("stuck", labels={"stuck": ""})).grant().run()
     assert (world.status.phase, world.status.reason) == (P.FAILED, "DrainTimeout")
+    assert world.status.message.endswith("was not drained in time: 1 pod is still there")
 
 
 # The last look before the removal.

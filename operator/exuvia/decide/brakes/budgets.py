@@ -63,7 +63,15 @@ def _replaces_first(candidate: Candidate, picture: Picture, counts: Counts) -> b
 def _message(title: str, allowed: Allowed, counts: Counts, where: str = "") -> str:
     if allowed.problem:
         return f"{title} allows nothing: {allowed.problem}"
-    return f"{title} allows {allowed.count} of {counts.base} machines{where}, and {counts.disrupted} are disrupted"
+    return _allows(title, allowed, counts.base, where) + _are(counts.disrupted, "disrupted")
+
+
+def _allows(title: str, allowed: Allowed, base: int, where: str = "") -> str:
+    return f"{title} allows {allowed.count} of {base} machine{'' if base == 1 else 's'}{where}, and "
+
+
+def _are(count: int, what: str) -> str:
+    return f"{count} {'is' if count == 1 else 'are'} {what}"
 
 
 def within_max_unavailable(candidate: Candidate, picture: Picture) -> Blocked | None:
@@ -90,7 +98,7 @@ def within_quarantine_cap(candidate: Candidate, picture: Picture) -> Blocked | N
     if allowed.problem:
         message = f"{title} allows nothing: {allowed.problem}"
     else:
-        message = f"{title} allows {allowed.count} of {picture.fleet.base} machines, and {frozen} are quarantined"
+        message = _allows(title, allowed, picture.fleet.base) + _are(frozen, "quarantined")
     return Blocked(reason=BlockedReason.QUARANTINE_LIMIT, message=message)
 
 

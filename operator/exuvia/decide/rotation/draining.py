@@ -107,7 +107,8 @@ def leave(view: RotationView, now: datetime, *besides: Look) -> Step | None:
 
 def _timed_out(view: RotationView, found: Drainage, now: datetime) -> Step:
     name = view.rotation.spec.instance.name
-    why = found.blocked.message if found.blocked else f"{found.remaining} pods are still there"
+    left = "1 pod is" if found.remaining == 1 else f"{found.remaining} pods are"
+    why = found.blocked.message if found.blocked else f"{left} still there"
     return undoing.undo(view, now, EndReason.DRAIN_TIMEOUT, f"{name} was not drained in time: {why}")
 
 
