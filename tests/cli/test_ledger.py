@@ -9,9 +9,11 @@ import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import click
 import pytest
 
 from exuvia import errors
+from exuvia.cli.ledger import ledger
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact, LedgerState
 from exuvia.record import accepting
@@ -244,3 +246,17 @@ async def test_accept_asks_the_cluster_who_you_are(admin: Person, tmp_path: Path
     assert said.stdout.startswith("accepted by ")
     (entry,) = await admin.answer("ledger", "query", "--ledger", path, "--kind", "accepted")
     assert entry["body"]["by"] and entry["body"]["reason"] == "a restored backup"
+
+
+def test_every_option_is_also_a_variable_of_its_own_name() -> None:
+    def options(command: click.Command) -> list[click.Option]:
+        inner = command.commands.values() if isinstance(command, click.Group) else ()
+        own = [one for one in command.params if isinstance(one, click.Option)]
+        return own + [found for one in inner for found in options(one)]
+
+    odd = []
+    for one in options(ledger):
+        wanted = f"EXUVIA_{max(one.opts, key=len).lstrip('-').replace('-', '_').upper()}"
+        if (one.envvar or f"EXUVIA_{str(one.name).upper()}") != wanted:
+            odd.append(wanted)
+    assert odd == []

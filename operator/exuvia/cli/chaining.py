@@ -36,7 +36,12 @@ from exuvia.record import (
 from exuvia.record.moments import moment
 
 cluster_option = click.option(
-    "--cluster", "named", default="", metavar="NAME", help="The chain of this cluster. Default: the only one."
+    "--cluster",
+    "named",
+    envvar="EXUVIA_CLUSTER",
+    default="",
+    metavar="NAME",
+    help="The chain of this cluster. Default: the only one.",
 )
 
 deep_option = click.option(
@@ -54,7 +59,14 @@ class _Found:
 
 @click.command()
 @ledgers.ledger_option
-@click.option("--cluster", "named", default="", metavar="NAME", help="Only the chain of this cluster. Default: all.")
+@click.option(
+    "--cluster",
+    "named",
+    envvar="EXUVIA_CLUSTER",
+    default="",
+    metavar="NAME",
+    help="Only the chain of this cluster. Default: all.",
+)
 @click.option("--head", default="", metavar="SEQ:HASH", help="An entry noted elsewhere, so that a cut tail is found.")
 @click.option("--anchor", default="", metavar="NOTE", help="A file of `ledger anchor`, for the same.")
 @click.option("--public-key", default="", metavar="PEM", help="The anchor must be signed by this key.")
@@ -81,6 +93,7 @@ def verify(file: str, named: str, head: str, anchor: str, public_key: str, deep:
 @click.option(
     "--format",
     "form",
+    envvar="EXUVIA_FORMAT",
     type=click.Choice(["chain", "ocsf"]),
     default="chain",
     show_default=True,
@@ -108,7 +121,14 @@ def export(file: str, named: str, since: str, form: str, names: bool) -> None:
 @click.command("import")
 @click.argument("facts")
 @ledgers.writing_option
-@click.option("--cluster", "named", default="", metavar="NAME", help="Whose chain. Default: that which wrote last.")
+@click.option(
+    "--cluster",
+    "named",
+    envvar="EXUVIA_CLUSTER",
+    default="",
+    metavar="NAME",
+    help="Whose chain. Default: that which wrote last.",
+)
 @printing.output_option
 def import_(facts: str, file: str, named: str, output: str) -> None:
     """Take history from elsewhere: FACTS is NDJSON, one line a fact, or a chain that `ledger export` wrote
@@ -129,7 +149,9 @@ def import_(facts: str, file: str, named: str, output: str) -> None:
 @ledgers.ledger_option
 @cluster_option
 @click.option("--key", default="", metavar="PEM", help="Sign it with this Ed25519 key (docs/ledger.md).")
-@click.option("--to", "target", default="", metavar="NOTE", help="Write it to this file. Default: print it.")
+@click.option(
+    "--to", "target", envvar="EXUVIA_TO", default="", metavar="NOTE", help="Write it to this file. Default: print it."
+)
 @click.option("--config-map", is_flag=True, help="Put it into the ConfigMap exuvia-ledger-head, beside the operator's.")
 @click.option("--namespace", default="exuvia-system", show_default=True, help="Of the ConfigMap.")
 @cluster.cluster_options

@@ -30,7 +30,14 @@ _WHY: Mapping[pruning.Kept, str] = {
 
 @click.command()
 @ledgers.writing_option
-@click.option("--cluster", "named", default="", metavar="NAME", help="The chain of this cluster. Default: all.")
+@click.option(
+    "--cluster",
+    "named",
+    envvar="EXUVIA_CLUSTER",
+    default="",
+    metavar="NAME",
+    help="The chain of this cluster. Default: all.",
+)
 @click.option("--keep", required=True, metavar="SPAN", help="Keep what was so, or was learnt, since: 400d, 9600h.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @ledgers.by_option
@@ -63,8 +70,15 @@ def hold() -> None:
 @click.argument("name")
 @click.option("--instance", default="", metavar="UID", help="All that is known of one machine (its UID, or a name).")
 @click.option("--subject", default="", metavar="NAME", help="All machines that this person was on, and the name.")
-@click.option("--from", "began", default="", metavar="TIME", help="All machines of a span of time: where it begins.")
-@click.option("--to", "ended", default="", metavar="TIME", help="Where it ends, itself not in it.")
+@click.option(
+    "--from",
+    "began",
+    envvar="EXUVIA_FROM",
+    default="",
+    metavar="TIME",
+    help="All machines of a span of time: where it begins.",
+)
+@click.option("--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME", help="Where it ends, itself not in it.")
 @click.option("--reason", required=True, help="Why; recorded with your name.")
 @ledgers.by_option
 @ledgers.chain_option

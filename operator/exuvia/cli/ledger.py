@@ -66,7 +66,14 @@ def query(file: str, instance: str, operation: str, kind: str, since: str, limit
     metavar="TIME",
     help="When (RFC 3339, or a span ago). Default: now.",
 )
-@click.option("--as-of", "until", default="", metavar="TIME", help="By what was recorded until then. Default: now.")
+@click.option(
+    "--as-of",
+    "until",
+    envvar="EXUVIA_AS_OF",
+    default="",
+    metavar="TIME",
+    help="By what was recorded until then. Default: now.",
+)
 @printing.output_option
 def who(file: str, name: str, ip: str, provider_id: str, pod: str, moment: str, until: str, output: str) -> None:
     """Say which machine it was, then: by name, address, providerID or pod. What ran on it and who was on it comes with

@@ -46,7 +46,12 @@ by_option = click.option(
 
 
 chain_option = click.option(
-    "--cluster", "named", default="", metavar="NAME", help="The chain to enter it in. Default: the only one."
+    "--cluster",
+    "named",
+    envvar="EXUVIA_CLUSTER",
+    default="",
+    metavar="NAME",
+    help="The chain to enter it in. Default: the only one.",
 )
 
 
