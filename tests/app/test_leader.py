@@ -79,6 +79,8 @@ class LeaseServer:
         if self.lease is None or body["metadata"]["resourceVersion"] != self.lease["metadata"]["resourceVersion"]:
             raise errors.Conflict("changed", status=409)
         self.lease["spec"] = {**(self.lease["spec"] or {}), **copy.deepcopy(body["spec"])}
+        noted = body["metadata"].get("annotations") or {}
+        self.lease["metadata"]["annotations"] = {**(self.lease["metadata"].get("annotations") or {}), **noted}
         return self._stamped()
 
     def _stamped(self) -> dict[str, Any]:

@@ -32,7 +32,7 @@ SOURCE = "trivy"
 BASIS = "intrinsic"
 PAGE = 10  # reports in one page: each may be megabytes
 PERIOD_SECONDS = 1.0
-LOOK_FOR_KIND_SECONDS = 60.0
+LOOK_FOR_KIND_SECONDS = 30.0
 FORGET_SECONDS = 600.0
 SETTLE_SECONDS = 10.0
 SETTLES = timedelta(minutes=10)
@@ -106,6 +106,7 @@ class Findings:
                 break
             except errors.NotFound:
                 trouble = "there is no trivy-operator: no vulnerabilities are entered from this cluster"
+                self._services.learnings.scanner = False
             except errors.ClusterError as problem:
                 trouble = f"vulnerability reports cannot be read: {problem}"
             if trouble != said:
@@ -126,6 +127,7 @@ class Findings:
                 self._settle_doubts()
                 await self._compare()
                 self._forget()
+                self._services.learnings.scanner = self._reports.synced or self._services.learnings.scanner
         except errors.LedgerError as trouble:
             log.warning("vulnerabilities wait for the ledger: %s", trouble)
 
@@ -225,6 +227,8 @@ class Findings:
                 self._services.scribe.note(fact)
         stays = {id_ for id_ in held.open if id_ in here}
         running = set(self._keys_on(machine.uid))
+        if any(key in self._artifacts for key in running):
+            self._services.learnings.note_scanned(machine.uid)
         for id_, present in held.open.items():
             if id_ not in here and not self._close(machine, present, running, held):
                 stays.add(id_)

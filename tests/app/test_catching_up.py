@@ -1,0 +1,127 @@
+"""What happened between two leaders is told by the next one, once; the Lease says since when."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+from exuvia.app import catching_up
+from exuvia.app.catching_up import Meanwhile
+from exuvia.app.chronicle import Chronicle
+from exuvia.app.leader import Leadership
+from exuvia.app.sightings import Sight, Sighting
+from exuvia.model import facts
+from exuvia.model.facts import Fact, FactKind
+from exuvia.model.instances import Instance
+from exuvia.record.recall import Life
+from exuvia.report.metrics import Tallies
+from tests import virtual
+from tests.app import stage
+from tests.app.stage import NOW, HandClock
+from tests.app.test_leader import LeaseServer, Replica, stopped
+from tests.evaluate.world import node
+
+EDGES = (FactKind.BIRTH, FactKind.DEATH)
+SEEN = NOW - timedelta(minutes=1)
+
+
+def machine(uid: str, born: float, name: str = "w") -> Instance:
+    return replace(node(name, born=NOW - timedelta(seconds=born)), uid=uid, pool="p")
+
+
+def told(
+    *sights: Sight, alive: tuple[str, ...] = (), known: tuple[str, ...] = (), living: tuple[Instance, ...] = ()
+) -> Any:
+    """(facts, counters) of a leader that takes over. `alive`: who lives by the ledger; `living`: by the cluster."""
+    noted: list[Fact] = []
+    services = stage.services(tallies=Tallies())
+    services.chronicle = Chronicle(lambda *some: noted.extend(some), services.clock.now)
+    for one in living:
+        services.view.nodes.store.put(one, "1")
+    born = NOW - timedelta(hours=1)
+    lives = {uid: Life(kind="Node", pool="p", born=born) for uid in alive}
+    services.chronicle.load(lives, {}, (), {uid: {"name": {"w"}} for uid in alive}, (*known, *alive))
+    meanwhile = Meanwhile(last=Sighting(at=SEEN, version="100"), sights=list(sights))
+    catching_up.tell(services, meanwhile, (*known, *alive), {})
+    for one in sights:  # the watch tells of them as well, later
+        if one.gone:
+            services.chronicle.gone(one.instance, facts.DeathReason.UNKNOWN, "")
+    lines = [(one.kind, one.body["uid"], one.at, one.body.get("notBefore")) for one in noted if one.kind in EDGES]
+    return lines, {(one.name, one.value) for one in services.tallies.samples()}
+
+
+def born(one: Instance) -> Sight:
+    return Sight(instance=one, gone=False, since=one.born)
+
+
+def gone(one: Instance, since: float = 60) -> Sight:
+    return Sight(instance=one, gone=True, since=NOW - timedelta(seconds=since))
+
+
+def test_a_life_that_nobody_saw_is_told_whole_and_counted_and_who_followed_it_ends_it() -> None:
+    first, heir = machine("a", 40), machine("b", 20)
+    lines, counters = told(born(first), gone(first, 40), born(heir), living=(heir,))
+    assert lines == [
+        (FactKind.BIRTH, "a", first.born, None),
+        (FactKind.DEATH, "a", heir.born, facts.microseconds(first.born)),
+        (FactKind.BIRTH, "b", heir.born, None),
+    ]
+    assert counters == {("exuvia_instance_births_total", 2.0), ("exuvia_instance_deaths_total", 1.0)}
+
+
+def test_what_the_last_leader_told_after_its_note_is_not_told_again() -> None:
+    first, second = machine("a", 40), machine("b", 20)
+    lines, counters = told(born(first), gone(first, 40), born(second), alive=("b",), known=("a",), living=(second,))
+    assert (lines, counters) == ([], set())
+
+
+def test_a_death_that_was_seen_or_found_missing_lies_between_the_note_and_now() -> None:
+    seen, missing = machine("a", 3600), machine("c", 3600, name="x")
+    lines, counters = told(gone(seen), alive=("a", missing.uid))
+    assert lines == [(FactKind.DEATH, uid, NOW, facts.microseconds(SEEN)) for uid in ("a", "c")]
+    assert counters == {("exuvia_instance_deaths_total", 2.0)}
+
+
+def test_the_lease_keeps_the_note_of_its_last_holder_and_gets_one_with_each_renewal() -> None:
+    async def story() -> None:
+        server = LeaseServer()
+        first = Replica(server, "r0")
+        task = first.start()
+        await asyncio.sleep(5)
+        first.leadership.notes["k"] = "1"
+        await asyncio.sleep(5)
+        assert server.lease is not None and server.lease["metadata"]["annotations"] == {"k": "1"}
+        first.leadership.notes["k"] = "2"
+        await first.elector.release()
+        assert server.lease["metadata"]["annotations"] == {"k": "2"}
+        await stopped([task], server)
+        task = Replica(server, "r1").start()
+        await asyncio.sleep(20)
+        assert server.lease["metadata"]["annotations"] == {"k": "2"}, "until somebody knows better"
+        await stopped([task], server)
+
+    virtual.run(story())
+
+
+def test_notes_end_with_leading() -> None:
+    clock = HandClock()
+    leadership = Leadership(clock)
+    leadership.extend(10.0, 1)
+    leadership.notes["k"] = "1"
+    clock.seconds = 5
+    leadership.extend(15.0, 1)
+    assert leadership.notes == {"k": "1"}
+    clock.seconds = 20
+    leadership.extend(30.0, 2)
+    assert leadership.notes == {}
+
+
+async def test_what_nobody_noted_is_not_asked_for() -> None:
+    services = stage.services(cluster=stage.Objects(), client=SimpleNamespace())
+    services.view.nodes.store.put(machine("a", 10), "1")
+    services.view.nodes.store.drop("a")
+    found = await catching_up.ask(services)
+    assert (found.last, found.sights, found.machines) == (None, [], frozenset({"a"}))

@@ -1,0 +1,101 @@
+"""Up to when everything is in the ledger, and what the API server tells of the time since then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from exuvia import errors
+from exuvia.app import sightings
+from exuvia.app.sightings import DELAY, KEY, Sighting, Sightings
+from exuvia.model import facts
+from tests.app import stage
+from tests.app.stage import NOW
+from tests.evaluate.world import node
+
+LAST = Sighting(at=NOW - timedelta(minutes=1), version="100")
+
+
+def event(type_: str, uid: str, version: int, born: str = "2026-11-25T11:59:30Z", name: str = "w") -> bytes:
+    meta = {"name": name, "uid": uid, "resourceVersion": str(version), "creationTimestamp": born}
+    return json.dumps({"type": type_, "object": {"kind": "Node", "metadata": meta}}).encode()
+
+
+class Server:
+    """A watch that says these lines and then nothing, or that it remembers no more."""
+
+    def __init__(self, *lines: bytes, trouble: Exception | None = None) -> None:
+        self.lines = lines
+        self.trouble = trouble
+        self.asked: list[str] = []
+
+    async def watch_lines(self, resource: Any, *, version: str, seconds: int) -> AsyncGenerator[bytes]:
+        self.asked.append(version)
+        if self.trouble is not None:
+            raise self.trouble
+        for line in self.lines:
+            yield line
+
+
+async def test_what_came_and_went_meanwhile_is_told_in_order_with_its_earliest_moment() -> None:
+    server = Server(
+        event("MODIFIED", "a", 101, born="2026-11-25T10:00:00Z"),
+        event("DELETED", "a", 102, born="2026-11-25T10:00:00Z"),
+        event("ADDED", "b", 103),
+        event("DELETED", "b", 104),
+        event("ADDED", "c", 105, born="2026-11-25T11:59:40Z"),
+        event("ADDED", "d", 106, name="later"),
+    )
+    found = await sightings.replay(server, LAST, "105")  # type: ignore[arg-type]
+    assert server.asked == ["100"]
+    born = NOW - timedelta(seconds=30)
+    assert [(one.instance.uid, one.gone, one.since) for one in found] == [
+        ("a", True, LAST.at),
+        ("b", False, born),
+        ("b", True, born),
+        ("c", False, NOW - timedelta(seconds=20)),
+    ]
+    assert sightings.heirs(found) == [born, NOW - timedelta(seconds=20), NOW - timedelta(seconds=20), None]
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        Server(trouble=errors.Expired("too old", status=410)),
+        Server(b'{"type":"ERROR","object":{"code":410}}'),
+        Server(b"torn"),
+        Server(),
+    ],
+    ids=["refused", "error event", "torn", "nothing"],
+)
+async def test_what_the_server_has_forgotten_is_left_out(server: Server) -> None:
+    assert await sightings.replay(server, LAST, "105") == []  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "2026-11-25T11:59:00Z", "2026-11-25T11:59:00Z x", " 5"])
+def test_a_note_that_says_nothing_counts_as_none(text: str) -> None:
+    assert sightings.parse({KEY: text}) is None
+
+
+@pytest.mark.parametrize("hindered", ["", "not durable", "not told", "not listed", "past unknown"])
+def test_a_moment_is_noted_only_once_everything_before_it_is_durable(hindered: str) -> None:
+    notes: dict[str, str] = {}
+    services = stage.services(
+        leadership=SimpleNamespace(notes=notes),
+        scribe=SimpleNamespace(idle=hindered != "not durable"),
+        chronicle=SimpleNamespace(loaded=hindered != "past unknown"),
+    )
+    nodes = services.view.nodes
+    nodes.synced, nodes.last_heard = True, NOW
+    nodes._version = "" if hindered == "not listed" else "123"
+    if hindered == "not told":
+        nodes.store.put(node("w", born=NOW), "1")
+    Sightings(services).look()
+    assert notes == ({} if hindered else {KEY: f"{facts.text(NOW - DELAY)} 123"})
+    if not hindered:
+        assert sightings.parse(notes) == Sighting(at=NOW - DELAY, version="123")
