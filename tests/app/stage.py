@@ -9,6 +9,7 @@ from typing import Any
 from exuvia import errors
 from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Judgements
+from exuvia.app.learning import Learnings
 from exuvia.app.policies import Policies
 from exuvia.app.recollection import Recollection
 from exuvia.app.settings import Settings
@@ -84,6 +85,7 @@ def services(**parts: Any) -> Any:
         "chronicle": SimpleNamespace(ready_once=set(), loaded=True),
         "own": OwnPlace(),
         "recollection": Recollection(),
+        "learnings": Learnings(),
         "providers": {},
         "client": None,
         "past_trouble": "",

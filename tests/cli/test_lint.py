@@ -146,7 +146,7 @@ def test_cel_has_line_and_caret_in_the_file() -> None:
 
 
 def test_what_is_not_served_is_named_with_the_way_out() -> None:
-    new = "name: image, type: RiskScore, riskScore: {max: 70}}"
+    new = "name: image, type: Reports, reports: {source: kube-bench}}"
     found = mistake(GOOD, old='name: image, type: Image, image: {allowed: ["Talos .*"]}}', new=new)
     assert found.place == "spec.rules[2].type"
     assert "Take out the rule image" in found.message

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from exuvia.localcluster import fleet
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks
 from exuvia.model.findings import Assessment, Result, Verdict
+from exuvia.model.learnt import Learnt, RiskFigure, SeatSign, SeatState
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.security_policy import Mode, SecurityPolicy
 from exuvia.observe import nodes
@@ -117,8 +120,16 @@ def _node(**facts: Any) -> dict[str, Any]:
     return {**body, "metadata": {**body["metadata"], "uid": "N", "creationTimestamp": born}}
 
 
-def _judged(body: dict[str, Any], node: dict[str, Any]) -> Assessment:
-    policy, instance = _compiled(body), nodes.from_body(node)
+def _learnt(sign: SeatSign, worst: str) -> Learnt:
+    risk = RiskFigure(worst=Fraction(worst), present=1, scanned=True)
+    return Learnt(seats={_example("antivirus-seats.yaml")["metadata"]["name"]: sign}, risk=risk)
+
+
+SEATED = SeatSign(state=SeatState.HELD)
+
+
+def _judged(body: dict[str, Any], node: dict[str, Any], learnt: Learnt | None = None) -> Assessment:
+    policy, instance = _compiled(body), replace(nodes.from_body(node), learnt=learnt or _learnt(SEATED, "5"))
     outcomes: dict[str, Outcome] = Programs(policy.spec).evaluate(node, instance_seen(instance), NOW)
     assert policy.selects(instance), "the example selects the machine that it is tried on"
     return judge.judge(policy, instance, outcomes, NOW)
@@ -160,6 +171,16 @@ def test_what_suspicious_nodes_finds() -> None:
     body["status"]["conditions"].append({"type": "FilesystemTampered", "status": "True", "lastTransitionTime": since})
     (finding,) = _judged(_example("suspicious-nodes.yaml"), body).failing
     assert (finding.rule, str(finding.action), str(finding.severity)) == ("tampered", "Quarantine", "Critical")
+
+
+def test_what_desktops_finds() -> None:
+    def results(sign: SeatSign, worst: str) -> list[Result]:
+        node = _node(labels={"desktop": "true"})
+        return [one.result for one in _judged(_example("desktops.yaml"), node, _learnt(sign, worst)).findings]
+
+    assert results(SEATED, "7") == [Result.PASS, Result.PASS]
+    assert results(SeatSign(state=SeatState.WAITING, since=NOW), "7.1") == [Result.FAIL, Result.FAIL]
+    assert results(SeatSign(state=SeatState.UNKNOWN, message="?"), "0") == [Result.ERROR, Result.PASS]
 
 
 def test_what_expressions_find() -> None:

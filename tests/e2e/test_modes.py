@@ -91,7 +91,9 @@ async def test_a_broken_policy_is_named_and_the_others_keep_working(world: Opera
         "zone": (policy("zone", pool, OLD, mode="Audit", disruption=zone), "Mars/Olympus"),
         "cel": (policy("cel", pool, _expression("object.metadata.name + 1"), mode="Audit"), "spec.rules[0].expression"),
         "later": (
-            policy("later", pool, {"name": "risk", "type": "RiskScore", "riskScore": {"max": 70}}, mode="Audit"),
+            policy(
+                "later", pool, {"name": "bench", "type": "Reports", "reports": {"source": "kube-bench"}}, mode="Audit"
+            ),
             "spec.rules[0].type",
         ),
     }

@@ -49,10 +49,14 @@ class Examiner:
         services.judgements.drop(last.uid)
         services.reactions.pop(last.uid, None)
         self._seen.pop(last.uid, None)
+        unscanned = services.learnings.scanner is not None and last.uid not in services.learnings.scanned
+        services.learnings.drop(last.uid)
         if services.chronicle.gone(last, reason, by, self._missed_since(last.uid), self._heir(last)):
             services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
             lived = (services.clock.now() - last.born).total_seconds()
             services.durations.observe("exuvia_instance_lifetime_seconds", lived)
+            if unscanned:
+                services.tallies.add("exuvia_instances_unscanned_at_death_total", last.pool)
 
     def _missed_since(self, uid: str) -> datetime | None:
         """When it was known to be there, of one that a new list missed; None where its end was watched."""
@@ -64,11 +68,14 @@ class Examiner:
         found = self._services.view.nodes.store.named(last.name)
         return found.born if found is not None and found.uid != last.uid else None
 
-    async def examine(self, uids: Sequence[str]) -> None:
-        """Ask every rule about these machines and tell what changed."""
+    async def examine(self, uids: Sequence[str]) -> list[str]:
+        """Ask every rule about these machines and tell what changed. Returns those to be asked about a moment later."""
         services, now = self._services, self._services.clock.now()
         compiled = tuple(services.policies.compiled.values())
-        machines = [one for one in map(self._fleet.instance, uids) if one is not None]
+        found = (one for one in map(self._fleet.instance, uids) if one is not None)
+        learnt = [services.learnings.of(one, services.policies) for one in found]
+        late = {one.uid for one in learnt if self._waits(one)}
+        machines = [one for one in learnt if one.uid not in late]
         answers = await self._expressions(compiled, machines, now)
         for machine in machines:
             judgement = judge.judge_all(compiled, machine, answers.get(machine.uid, {}), now)
@@ -76,6 +83,13 @@ class Examiner:
             for change in services.judgements.put(judgement):
                 self._changed(machine, change)
                 self._note_reaction(machine.uid, change, seen)
+        return sorted(late)
+
+    def _waits(self, machine: Instance) -> bool:
+        """One that was judged before is judged by what is known, though that be less."""
+        services = self._services
+        waits = services.learnings.waits(machine, services.clock.monotonic())
+        return waits and machine.uid not in services.judgements.by_uid
 
     async def _expressions(
         self, compiled: Iterable[CompiledPolicy], machines: Iterable[Instance], now: datetime

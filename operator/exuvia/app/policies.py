@@ -9,7 +9,7 @@ from exuvia.evaluate.overlap import acts
 from exuvia.evaluate.policies import CompiledPolicy, compile_policy
 from exuvia.model.planning import PolicyFacts
 from exuvia.model.problems import Problem
-from exuvia.model.specs.security_policy import Mode, SecurityPolicy
+from exuvia.model.specs.security_policy import Mode, RuleType, SecurityPolicy
 from exuvia.observe.ours import Unparsable
 
 Found = CompiledPolicy | tuple[Problem, ...]
@@ -28,6 +28,8 @@ class Policies:
         self.facts: dict[str, PolicyFacts] = {}
         self.objects: dict[str, SecurityPolicy] = {}
         self.unparsable: dict[str, Unparsable] = {}
+        self.seat_pools: frozenset[str] = frozenset()
+        self.needs_risk = False
         self._cache: dict[tuple[str, int], Found] = {}
 
     def refresh(self, objects: Iterable[SecurityPolicy | Unparsable]) -> bool:
@@ -61,7 +63,14 @@ class Policies:
         self._cache = {(one.uid, one.metadata.generation): said[name] for name, one in self.objects.items()}
         self.compiled = {name: one for name, one in said.items() if isinstance(one, CompiledPolicy)}
         self.problems = _problems(self.unparsable) | {n: one for n, one in said.items() if isinstance(one, tuple)}
+        self._note_needs()
         self.facts = self._kept() | {name: self._facts(one) for name, one in self.objects.items()}
+
+    def _note_needs(self) -> None:
+        """Licence pools that rules name, and whether any asks for risk: nothing is learnt that nobody asks for."""
+        rules = [rule.source for one in self.compiled.values() for rule in one.rules]
+        self.seat_pools = frozenset(one.license_seat.pool for one in rules if one.license_seat is not None)
+        self.needs_risk = any(one.type is RuleType.RISK_SCORE for one in rules)
 
     def _kept(self) -> dict[str, PolicyFacts]:
         """What was last known of policies that cannot be read any more: their budgets bind until they are deleted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -17,7 +17,8 @@ from datetime import datetime, timedelta
 import msgspec
 
 from exuvia import errors, ports
-from exuvia.app import pool_views, telling
+from exuvia.app import pool_views, seat_signs, telling
+from exuvia.app.learning import NOT_LOOKED
 from exuvia.app.pool_statuses import PoolStatuses
 from exuvia.app.reclaiming import Reclaiming
 from exuvia.app.services import Services
@@ -27,6 +28,7 @@ from exuvia.decide.seats.metering import moment
 from exuvia.decide.seats.owing import Owing
 from exuvia.model import facts, resources
 from exuvia.model.instances import Instance
+from exuvia.model.learnt import SeatSign
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned, SeatChange, Seats
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
@@ -57,6 +59,7 @@ class Known:
     unmet: int = 0
     living: frozenset[str] = frozenset()
     names: dict[str, str] = field(default_factory=dict)
+    signs: dict[str, SeatSign] | None = None
 
 
 class Seating:
@@ -68,12 +71,14 @@ class Seating:
         self._names: dict[str, str] = {}
         self._died: dict[str, datetime] = {}
         self._trouble = ""
+        self._unserved: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._pools = Reflector(
             services.client, resources.LICENSE_POOLS, ours.reader(LicensePool), services.clock, self._changed.set
         )
         self._statuses = PoolStatuses(services, self._written)
         self.reclaiming = Reclaiming(services)
+        services.learnings.seat_of = self.sign
 
     async def run(self) -> None:
         """For ever."""
@@ -114,24 +119,35 @@ class Seating:
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
         self._forget({one.uid for one in pools})
+        unserved = dict[str, str]()
         for pool in pools:
             if isinstance(pool, ours.Unparsable):
+                unserved[pool.name] = f"LicensePool {pool.name} cannot be read"
                 await self._statuses.unreadable(pool)
             elif problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
+                unserved[pool.name] = f"LicensePool {pool.name} is not served: {problems[0]}"
                 await self._statuses.refused(pool, problems)
             elif pool_views.trusted(self._services) and not self._services.ledger_down():
                 await self._serve(pool)
-
+        self._note_unserved(unserved)
         horizon = self._services.clock.now() - REMEMBERED
         self._died = {uid: at for uid, at in self._died.items() if at > horizon}
 
     def holders(self, pool: str) -> frozenset[str] | None:
         """UIDs of the living instances that hold a seat of the pool of that name; None: it is not served (yet)."""
-        uid = next((uid for uid, name in self._names.items() if name == pool), None)
-        if uid is None:
-            return None
-        known = self._known[uid]
-        return frozenset(one.uid for one in known.seats.leases if one.due is None)
+        known = self._named(pool)
+        return None if known is None else frozenset(one.uid for one in known.seats.leases if one.due is None)
+
+    def sign(self, pool: str, uid: str) -> SeatSign:
+        """How a machine stands with the pool of that name, by the last look."""
+        known = self._named(pool)
+        if pool in self._unserved:
+            return seat_signs.unknown(self._unserved[pool])
+        if known is None:
+            return self._why_unknown(pool)
+        if known.signs is None:
+            known.signs = seat_signs.signs(known.seats, known.living)
+        return known.signs.get(uid, NOT_LOOKED)
 
     def samples(self) -> Iterator[Sample]:
         """The gauges of all pools that are served."""
@@ -141,6 +157,32 @@ class Seating:
                 yield Sample(name="exuvia_license_seats", value=value, labels=(name, state))
             used = known.high_water.used
             yield Sample(name="exuvia_license_high_water_seats", value=used, labels=(name, "month"))
+
+    def _named(self, pool: str) -> Known | None:
+        uid = next((uid for uid, name in self._names.items() if name == pool), None)
+        return self._known.get(uid) if uid is not None else None
+
+    def _why_unknown(self, pool: str) -> SeatSign:
+        if self._trouble:
+            return seat_signs.unknown(f"the ledger cannot be read: {self._trouble}")
+        if self._pools.synced and self._pools.store.named(pool) is None:
+            return seat_signs.unknown(f"there is no LicensePool {pool}")
+        return NOT_LOOKED
+
+    def _note_unserved(self, unserved: dict[str, str]) -> None:
+        former, self._unserved = self._unserved, unserved
+        for name in {*former, *unserved}:
+            if former.get(name) != unserved.get(name):
+                self._changed_for(name, self._living())
+
+    def _living(self) -> set[str]:
+        return {one.uid for one in self._services.view.nodes.store}
+
+    def _changed_for(self, pool: str, uids: Iterable[str]) -> None:
+        """Rules that ask for a seat of the pool judge these machines anew."""
+        if uids and pool in self._services.policies.seat_pools:
+            self._services.learnings.seats_changed(pool, uids)
+            self._services.view.wake.set()
 
     async def _either(self) -> None:
         """Until a pool was edited or a machine came or went, and a moment passed, so that many make one look; or a
@@ -158,7 +200,7 @@ class Seating:
     def _forget(self, pools: set[str]) -> None:
         for uid in set(self._known) - pools:
             del self._known[uid]
-            del self._names[uid]
+            self._changed_for(self._names.pop(uid), self._living())
             self.reclaiming.forget(uid)
 
     async def _serve(self, pool: LicensePool) -> None:
@@ -169,7 +211,7 @@ class Seating:
             await self._enter(pool, done)
             self._trouble = ""
         except errors.LedgerError as trouble:
-            self._known.pop(pool.uid, None)
+            self._lose(pool)
             if str(trouble) != self._trouble:
                 self._trouble = str(trouble)
                 log.warning("seats of pool %s wait for the ledger: %s", pool.name, trouble, extra={"pool": pool.name})
@@ -180,6 +222,11 @@ class Seating:
         returned = (one for one in done.told if isinstance(one, Returned))
         self.reclaiming.owe(pool, returned, used=done.counts.used)
         await self._statuses.write(pool, done, theirs=self.reclaiming.theirs(pool.uid))
+
+    def _lose(self, pool: LicensePool) -> None:
+        """What its seats are is not known until the ledger is read anew."""
+        if self._known.pop(pool.uid, None) is not None:
+            self._changed_for(pool.name, self._living())
 
     async def _recall(self, pool: LicensePool) -> Known:
         """From the ledger, at the start of a term or after trouble."""
@@ -242,6 +289,7 @@ class Seating:
         holders = {one.uid for one in done.seats.leases}
         names = {uid: name for uid, name in known.names.items() if uid in holders}
         self._names[pool.uid] = pool.name
+        self._changed_for(pool.name, seat_signs.concerned(done.told) | (living.keys() - known.living))
         self._known[pool.uid] = Known(
             seats=done.seats,
             counts=done.counts,

@@ -13,6 +13,7 @@ from exuvia.app.expressions import Evaluator
 from exuvia.app.fencing import FencedCluster
 from exuvia.app.judging import Judgements
 from exuvia.app.leader import Leadership
+from exuvia.app.learning import Learnings
 from exuvia.app.policies import Policies
 from exuvia.app.recollection import Recollection
 from exuvia.app.scribe import Scribe
@@ -53,6 +54,7 @@ class Services:
     planner: Planner
     own: OwnPlace
     recollection: Recollection = field(default_factory=Recollection)
+    learnings: Learnings = field(default_factory=Learnings)
     reactions: dict[str, float] = field(default_factory=dict)
     """Instance UID -> the monotonic moment at which the fact was seen that an operation now answers."""
 

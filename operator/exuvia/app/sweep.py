@@ -19,6 +19,7 @@ from exuvia.app.examining import Examiner
 from exuvia.app.fleet import LEASES_RETRY, SETTLED_AGE, Fleet
 from exuvia.app.heirs import Heirs
 from exuvia.app.history import History
+from exuvia.app.learning import PATIENCE_SECONDS
 from exuvia.app.lease_lists import LeaseLists
 from exuvia.app.operations import under_way
 from exuvia.app.services import Services
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 GAP_SECONDS = 0.005
 CHUNK = 100
 LONGEST = timedelta(seconds=30)
+PATIENCE = timedelta(seconds=PATIENCE_SECONDS)
 
 
 class Sweep:
@@ -111,6 +113,7 @@ class Sweep:
         if not (services.view.nodes.synced and services.view.policies.synced):
             return
         self._stale |= self._policies() | self._nodes(now) | services.judgements.due(now) | self._ripe(now)
+        self._stale |= services.learnings.take(services.policies)
         wanted = frozenset(self._stale)
         await self._judge(wanted)
         self._waking.of_changes()
@@ -170,7 +173,7 @@ class Sweep:
         return self._ripening[0][0] if self._ripening else None
 
     def _ripe(self, now: datetime) -> set[str]:
-        """Machines that are old enough by now to count as part of the fleet."""
+        """Machines that are old enough by now to count as part of the fleet, or that waited to be judged."""
         found = set()
         while self._ripening and self._ripening[0][0] <= now:
             found.add(heapq.heappop(self._ripening)[1])
@@ -180,7 +183,8 @@ class Sweep:
         """In chunks, so that neither a lease nor a running operation waits for a large fleet."""
         living = [uid for uid in uids if self._fleet.instance(uid) is not None]
         for start in range(0, len(living), CHUNK):
-            await self._examiner.examine(living[start : start + CHUNK])
+            for uid in await self._examiner.examine(living[start : start + CHUNK]):
+                heapq.heappush(self._ripening, (self._services.clock.now() + PATIENCE, uid))
             await asyncio.sleep(0)
 
     def _tell_planner(self, uids: Iterable[str]) -> None:

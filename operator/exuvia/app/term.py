@@ -34,6 +34,7 @@ from exuvia.app.leader import Leadership
 from exuvia.app.networks import Networks
 from exuvia.app.policies import Policies
 from exuvia.app.retention import Retention
+from exuvia.app.risks import Risks
 from exuvia.app.scribe import Scribe
 from exuvia.app.seating import Seating
 from exuvia.app.services import Services
@@ -105,6 +106,7 @@ class Term:
         self._sweep = Sweep(self.services, self.fleet, self._advancer, self._history, self.statuses)
         self._anchoring = Anchoring(self.services, self._may_anchor)
         self.seating = Seating(self.services)
+        self.risks = Risks(self.services)
         self._epoch = leadership.epoch
         ledger.on_commit = self._committed
         self.services.hands.on_eviction = self._evicted
@@ -148,6 +150,7 @@ class Term:
             self._anchoring.run,
             Networks(self.services, self._advancer.wake_soon).run,
             self.seating.run,
+            self.risks.run,
             Lasting(self.services).run,
             Findings(self.services).run,
             Sightings(self.services).run,
@@ -210,6 +213,7 @@ class Term:
     def _committed(self, facts: Any) -> None:
         for fact in facts:
             self.services.tallies.add("exuvia_ledger_records_total", str(fact.kind))
+        self.risks.committed(facts)
 
     def _evicted(self, code: int) -> None:
         self.services.tallies.add("exuvia_eviction_requests_total", str(code))

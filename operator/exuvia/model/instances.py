@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from exuvia.model import marks
+from exuvia.model.learnt import NOTHING, Learnt
 
 
 class Kind(StrEnum):
@@ -70,6 +71,7 @@ class Instance:
     addresses: tuple[str, ...] = ()
     finalizers: tuple[str, ...] = ()
     kubelet_port: int = 0
+    learnt: Learnt = field(default=NOTHING, compare=False)  # handed in by whoever judges it
 
     def condition(self, type_: str) -> Condition | None:
         """The condition of that type, or None."""

@@ -109,6 +109,7 @@ class RiskReport:
     restricted_mean_hours: float | None
     unscored_hours: Fraction
     course: tuple[Stretch, ...] = field(default=())
+    band_exposures: Mapping[Band, Fraction] = field(default_factory=dict)
 
     @property
     def vulnerable_fraction(self) -> Fraction | None:

@@ -1,16 +1,18 @@
-"""The risk of one moment (`exuvia risk at`): asked of the uncut intervals, by the account of K."""
+"""The risk of one moment (`exuvia risk at`, the rule RiskScore): asked of the uncut intervals, by the account of K."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 
 from exuvia.evaluate.risk import known, scores
 from exuvia.evaluate.risk.intervals import Intervals, end
 from exuvia.evaluate.risk.scores import History
+from exuvia.evaluate.risk.summing import band
 from exuvia.model import told
 from exuvia.model.histories import Past, Score
-from exuvia.model.risks import Aggregation
+from exuvia.model.learnt import RiskFigure
+from exuvia.model.risks import Aggregation, Band
 from exuvia.model.told import Told
 
 
@@ -39,12 +41,41 @@ def of_machine(
     past: Past, histories: dict[str, History], *, time: int, as_of: int, quarantine_factor: Fraction
 ) -> Iterator[Fraction]:
     """The weighed score of each vulnerability that was on one machine then."""
-    if not _holds(known.now(past.lives, as_of), time):
-        return
-    factor = quarantine_factor if _holds(known.now(past.freezes, as_of), time) else Fraction(1)
-    there = {one.vulnerability for one in known.current(past.presences, as_of) if _holds((known.span(one),), time)}
-    for vulnerability in there:
+    factor = _factor(past, time, as_of, quarantine_factor)
+    for vulnerability in present(past, time=time, as_of=as_of):
         yield factor * scores.value(histories.get(vulnerability, History()).now.at(time))
+
+
+def figure(
+    past: Past, histories: Mapping[str, History], *, time: int, as_of: int, quarantine_factor: Fraction = Fraction(0)
+) -> RiskFigure:
+    """The risk of one machine at a moment as one figure, and what is not known of it."""
+    there = present(past, time=time, as_of=as_of)
+    factor = _factor(past, time, as_of, quarantine_factor)
+    rows = [histories.get(one, History()).now.at(time) for one in there] if factor else []
+    bands: dict[Band, Fraction] = {}
+    for score in map(scores.value, rows):
+        if score > 0:
+            bands[band(score)] = bands.get(band(score), Fraction(0)) + factor * score
+    return RiskFigure(
+        worst=factor * max(map(scores.value, rows), default=Fraction(0)),
+        total=sum(bands.values(), Fraction(0)),
+        present=len(there),
+        unscored=sum(row is None for row in rows),
+        scanned=bool(past.presences),
+        bands=bands,
+    )
+
+
+def present(past: Past, *, time: int, as_of: int) -> set[str]:
+    """The vulnerabilities that were on one machine then; none outside of its life."""
+    if not _holds(known.now(past.lives, as_of), time):
+        return set()
+    return {one.vulnerability for one in known.current(past.presences, as_of) if _holds((known.span(one),), time)}
+
+
+def _factor(past: Past, time: int, as_of: int, quarantine_factor: Fraction) -> Fraction:
+    return quarantine_factor if _holds(known.now(past.freezes, as_of), time) else Fraction(1)
 
 
 def _lived(pasts: Iterable[Past | Told], time: int) -> Iterator[Past | Told]:

@@ -52,6 +52,7 @@ def report(sums: Sums, factor: Fraction) -> RiskReport:
         vulnerable_hours=Fraction(sums.vulnerable, HOUR),
         exposures=sum(parts, Exposures()),
         band_hours=products.bands(),
+        band_exposures=products.band_exposures(),
         hazard=products.hazard(),
         closures={one: len(sums.closed[one.value]) for one in Closing},
         mttr_patched_hours=survival.mean_hours(sums.closed[Closing.PATCHED.value]),
@@ -102,6 +103,13 @@ class _Products:
         for text, length in self._scored.items():
             found[band(_number(text))] += length
         return {one: self._hours(found[one]) for one in Band}
+
+    def band_exposures(self) -> dict[Band, Fraction]:
+        """Score-hours by band, by the lens now; they add up to `exposures.now`."""
+        found = dict.fromkeys(Band, Fraction(0))
+        for text, length in self._scored.items():
+            found[band(_number(text))] += _number(text) * length
+        return {one: self._hours(1) * found[one] for one in Band}
 
     def unscored(self) -> Fraction:
         """Hours of presence without a known score."""

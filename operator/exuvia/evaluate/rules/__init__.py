@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exuvia.evaluate.rules import conditions, expression, image, marks, max_age, versions
+from exuvia.evaluate.rules import conditions, expression, image, license_seat, marks, max_age, risk_score, versions
 from exuvia.evaluate.rules.base import RuleKind
 from exuvia.model.specs.security_policy import RuleType
 
@@ -13,6 +13,8 @@ RULES: tuple[RuleKind, ...] = (
     marks.RULE,
     conditions.RULE,
     expression.RULE,
+    license_seat.RULE,
+    risk_score.RULE,
 )
 
 BY_TYPE: dict[RuleType, RuleKind] = {one.type: one for one in RULES}

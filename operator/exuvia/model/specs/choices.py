@@ -60,8 +60,8 @@ class RuleType(StrEnum):
     REPORTS = "Reports"  # not served yet
     SIGNALS = "Signals"  # not served yet
     IDENTITY_CHANGE = "IdentityChange"  # not served yet
-    LICENSE_SEAT = "LicenseSeat"  # not served yet
-    RISK_SCORE = "RiskScore"  # not served yet
+    LICENSE_SEAT = "LicenseSeat"  # a seat of a licence pool
+    RISK_SCORE = "RiskScore"  # the risk now, by the ledger
 
 
 SERVED_RULES = (
@@ -71,6 +71,8 @@ SERVED_RULES = (
     RuleType.MARKS,
     RuleType.CONDITIONS,
     RuleType.EXPRESSION,
+    RuleType.LICENSE_SEAT,
+    RuleType.RISK_SCORE,
 )
 
 

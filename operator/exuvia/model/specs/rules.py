@@ -196,10 +196,10 @@ class LicenseSeat(SpecModel):
 
 
 class RiskScore(SpecModel):
-    """How high the risk of a machine may be, 0 to 100."""
+    """How high the worst score of what is on a machine may be, as the ledger knows it now."""
 
     max: Annotated[int, Field(ge=0, le=100)]
-    """The highest risk that complies."""
+    """The highest that complies, in tenths of a score, 0 to 100: 70 is a score of 7.0."""
 
 
 MEMBERS: dict[RuleType, str] = {
@@ -271,6 +271,4 @@ class Rule(SpecModel):
     identity_change: IdentityChange | None = None
     """Not served yet: which identities must not change during a life."""
     license_seat: LicenseSeat | None = None
-    """Not served yet: which licence pool must have a seat for the machine."""
     risk_score: RiskScore | None = None
-    """Not served yet: how high the risk of a machine may be, 0 to 100."""

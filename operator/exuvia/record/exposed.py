@@ -1,0 +1,128 @@
+"""What makes the risk of machines now: their lives, freezes and vulnerabilities as last told, and the scores of these.
+
+Only versions that hold: the risk of this moment by the account of this moment needs no others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby, starmap
+from operator import attrgetter
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, select
+
+from exuvia.model.facts import FactKind
+from exuvia.model.histories import EPSS, KEV, Freeze, Life, Past, Presence, Score
+from exuvia.record import appending, queries, tables, versions
+
+CHUNK = 200
+PAGE = 5000
+CONCERNS = (FactKind.PRESENCE, FactKind.FROZEN, FactKind.INSTANCE, FactKind.DEATH, FactKind.SCORE)
+"""Facts after which the risk of a machine may be another."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What was told after an entry: of which machines, and whether scores changed. `head`: up to which entry."""
+
+    head: int
+    uids: frozenset[str] = frozenset()
+    scores: bool = False
+
+
+def pasts(connection: Connection, uids: Iterable[str]) -> Iterator[Past]:
+    """Of each of these machines what holds now, withdrawn things among it; one that is not known has no life."""
+    asked = sorted(set(uids))
+    for start in range(0, len(asked), CHUNK):
+        some = asked[start : start + CHUNK]
+        lives, presences, freezes = (_of(connection, *each, some) for each in _TABLES)
+        for uid in some:
+            yield Past(
+                uid=uid, lives=lives.get(uid, ()), presences=presences.get(uid, ()), freezes=freezes.get(uid, ())
+            )
+
+
+def scores(connection: Connection, vulnerabilities: Iterable[str]) -> Iterator[Score]:
+    """Every version of the scores of these; EPSS and KEV are none."""
+    asked = sorted(set(vulnerabilities))
+    for start in range(0, len(asked), CHUNK):
+        some = tables.scores.c.vulnerability.in_(asked[start : start + CHUNK])
+        yield from starmap(Score, connection.execute(_scores().where(some)))
+
+
+def scores_of_all(connection: Connection) -> Iterator[Score]:
+    """The same of everything that was ever on any machine."""
+    ever = select(tables.presences.c.vulnerability).distinct()
+    chosen = _scores().where(tables.scores.c.vulnerability.in_(ever))
+    yield from starmap(Score, connection.execution_options(yield_per=PAGE).execute(chosen))
+
+
+def bearers(connection: Connection, cluster: str) -> set[str]:
+    """Living machines on which anything was ever found, though it may be gone."""
+    table, lives = tables.presences, tables.lives
+    rows = connection.scalars(
+        select(table.c.uid)
+        .join(lives, lives.c.uid == table.c.uid)
+        .where(lives.c.cluster == cluster, lives.c.died.is_(None), versions.holds(lives))
+        .distinct()
+    )
+    return set(rows)
+
+
+def members(connection: Connection, cluster: str) -> Callable[[str], bool]:
+    """Whether a machine, or what stands for pruned ones, is of that cluster."""
+    if set(queries.clusters(connection)) <= {cluster}:
+        return lambda _: True
+    lives = tables.lives
+    uids = set(connection.scalars(select(lives.c.uid).where(lives.c.cluster == cluster).distinct()))
+    return lambda uid: uid in uids or uid.startswith(f"pruned under {cluster}/")
+
+
+def news(connection: Connection, cluster: str, since: int) -> News:
+    """What any writer told in the chain of a cluster after the entry of that number."""
+    uids, scored = set[str](), False
+    for kind, body in _told(connection, cluster, since):
+        if kind != FactKind.SCORE:
+            uids.add(str(body.get("uid")))
+        elif body.get("source") not in (EPSS, KEV):
+            scored = True
+    return News(head=appending.head(connection, cluster).seq, uids=frozenset(uids), scores=scored)
+
+
+def _told(connection: Connection, cluster: str, since: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    entries = tables.entries
+    chosen = select(entries.c.kind, entries.c.body).where(
+        entries.c.cluster == cluster, entries.c.seq > since, entries.c.kind.in_([str(one) for one in CONCERNS])
+    )
+    for kind, text in connection.execution_options(yield_per=PAGE).execute(chosen):
+        yield kind, json.loads(text)["body"]
+
+
+def _of(
+    connection: Connection, table: Table, make: Callable[..., Any], names: tuple[str, ...], uids: Collection[str]
+) -> dict[str, tuple[Any, ...]]:
+    """What holds of these machines, by UID."""
+    chosen = select(*(table.c[one] for one in names)).where(table.c.uid.in_(uids), versions.holds(table))
+    rows = starmap(make, connection.execute(chosen.order_by(*table.primary_key.columns)))
+    return {uid: tuple(some) for uid, some in groupby(rows, key=attrgetter("uid"))}
+
+
+def _scores() -> Select[Any]:
+    table = tables.scores
+    names = ("vulnerability", "source", "recorded", "valid_from", "value", "basis", "withdrawn")
+    chosen = select(*(table.c[one] for one in names)).where(table.c.source.not_in((EPSS, KEV)))
+    return chosen.order_by(*table.primary_key.columns)
+
+
+def _life(uid: str, recorded: int, born: int, died: int | None, withdrawn: bool) -> Life:
+    return Life(uid=uid, recorded=recorded, born=born, died=died, withdrawn=withdrawn)
+
+
+_TABLES: tuple[tuple[Table, Callable[..., Any], tuple[str, ...]], ...] = (
+    (tables.lives, _life, ("uid", "recorded", "born", "died", "withdrawn")),
+    (tables.presences, Presence, ("uid", "vulnerability", "recorded", "began", "ended", "closed", "withdrawn")),
+    (tables.freezes, Freeze, ("uid", "recorded", "began", "ended", "withdrawn")),
+)
