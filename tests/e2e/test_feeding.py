@@ -1,0 +1,170 @@
+"""What others tell a running operator: a scanner's reports, which may come and go, and sessions by HTTP."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from exuvia.localcluster import fleet
+from exuvia.localcluster.certificates import Authority
+from exuvia.model import resources
+from exuvia.model.facts import text
+from exuvia.record.moments import moment
+from tests.cluster import until
+from tests.e2e.operated import Operated, entries, exuvia, free_port, guard
+from tests.e2e.test_crash import QUICK_LEASE, sound
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+
+CRD = Path(__file__).with_name("vulnerabilityreports.yaml")
+DIGEST = "sha256:" + "1".zfill(64)  # of every image that KWOK runs
+REPLICA_SETS = resources.Resource(group="apps", plural="replicasets", kind="ReplicaSet", namespaced=True)
+
+
+@pytest.fixture
+def scanner(world: Operated) -> Iterator[Operated]:
+    """A cluster where the scanner's kind may be installed; it is gone afterwards."""
+    yield world
+    world.plane.kubectl("delete", "--ignore-not-found", "-f", str(CRD))
+
+
+def report(world: Operated, owner: dict[str, Any], *found: str) -> None:
+    """What the scanner says now of the image of a ReplicaSet."""
+    meta = owner["metadata"]
+    labels = {"kind": "ReplicaSet", "name": meta["name"], "namespace": world.cluster.namespace}
+    listed = [
+        {"vulnerabilityID": one, "severity": "HIGH", "score": 9.8, "publishedDate": "2026-03-01T00:00:00Z"}
+        for one in found
+    ]
+    world.apply(
+        {
+            "apiVersion": resources.VULNERABILITY_REPORTS.api_version,
+            "kind": "VulnerabilityReport",
+            "metadata": {
+                "name": "cart",
+                "namespace": world.cluster.namespace,
+                "labels": {
+                    **{f"trivy-operator.resource.{key}": value for key, value in labels.items()},
+                    "trivy-operator.container.name": "app",
+                },
+            },
+            "report": {
+                "updateTimestamp": text(datetime.now(UTC)),
+                "artifact": {"repository": "app", "digest": DIGEST},
+                "vulnerabilities": listed,
+            },
+        }
+    )
+
+
+def presences(world: Operated) -> list[dict[str, Any]]:
+    return [one["body"] for one in entries(world.ledger) if one["type"] == "presence"]
+
+
+def imaged(world: Operated) -> set[str]:
+    """UIDs of pods of which it is told which images they run."""
+    told = (one["body"] for one in entries(world.ledger) if one["type"] == "placement")
+    here = (one for one in told if one.get("namespace") == world.cluster.namespace and one.get("images"))
+    return {one.get("podUid") or one["uid"] for one in here}
+
+
+def placements(world: Operated) -> dict[str, str]:
+    """UID of a machine -> when the first pod of the test was placed on it."""
+    told = [one for one in entries(world.ledger) if one["type"] == "placement" and one["body"].get("event") == "from"]
+    here = [one for one in told if one["body"]["namespace"] == world.cluster.namespace]
+    found: dict[str, int] = {}
+    for one in here:
+        uid = one["body"]["instance"]
+        found[uid] = min(one["at"], found.get(uid, one["at"]))
+    return {uid: text(moment(at)) for uid, at in found.items()}
+
+
+@pytest.mark.proof
+async def test_a_scanner_that_comes_later_is_taken_on_and_its_findings_are_on_the_machines(scanner: Operated) -> None:
+    world = scanner
+    world.apply(guard())
+    replica = await world.start(*QUICK_LEASE)
+    await world.cluster.nodes(2)
+    cart = fleet.deployment("cart", world.cluster.namespace, 2, nodeSelector={"exuvia.dev/pool": world.cluster.pool})
+    await world.cluster.client.create(fleet.DEPLOYMENTS, cart, namespace=world.cluster.namespace)
+    (owner,) = await until(
+        lambda: world.cluster.list(REPLICA_SETS, namespace=world.cluster.namespace), what="the ReplicaSet"
+    )
+    await until(lambda: len(imaged(world)) == 2, what="both pods to run, with their images", seconds=40)
+    await until(lambda: "there is no trivy-operator" in replica.log.read_text(), what="the missing scanner to be said")
+
+    world.plane.kubectl("apply", "-f", str(CRD))
+    world.plane.kubectl("wait", "--for=condition=Established", f"crd/{resources.VULNERABILITY_REPORTS.full_name}")
+    report(world, owner, "CVE-2026-1", "CVE-2026-2")
+    began = placements(world)
+    assert len(began) == 1 or len(began) == 2  # the scheduler may put both pods on one machine
+    await until(lambda: len(presences(world)) == 2 * len(began), what="the findings to be told", seconds=60)
+    assert {one["uid"]: one["from"] for one in presences(world)} == began
+    assert {(one["to"], one["image"]) for one in presences(world)} == {(None, DIGEST)}
+    scores = [one["body"] for one in entries(world.ledger) if one["type"] == "score"]
+    assert {(one["vulnerability"], one["source"], one["value"]) for one in scores} == {
+        ("CVE-2026-1", "trivy", "9.8"),
+        ("CVE-2026-2", "trivy", "9.8"),
+    }
+
+    told = len(presences(world))
+    world.plane.kubectl("delete", "vulnerabilityreport", "cart", "-n", world.cluster.namespace)
+    replica.kill()
+    replica.start()
+    await until(replica.leads, what="the operator to lead again", seconds=40)
+    report(world, owner, "CVE-2026-2")
+    await until(lambda: len(presences(world)) > told, what="the fix to be told", seconds=60)
+    await until(lambda: len(presences(world)) >= told + len(began), what="the fix on each machine")
+    later = presences(world)[told:]
+    assert {(one["vulnerability"], one["closed"]) for one in later} == {("CVE-2026-1", "patched")}
+    assert len(later) == len(began)
+    assert sound(world.ledger)
+    assert replica.log.read_text().count("there is no trivy-operator") == 1
+
+
+async def test_sessions_are_taken_from_whom_the_cluster_lets_in(world: Operated, tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca", "intake-ca")
+    pair, port = authority.issue("server", "intake", server=True), free_port()
+    await world.start(
+        *("--intake-cert", str(pair.certificate), "--intake-key", str(pair.key), "--intake-port", str(port))
+    )
+    (machine,) = await world.cluster.nodes(1)
+    uid, name = machine["metadata"]["uid"], machine["metadata"]["name"]
+    namespace = world.cluster.namespace
+    world.plane.kubectl("create", "serviceaccount", "broker", "-n", namespace)
+    token = world.plane.kubectl("create", "token", "broker", "-n", namespace).strip()
+    line = {"type": "session", "uid": uid, "user": "alice", "from": text(datetime.now(UTC)), "to": None}
+    trusted = ssl.create_default_context(cafile=str(authority.pair.certificate))
+
+    async def post() -> int:
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
+            session.post(f"https://127.0.0.1:{port}/sessions", data=json.dumps(line), ssl=trusted) as answer,
+        ):
+            return answer.status
+
+    assert await until(post, what="an answer") == 403
+    role = f"sessions-{namespace}"
+    world.plane.kubectl("create", "clusterrole", role, "--verb=post", "--non-resource-url=/sessions")
+    world.plane.kubectl(
+        "create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:broker"
+    )
+    try:
+
+        async def let_in() -> bool:
+            return await post() == 200
+
+        await until(let_in, what="the broker to be let in")
+        assert await post() == 200
+    finally:
+        world.plane.kubectl("delete", f"clusterrolebinding/{role}", f"clusterrole/{role}")
+    assert len([one for one in entries(world.ledger) if one["type"] == "session"]) == 1
+    found = exuvia(world, "ledger", "who", "--name", name, "--ledger", str(world.ledger), "-o", "json").json()
+    assert [one["user"] for one in found["instances"][0]["sessions"]] == ["alice"]
