@@ -16,7 +16,7 @@ import msgspec
 from exuvia import errors, ports
 from exuvia.act.providers import configured
 from exuvia.act.providers.simulated import is_simulated
-from exuvia.app import expressions, leading
+from exuvia.app import expressions, leading, relearning
 from exuvia.app.clock import SystemClock
 from exuvia.app.leading import Leader
 from exuvia.app.policies import Policies
@@ -65,8 +65,8 @@ class Snapshot:
     notes: tuple[str, ...] = ()
 
 
-async def gather(client: Client, name: str, *, simulated_cloud: str = "") -> Snapshot:
-    """Read everything around the machine that bears a name now.
+async def gather(client: Client, name: str, *, simulated_cloud: str = "", ledger: str = "") -> Snapshot:
+    """Read everything around the machine that bears a name now. `ledger`: where seats and risk stand, if it is known.
 
     Raises `errors.NotFound` when there is no such machine or our kinds are not installed, and `errors.ClusterError`
     when machines, policies or operations may not be read: without them nothing can be said.
@@ -86,7 +86,7 @@ async def gather(client: Client, name: str, *, simulated_cloud: str = "") -> Sna
     now = _now(client)
     return Snapshot(
         taken=now,
-        subject=subject,
+        subject=await relearning.learnt(client, ledger, policies, subject, now),
         instances=tuple(nodes.from_body(one) for one in await _all(client, resources.NODES)),
         policies=policies,
         outcomes=await _outcomes(policies, subject, body, now),

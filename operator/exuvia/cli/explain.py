@@ -24,17 +24,34 @@ from exuvia.report.text import Rows
     "--all", "everything", envvar="EXUVIA_ALL", is_flag=True, help="Show the brakes that do not hold as well."
 )
 @click.option("--simulated-cloud", default="", metavar="URL", help="The simulated cloud that the operator was given.")
+@click.option(
+    "--ledger",
+    envvar="EXUVIA_LEDGER",
+    default="",
+    metavar="FILE",
+    help="The operator's ledger, a file or URL: licence seats and risk are read from it.",
+)
 @cluster.cluster_options
 @printing.output_option
-def explain_(instance: str, kubeconfig: str, context: str, everything: bool, simulated_cloud: str, output: str) -> None:
+def explain_(
+    instance: str,
+    kubeconfig: str,
+    context: str,
+    everything: bool,
+    simulated_cloud: str,
+    ledger: str,
+    output: str,
+) -> None:
     """Say why a machine is, or is not, rotated or quarantined, and which field to change.
 
     It is computed here, from a fresh look at the cluster, by the engine that the operator runs. Brakes that do not hold
-    are counted only; --all, json and yaml show them. Exit code 1 when the machine does not comply, cannot be judged,
-    or an operation of it is open.
+    are counted only; --all, json and yaml show them. Licence seats and risk are not known without --ledger. Exit code 1
+    when the machine does not comply, cannot be judged, or an operation of it is open.
     """
     snapshot = cluster.run(
-        kubeconfig, context, lambda client: gather(client, instance, simulated_cloud=simulated_cloud)
+        kubeconfig,
+        context,
+        lambda client: gather(client, instance, simulated_cloud=simulated_cloud, ledger=ledger),
     )
     found = explain(snapshot)
     if output == "table":
