@@ -136,10 +136,8 @@ class Advancer:
         return ONCE_MORE if done and not _evicts(step) else SOON  # pods that were asked to go show it a moment later
 
     def _lacks_finalizer(self, operation: Operation) -> bool:
-        """Put on at first sight, but not while exuvia is being uninstalled."""
-        if operation.deleting or uninstalling.asked(self._fleet):
-            return False
-        return marks.FINALIZER not in operation.metadata.finalizers
+        """Put on at first sight, but not while exuvia leaves."""
+        return marks.FINALIZER not in operation.metadata.finalizers and uninstalling.may_hold(self._fleet, operation)
 
     def _current(self, line: Line, uid: str) -> Operation | None:
         return operations.find(self._services.view, line.model.KIND, uid)

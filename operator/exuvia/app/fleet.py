@@ -17,7 +17,7 @@ from exuvia.model.findings import Judgement, Verdict, Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Start, Subject
 from exuvia.model.rotation_views import ProviderFacts
-from exuvia.model.specs.fleet_guard import NAME, FleetGuard
+from exuvia.model.specs.fleet_guard import NAME, FleetGuard, Uninstall
 from exuvia.model.specs.rotation import FrozenSettings, Selecting
 from exuvia.model.specs.security_policy import ProviderName, SecurityPolicySpec
 from exuvia.observe.ours import Unparsable
@@ -165,6 +165,12 @@ class Fleet:
         if isinstance(found, Unparsable):
             return None, f"FleetGuard {NAME} cannot be read: {found.problem}"
         return found, "" if found else f"there is no FleetGuard {NAME}"
+
+    def uninstall(self) -> Uninstall | None:
+        """What was asked of us for leaving; a FleetGuard that went meanwhile, or cannot be read any more, does not take
+        it back as long as this process lives. None: nobody asks for it."""
+        guard = self.guard()[0] or self._services.view.last_guard
+        return guard.spec.uninstall if guard is not None else None
 
     def moment(self) -> Moment:
         """How everything stands now, for one pass of planning."""

@@ -210,7 +210,7 @@ class Sweep:
         self._statuses.planned(plan, moment)
 
     async def _start(self, plan: Plan) -> None:
-        if (plan.openings or plan.grants) and not uninstalling.asked(self._fleet):
+        if (plan.openings or plan.grants) and not uninstalling.leaving(self._fleet):
             await self._starter.carry_out(plan)
         await self._starter.say_waiting(plan.waiting)
 

@@ -132,7 +132,7 @@ class Term:
             await self._end(handlers, writers)
 
     def _may_anchor(self) -> bool:
-        return self._history.compared and not uninstalling.asked(self.fleet)
+        return self._history.compared and not uninstalling.leaving(self.fleet)
 
     async def _find_own_place(self) -> None:
         services = self.services

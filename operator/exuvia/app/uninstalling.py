@@ -87,10 +87,8 @@ class Uninstalling:
 
     def _releasing(self) -> list[Quarantine]:
         """Those whose machines go back to work: all that are open, where that was asked for."""
-        guard, _ = self._fleet.guard()
-        every = (
-            guard is not None and guard.spec.uninstall is not None and bool(guard.spec.uninstall.release_quarantines)
-        )
+        asked_for = self._fleet.uninstall()
+        every = asked_for is not None and bool(asked_for.release_quarantines)
         return [one for one in self._services.view.open_quarantines() if every or _returns(one)]
 
     def _holding(self) -> list[Operation]:
@@ -134,6 +132,21 @@ def _returns(one: Quarantine) -> bool:
 
 
 def asked(fleet: Fleet) -> bool:
-    """Whether somebody asked for it: then nothing new starts, and no finalizer is put on."""
+    """Whether somebody asked for it. A FleetGuard that is deleted after it does not take it back: that is how the
+    deletion of everything begins, and what was let go must not be held again."""
+    return fleet.uninstall() is not None
+
+
+def leaving(fleet: Fleet) -> bool:
+    """Whether it was asked for, or the brakes themselves are being deleted: nothing new begins, nothing is held."""
     guard, _ = fleet.guard()
-    return guard is not None and guard.spec.uninstall is not None
+    return asked(fleet) or (guard is not None and guard.deleting)
+
+
+def may_hold(fleet: Fleet, operation: Operation) -> bool:
+    """Whether our finalizer may be put on an operation that lacks it. Not on one that is deleted, not while we leave,
+    and not where the FleetGuard is gone and the operation had begun: somebody let it go."""
+    if operation.deleting or leaving(fleet):
+        return False
+    guard, _ = fleet.guard()
+    return guard is not None or operation.status.started_at is None

@@ -12,6 +12,7 @@ import msgspec
 
 from exuvia import ports
 from exuvia.model import blocking, instances, pods, resources
+from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.quarantine import Quarantine
 from exuvia.model.specs.rotation import Rotation
@@ -49,6 +50,8 @@ class ClusterView:
             resources.QUARANTINES, ours.reader(Quarantine)
         )
         self.pods.store.changed = self._index_pod
+        self.last_guard: FleetGuard | None = None
+        self.guards.store.changed = self._keep_guard
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -170,6 +173,13 @@ class ClusterView:
             }
         if former is None or _essence(msgspec.json.decode(zlib.decompress(former))) != _essence(body):
             self.nodes.store.touch(uid)
+
+    def _keep_guard(
+        self, former: FleetGuard | ours.Unparsable | None, now: FleetGuard | ours.Unparsable | None
+    ) -> None:
+        """The FleetGuard as it was read last outlives its object: what was asked for there still counts."""
+        if isinstance(now, FleetGuard) and now.name == fleet_guard.NAME:
+            self.last_guard = now
 
     def _index_pod(self, former: pods.Pod | None, pod: pods.Pod | None) -> None:
         if former is not None and former.node:
