@@ -89,3 +89,10 @@ async def guard(cluster: Cluster, **spec: Any) -> ports.Body:
     kind = resources.FLEET_GUARDS
     head = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": {"name": "default"}}
     return await cluster.client.create(kind, head | {"spec": spec})
+
+
+async def only_watches(cluster: Cluster) -> None:
+    """Say in the FleetGuard what an operator with `--read-only` says."""
+    read_only = {"type": "Ready", "status": "True", "reason": "ReadOnly", "message": "x"}
+    condition = read_only | {"lastTransitionTime": "2026-11-24T12:00:00Z"}
+    await set_status(cluster, resources.FLEET_GUARDS, "default", conditions=[condition])

@@ -145,11 +145,14 @@ def test_a_severe_finding_may_pass_a_window_but_a_person_may_not() -> None:
 
 
 def test_a_silent_leader_is_said() -> None:
-    silent = Leader(holder="pod-1", epoch=1, renewed=NOW - timedelta(minutes=10))
+    silent = Leader(holder="pod-1", epoch=1, renewed=NOW - timedelta(seconds=27))
     machines = [machine(index) for index in range(4)]
     found = explain(snapshot(machines, policy(nodes="2"), leader=silent))
     assert found.idle
-    words = "But no operator works (pod-1 leads (epoch 1, renewed 600 s ago)): see `exuvia doctor`."
+    words = (
+        "But no operator works (nobody leads: pod-1 was the last, epoch 1, and its Lease of 15 s was renewed 27 s ago)"
+        ": see `exuvia doctor`."
+    )
     assert conclusion(found).endswith(words)
 
 

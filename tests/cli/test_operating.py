@@ -14,7 +14,7 @@ import pytest
 from exuvia import ports
 from exuvia.localcluster.controlplane import ControlPlane
 from exuvia.model import marks, resources
-from tests.cli.people import Person, guard, lease, one, set_status
+from tests.cli.people import Person, guard, lease, one, only_watches, set_status
 from tests.cluster import Cluster
 
 pytestmark = pytest.mark.cluster
@@ -97,6 +97,32 @@ async def test_release_writes_the_decision(cluster: Cluster, admin: Person) -> N
         "goes with --verdict Rotate only"
         in (await admin.call(*release, "--verdict", "Return", "--destroy-unsealed", code=2)).stderr
     )
+
+
+async def test_what_is_called_off_or_released_says_what_it_waits_for(cluster: Cluster, admin: Person) -> None:
+    """The wish is written in any case: whoever acts next puts the machine back."""
+    rotating, held = await cluster.nodes(2)
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    await admin.call("rotate", rotating["metadata"]["name"])
+    await admin.call("quarantine", held["metadata"]["name"])
+    rotation = (await one(cluster, resources.ROTATIONS))["metadata"]["name"]
+    quarantine = (await one(cluster, resources.QUARANTINES))["metadata"]["name"]
+    release = ("release", quarantine, "--verdict", "Return", "--reason", "a false alarm")
+    assert "it waits" not in (await admin.call(*release)).stdout
+    await lease(cluster, "pod-1", datetime.now(UTC) - timedelta(seconds=27))
+    dead = "it waits: no operator works (nobody leads: pod-1 was the last, epoch 3, and its Lease of 15 s was renewed 2"
+    assert dead in (await admin.call(*release)).stdout
+    said = (await admin.call("abort", rotation)).stdout
+    assert dead in said and "put back as they were" not in said
+    assert "is to be called off; its marks stay as they are meanwhile" in said
+    assert (await one(cluster, resources.ROTATIONS))["spec"]["abort"] is True
+    assert dead in (await admin.call("abort", rotation)).stdout
+    assert dead in (await admin.call("quarantine", rotating["metadata"]["name"])).stdout
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    await guard(cluster)
+    await only_watches(cluster)
+    for command in (release, ("abort", rotation)):
+        assert "it waits: the operator only watches (--read-only)" in (await admin.call(*command)).stdout
 
 
 async def test_pause_makes_the_guard_and_resume_takes_only_ones_own_out(cluster: Cluster, admin: Person) -> None:
@@ -279,9 +305,7 @@ async def test_an_operator_that_only_watches_is_asked_for_nothing(
     await lease(cluster, "pod-1", datetime.now(UTC))
     await admin.call("rotate", rotating["metadata"]["name"])
     await guard(cluster)
-    read_only = {"type": "Ready", "status": "True", "reason": "ReadOnly", "message": "x"}
-    condition = read_only | {"lastTransitionTime": "2026-11-24T12:00:00Z"}
-    await set_status(cluster, resources.FLEET_GUARDS, "default", conditions=[condition])
+    await only_watches(cluster)
     for command in ("rotate", "quarantine"):
         said = (await admin.call(command, held["metadata"]["name"], code=2)).stderr
         assert "The operator only watches (--read-only)" in said and "start it without --read-only" in said

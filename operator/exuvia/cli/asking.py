@@ -6,12 +6,13 @@ A command that only writes a wish must not leave somebody waiting for what never
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from exuvia import errors, ports
 from exuvia.app import leading, posture
 from exuvia.app.leading import Leader
 from exuvia.decide.brakes import acting, pause
+from exuvia.kube.client import Client
 from exuvia.model import resources
 from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.fleet_guard import FleetGuard
@@ -21,7 +22,7 @@ from exuvia.observe.ours import Unparsable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """How the operator and the fleet's brakes stand. `leader` None: the Lease may not be read."""
+    """How the operator and the fleet's brakes stand. `leader` None: the Lease may not be read. `now`: by its clock."""
 
     guard: FleetGuard | None
     leader: Leader | None
@@ -44,14 +45,30 @@ class Standing:
         held = pause.paused(self.guard, self.now)
         if held is not None:
             found.append(f"it waits: {held.message}")
-        if not self.works and self.leader is not None:
-            found.append(f"it waits: no operator works ({self.leader.said(self.now)}); see `exuvia doctor`")
-        return found
+        return found + self._nobody_works
+
+    @property
+    def undoing_notes(self) -> list[str]:
+        """Why what is to be ended or put back waits, and for what. No pause and no uninstall holds that."""
+        if self.only_watches:
+            return [f"it waits: the operator only watches (--read-only); to have it done, {acting.WAY_OUT}"]
+        return self._nobody_works
+
+    @property
+    def _nobody_works(self) -> list[str]:
+        if self.works or self.leader is None:
+            return []
+        return [f"it waits: no operator works ({self.leader.said(self.now)}); see `exuvia doctor`"]
 
 
 async def standing(client: ports.Cluster) -> Standing:
     """Read it; what may not be read holds nobody."""
-    return Standing(guard=await _guard(client), leader=await leader(client), now=datetime.now(UTC))
+    return Standing(guard=await _guard(client), leader=await leader(client), now=moment(client))
+
+
+def moment(client: ports.Cluster) -> datetime:
+    """Now, by the API server's clock as far as its last answer tells: Leases are short, and clocks differ."""
+    return datetime.now(UTC) - (client.clock_skew if isinstance(client, Client) else timedelta(0))
 
 
 async def leader(client: ports.Cluster) -> Leader | None:

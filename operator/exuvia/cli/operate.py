@@ -65,10 +65,10 @@ def release(quarantine: str, kubeconfig: str, context: str, verdict: str, reason
     decided = ReleaseVerdict(verdict)
     if destroy_unsealed and decided is not ReleaseVerdict.ROTATE:
         raise click.UsageError("--destroy-unsealed goes with --verdict Rotate only: Return destroys nothing.")
-    said = cluster.run(
+    for line in cluster.run(
         kubeconfig, context, lambda client: _release(client, quarantine, decided, reason, destroy_unsealed)
-    )
-    click.echo(said)
+    ):
+        click.echo(line)
 
 
 @click.command()
@@ -76,7 +76,8 @@ def release(quarantine: str, kubeconfig: str, context: str, verdict: str, reason
 @cluster.cluster_options
 def abort(rotation: str, kubeconfig: str, context: str) -> None:
     """Call a Rotation off and put the machine back as it was."""
-    click.echo(cluster.run(kubeconfig, context, lambda client: _abort(client, rotation)))
+    for line in cluster.run(kubeconfig, context, lambda client: _abort(client, rotation)):
+        click.echo(line)
 
 
 async def _open(client: ports.Cluster, kind: Resource, name: str, reason: str) -> Opened:
@@ -138,17 +139,18 @@ def _say(kind: Resource, opened: Opened, instance: str) -> None:
 
 async def _release(
     client: ports.Cluster, name: str, verdict: ReleaseVerdict, reason: str, destroy_unsealed: bool
-) -> str:
+) -> list[str]:
     held = Quarantine.parse(await cluster.named(client, resources.QUARANTINES, name))
     if not held.open:
-        return f"Quarantine {name} is over already ({held.status.phase}, {held.status.reason or 'no reason'})"
+        return [f"Quarantine {name} is over already ({held.status.phase}, {held.status.reason or 'no reason'})"]
     if held.status.release_accepted is not None:
         accepted = held.status.release_accepted
         raise errors.Refused(
             f"Quarantine {name}: the release {accepted.verdict} by {accepted.by} was accepted already.",
             remedy="Wait for its end; if its Rotation does not succeed it lapses, and you can release again.",
         )
-    return await write_release(client, held, verdict, reason, destroy_unsealed)
+    written = await write_release(client, held, verdict, reason, destroy_unsealed)
+    return [written, *(await asking.standing(client)).undoing_notes]
 
 
 async def write_release(
@@ -176,19 +178,22 @@ def _unsealed(held: Quarantine, verdict: ReleaseVerdict, destroy: bool) -> str:
     )
 
 
-async def _abort(client: ports.Cluster, name: str) -> str:
+async def _abort(client: ports.Cluster, name: str) -> list[str]:
     found = Rotation.parse(await cluster.named(client, resources.ROTATIONS, name))
     if not found.open:
-        return f"Rotation {name} is over already ({found.status.phase}, {found.status.reason or 'no reason'})"
+        return [f"Rotation {name} is over already ({found.status.phase}, {found.status.reason or 'no reason'})"]
     if found.status.phase.rank >= RotationPhase.TERMINATING.rank:
         raise errors.Refused(
             f"Rotation {name} is {found.status.phase}: the removal of the machine was asked for.",
             remedy="It cannot be called off any more; wait for its end.",
         )
+    waits = (await asking.standing(client)).undoing_notes
     if found.spec.abort:
-        return f"Rotation {name} is being called off already"
+        return [f"Rotation {name} is being called off already", *waits]
     await _patch(client, resources.ROTATIONS, found, {"abort": True})
-    return f"Rotation {name} is called off; its marks are put back as they were"
+    if waits:
+        return [f"Rotation {name} is to be called off; its marks stay as they are meanwhile", *waits]
+    return [f"Rotation {name} is called off; its marks are put back as they were"]
 
 
 async def _patch(client: ports.Cluster, kind: Resource, found: Rotation | Quarantine, spec: dict[str, Any]) -> None:

@@ -33,6 +33,7 @@ class Found:
     policies: tuple[SecurityPolicy | Unparsable, ...]
     guard: FleetGuard | Unparsable | None
     operations: tuple[Rotation | Quarantine | Unparsable, ...]  # open ones, Quarantines first
+    now: datetime  # by the API server's clock
     leader: Leader | None = None  # None: the Lease may not be read
 
 
@@ -45,7 +46,7 @@ def status(kubeconfig: str, context: str, output: str) -> None:
     Exit code 1 when a machine violates or cannot be judged, a brake holds, an operation is blocked, or no operator acts
     (nobody leads, it only watches, or it was uninstalled).
     """
-    _print(cluster.run(kubeconfig, context, gather), datetime.now(UTC), output)
+    _print(cluster.run(kubeconfig, context, gather), output)
 
 
 async def gather(client: ports.Cluster) -> Found:
@@ -60,10 +61,12 @@ async def gather(client: ports.Cluster) -> Found:
         guard=next((one for one in guards if one.name == fleet_guard.NAME), None),
         operations=tuple(under_way),
         leader=await asking.leader(client),
+        now=asking.moment(client),
     )
 
 
-def _print(found: Found, now: datetime, how: str) -> None:
+def _print(found: Found, how: str) -> None:
+    now = found.now
     policies = [_policy(one) for one in found.policies]
     brakes = _brakes(found.guard)
     operations = [_operation(one) for one in found.operations]
@@ -76,7 +79,7 @@ def _print(found: Found, now: datetime, how: str) -> None:
     ]
     if how == "table" and not (policies or operations):
         click.echo("No policy and no operation under way. Begin with one of examples/.\n")
-    idle = _idle(found, now)
+    idle = _idle(found)
     if how == "table" and idle:
         click.echo(f"{idle}\n")
     data: dict[str, Any] = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}
@@ -88,10 +91,10 @@ def _print(found: Found, now: datetime, how: str) -> None:
     printing.finish(findings=findings or engaged or bool(idle) or any(one["blocked"] for one in operations))
 
 
-def _idle(found: Found, now: datetime) -> str:
+def _idle(found: Found) -> str:
     """Why nothing is begun by anybody, with the next step; "" where an operator acts, as far as is known."""
-    if found.leader is not None and not found.leader.works(now):
-        return f"No operator works: {found.leader.said(now)}. See `exuvia doctor`."
+    if found.leader is not None and not found.leader.works(found.now):
+        return f"No operator works: {found.leader.said(found.now)}. See `exuvia doctor`."
     guard = found.guard if isinstance(found.guard, FleetGuard) else None
     if posture.only_watches(guard):
         return f"The operator only watches (--read-only): nothing is begun or ended. To change that, {acting.WAY_OUT}."
