@@ -115,13 +115,13 @@ class Risks:
         rested = monotonic - self._tailed >= TAIL_SECONDS
         if loads != self._loads or monotonic - self._whole >= FULL_SECONDS or (self._scored and rested):
             self._told = False
-            read = await asyncio.to_thread(self._read_all)
+            read = await asyncio.to_thread(self._read_all, self._living())
             self._scored, self._tailed, self._whole = False, monotonic, monotonic
             self._take(read, asked=read.asked | self._figures.keys())
             self._begin(loads)
         elif self._told or rested:
             self._told = False
-            read = await asyncio.to_thread(self._read_news, self._head)
+            read = await asyncio.to_thread(self._read_news, self._head, self._living())
             self._scored, self._tailed = self._scored or read.scores, monotonic if rested else self._tailed
             self._take(read, asked=read.asked)
 
@@ -132,7 +132,10 @@ class Risks:
         self._loads = loads
         self._reported = float("-inf")
         self.exposure.begin()
-        self._changed({one.uid for one in self._services.view.nodes.store})
+        self._changed(self._living())
+
+    def _living(self) -> set[str]:
+        return {one.uid for one in self._services.view.nodes.store}
 
     def _take(self, read: Read, asked: Collection[str]) -> None:
         living, changed = self._services.view.nodes.store, set[str]()
@@ -159,23 +162,22 @@ class Risks:
         if known is not self._known:
             self._known = known
             if self._loads >= 0:
-                self._changed({one.uid for one in self._services.view.nodes.store})
+                self._changed(self._living())
 
     def _changed(self, uids: set[str]) -> None:
         if uids and self._services.policies.needs_risk:
             self._services.learnings.risks_changed(uids)
             self._services.view.wake.set()
 
-    def _read_all(self) -> Read:
-        cluster = self._services.settings.cluster_name
+    def _read_all(self, living: set[str]) -> Read:
         with reading(self._services.ledger.place) as connection:
-            uids = exposed.bearers(connection, cluster)
-            head = appending.head(connection, cluster).seq
-            return Read(figures=self._figured(connection, uids), asked=frozenset(uids), head=head)
+            head = appending.head(connection, self._services.settings.cluster_name).seq
+            return Read(figures=self._figured(connection, living), asked=frozenset(living), head=head)
 
-    def _read_news(self, since: int) -> Read:
+    def _read_news(self, since: int, living: set[str]) -> Read:
+        """Of machines that live: an import may tell of a million that do not."""
         with reading(self._services.ledger.place) as connection:
-            news = exposed.news(connection, self._services.settings.cluster_name, since)
+            news = exposed.news(connection, self._services.settings.cluster_name, since, living)
             figures = self._figured(connection, news.uids)
         return Read(figures=figures, asked=news.uids, head=news.head, scores=news.scores)
 

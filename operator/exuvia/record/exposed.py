@@ -6,7 +6,7 @@ Only versions that hold: the risk of this moment by the account of this moment n
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby, starmap
 from operator import attrgetter
@@ -60,18 +60,6 @@ def scores_of_all(connection: Connection) -> Iterator[Score]:
     yield from starmap(Score, connection.execution_options(yield_per=PAGE).execute(chosen))
 
 
-def bearers(connection: Connection, cluster: str) -> set[str]:
-    """Living machines on which anything was ever found, though it may be gone."""
-    table, lives = tables.presences, tables.lives
-    rows = connection.scalars(
-        select(table.c.uid)
-        .join(lives, lives.c.uid == table.c.uid)
-        .where(lives.c.cluster == cluster, lives.c.died.is_(None), versions.holds(lives))
-        .distinct()
-    )
-    return set(rows)
-
-
 def members(connection: Connection, cluster: str) -> Callable[[str], bool]:
     """Whether a machine, or what stands for pruned ones, is of that cluster."""
     if set(queries.clusters(connection)) <= {cluster}:
@@ -81,13 +69,13 @@ def members(connection: Connection, cluster: str) -> Callable[[str], bool]:
     return lambda uid: uid in uids or uid.startswith(f"pruned under {cluster}/")
 
 
-def news(connection: Connection, cluster: str, since: int) -> News:
-    """What any writer told in the chain of a cluster after the entry of that number."""
+def news(connection: Connection, cluster: str, since: int, machines: Container[str]) -> News:
+    """What any writer told of these machines in the chain of a cluster after the entry of that number."""
     uids, scored = set[str](), False
     for kind, body in _told(connection, cluster, since):
-        if kind != FactKind.SCORE:
-            uids.add(str(body.get("uid")))
-        elif body.get("source") not in (EPSS, KEV):
+        if kind != FactKind.SCORE and body.get("uid") in machines:
+            uids.add(body["uid"])
+        elif kind == FactKind.SCORE and body.get("source") not in (EPSS, KEV):
             scored = True
     return News(head=appending.head(connection, cluster).seq, uids=frozenset(uids), scores=scored)
 
