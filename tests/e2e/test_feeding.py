@@ -12,14 +12,16 @@ from typing import Any
 import aiohttp
 import pytest
 
+from exuvia.decide.quarantine import asking
 from exuvia.localcluster import fleet
 from exuvia.localcluster.certificates import Authority
 from exuvia.model import resources
 from exuvia.model.facts import text
 from exuvia.record.moments import moment
 from tests.cluster import until
-from tests.e2e.operated import Operated, entries, exuvia, free_port, guard
+from tests.e2e.operated import Operated, entries, exuvia, free_port, guard, policy, settle
 from tests.e2e.test_crash import QUICK_LEASE, sound
+from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -127,6 +129,35 @@ async def test_a_scanner_that_comes_later_is_taken_on_and_its_findings_are_on_th
     assert len(later) == len(began)
     assert sound(world.ledger)
     assert replica.log.read_text().count("there is no trivy-operator") == 1
+
+
+@pytest.mark.proof
+async def test_a_freeze_begins_with_the_marks_and_ends_with_the_machine_whoever_leads(world: Operated) -> None:
+    name = (await world.cluster.nodes(3))[0]["metadata"]["name"]
+    world.apply(guard(), policy("freezing", world.cluster.pool, RULE))
+    replica = await world.start(*QUICK_LEASE)
+    world.plane.kubectl("label", "node", name, f"{SUSPICIOUS}=true")
+    held = await frozen(world, name)
+    marked = next(one.finished_at for one in held.status.steps if one.name == asking.MARK)
+    assert marked is not None
+    begun = {"uid": held.spec.instance.uid, "from": text(marked), "to": None}
+    await until(lambda: freezes(world) == [begun], what="the freeze to be told")
+
+    replica.kill()
+    replica.start()
+    await until(replica.leads, what="the operator to lead again", seconds=40)
+    await settle(3)
+    assert freezes(world) == [begun]
+    before = text(datetime.now(UTC))
+    world.plane.kubectl("delete", "node", name)
+    await until(lambda: len(freezes(world)) == 2, what="its end to be told")
+    ended = freezes(world)[1]
+    assert (ended["uid"], ended["from"]) == (begun["uid"], begun["from"])
+    assert before <= ended["to"] <= text(datetime.now(UTC))
+
+
+def freezes(world: Operated) -> list[dict[str, Any]]:
+    return [one["body"] for one in entries(world.ledger) if one["type"] == "frozen"]
 
 
 async def test_sessions_are_taken_from_whom_the_cluster_lets_in(world: Operated, tmp_path: Path) -> None:

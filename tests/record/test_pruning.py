@@ -31,6 +31,7 @@ from exuvia.record import (
     queries,
     recall,
     removal,
+    standing,
     trust,
     who,
 )
@@ -372,7 +373,7 @@ def test_what_is_asked_of_a_time_after_the_cut_stays_the_same(
             return [
                 who.bore(connection, "name", "n", at(moment), until=until),
                 recall.lives(connection, "c"),
-                recall.running(connection, "c"),
+                standing.placements(connection, "c"),
                 alive,
             ]
 

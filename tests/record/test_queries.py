@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, select, text
 
 from exuvia.model import facts
-from exuvia.record import appending, counts, queries, recall, tables, who
+from exuvia.record import appending, counts, queries, recall, standing, tables, who
 from exuvia.record.places import Place
 from tests.record import world
 from tests.record.conftest import Fresh
@@ -97,7 +97,7 @@ def test_which_machine_a_pod_ran_on(place: Place) -> None:
         ran = who.bore(connection, "name", "a", at(5))[0].placements
         assert [(one.name, one.began, one.ended) for one in ran] == [("cart", at(2), at(20)), ("db-0", at(1), at(10))]
         assert (ran[1].service_account, ran[1].owner, ran[1].images) == ("db", "StatefulSet/db", ("sha256:1",))
-        assert set(recall.running(connection, "c")) == {"2"}
+        assert set(standing.placements(connection, "c")) == {"2"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables, versions
@@ -54,24 +54,6 @@ def lives(connection: Connection, cluster: str) -> dict[str, Life]:
         )
     )
     return {row.uid: Life(kind=row.kind, pool=row.pool, born=moment(row.born)) for row in rows}
-
-
-def running(connection: Connection, cluster: str) -> dict[str, datetime]:
-    """UID of a pod -> when it began, of every placement without an end on a machine that is not dead."""
-    table, lives = tables.placements, tables.lives
-    holding = select(lives).where(versions.holds(lives)).subquery()
-    rows = connection.execute(
-        select(table.c.pod_uid, table.c.began)
-        .select_from(table.outerjoin(holding, holding.c.uid == table.c.uid))
-        .where(
-            table.c.ended.is_(None),
-            table.c.withdrawn.is_(False),
-            versions.holds(table),
-            holding.c.died.is_(None),
-            or_(holding.c.uid.is_(None), holding.c.cluster == cluster),
-        )
-    )
-    return {row.pod_uid: moment(row.began) for row in rows}
 
 
 def bearers(connection: Connection, attribute: str, cluster: str) -> set[str]:
