@@ -15,6 +15,8 @@ AUTHORS = "exuvia-authors"
 RECORDS = "exuvia-records"
 EXUVIA = "system:serviceaccount:exuvia-system:exuvia"
 KINDS = ("Rotation", "Quarantine")
+HOLD = {"metadata": {"finalizers": ["exuvia.dev/finalizer"]}}
+LET_GO = {"metadata": {"finalizers": None}}
 
 
 @pytest.fixture
@@ -33,6 +35,13 @@ def _opened(caller: calling.Caller, kind: str, **spec: Any) -> str:
     answer = caller.create(calling.operation(kind, name, **spec))
     assert answer.done, answer.said
     return f"{kind.lower()}/{name}"
+
+
+def _held(caller: calling.Caller, exuvia: calling.Caller) -> str:
+    """A new Quarantine that exuvia holds; the path to patch it by."""
+    what = _opened(caller, "Quarantine")
+    assert exuvia.patch(what, HOLD).done
+    return what
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -112,7 +121,7 @@ def test_the_status_of_an_operation_is_written_by_exuvia_only(
 
 
 def test_a_quarantine_is_not_deleted_before_it_is_released(alice: calling.Caller, exuvia: calling.Caller) -> None:
-    what = _opened(alice, "Quarantine")
+    what = _held(alice, exuvia)
     refused = alice.delete(what)
     assert refused.refused_by(RECORDS) and "exuvia release" in refused.said
     assert exuvia.patch(what, {"status": {"phase": "Held"}}, status=True).done
@@ -121,11 +130,46 @@ def test_a_quarantine_is_not_deleted_before_it_is_released(alice: calling.Caller
     assert alice.delete(what).done
 
 
-def test_deleting_all_quarantines_at_once_spares_those_that_are_held(alice: calling.Caller) -> None:
-    what = _opened(alice, "Quarantine")
+def test_deleting_all_quarantines_at_once_spares_those_that_are_held(
+    alice: calling.Caller, exuvia: calling.Caller
+) -> None:
+    what = _held(alice, exuvia)
     answer = alice.delete("quarantine")
     assert answer.refused_by(RECORDS), answer.said
     assert alice.get(what)["metadata"]["name"]
+
+
+def test_a_quarantine_that_was_let_go_may_be_deleted(alice: calling.Caller, exuvia: calling.Caller) -> None:
+    """By the operator, as `exuvia uninstall` asks it to, or by an admin's own hand where there is none any more."""
+    for who in (exuvia, alice):
+        what = _held(alice, exuvia)
+        assert exuvia.patch(what, {"status": {"phase": "Held"}}, status=True).done
+        assert who.patch(what, LET_GO).done
+        assert alice.delete(what).done
+
+
+def test_who_may_not_uninstall_does_not_let_a_quarantine_go(
+    installed: ControlPlane, alice: calling.Caller, exuvia: calling.Caller
+) -> None:
+    """Else whoever may release quarantines could delete them in two steps, with no word of it in the ledger."""
+    bob, what = _with_rights(installed, "bob", "quarantines"), _held(alice, exuvia)
+    refused = bob.patch(what, LET_GO)
+    assert refused.refused_by(RECORDS) and "who may uninstall exuvia" in refused.said
+    assert bob.patch(what, {"metadata": {"finalizers": ["example.org/other"]}}).refused_by(RECORDS)
+    assert bob.patch(what, {"metadata": {"labels": {"seen": "yes"}}}).done
+    assert bob.delete(what).refused_by(RECORDS)
+    carol = _with_rights(installed, "carol", "quarantines", "fleetguards")
+    assert carol.patch(what, LET_GO).done and carol.delete(what).done
+
+
+def _with_rights(plane: ControlPlane, name: str, *plurals: str) -> calling.Caller:
+    """A person who may patch and delete these kinds of ours, and nothing else."""
+    group = f"{name}s"
+    plane.kubectl(
+        "create", "clusterrole", group, "--verb=get,patch,delete", *(f"--resource={one}.exuvia.dev" for one in plurals)
+    )
+    plane.kubectl("create", "clusterrolebinding", group, f"--clusterrole={group}", f"--group={group}")
+    return calling.Caller(plane, plane.issue_kubeconfig(name, [group]))
 
 
 def test_exuvia_deletes_its_own(exuvia: calling.Caller) -> None:

@@ -2,7 +2,8 @@
 
 (a) `exuvia-kubelets`: a node must not lift its own quarantine. (b) `exuvia-operator`: a stolen operator token changes
 of a Node only our marks. (c) `exuvia-authors`: nobody signs with another's name. (d) `exuvia-records`: exuvia alone
-writes what became of an operation, and removes a quarantine that is not released.
+writes what became of an operation, and removes a quarantine that is not released; one that it let go, as when it is
+uninstalled, is everybody's who may delete it.
 
 Every look into a map or an optional field is guarded: an expression that fails refuses, and a refused heartbeat would
 make a node NotReady.
@@ -16,6 +17,7 @@ from typing import Any
 
 from exuvia.app.manifests import names
 from exuvia.model import marks
+from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.quarantine import QuarantinePhase
 
 _API = "admissionregistration.k8s.io"
@@ -233,8 +235,14 @@ def _authors() -> Guard:
     )
 
 
+def _held(which: str) -> str:
+    """CEL: whether our finalizer is on it. Without it exuvia did nothing yet, or let it go."""
+    return f"{which} != null && '{marks.FINALIZER}' in dyn({which}).?metadata.?finalizers.orValue([])"
+
+
 def _records() -> Guard:
     ended = _strings(phase.value for phase in QuarantinePhase if phase.ended)
+    uninstalls = f"authorizer.group('{marks.GROUP}').resource('fleetguards').name('{fleet_guard.NAME}').check('patch')"
     return Guard(
         name="exuvia-records",
         about="exuvia alone writes what became of an operation, and removes a quarantine that is not released",
@@ -246,6 +254,8 @@ def _records() -> Guard:
                 "phase",
                 "oldObject == null ? '' : dyn(oldObject).?status.?phase.orValue('Pending')",
             ),
+            ("held", _held("object")),
+            ("wasHeld", _held("oldObject")),
         ),
         checks=(
             Check(
@@ -255,8 +265,14 @@ def _records() -> Guard:
             Check(
                 # A deletion of a collection asks once without an object, and then for each of them.
                 expression=f"request.operation != 'DELETE' || oldObject == null || {_IS_EXUVIA} "
-                f"|| variables.phase in {ended}",
+                f"|| variables.phase in {ended} || !variables.wasHeld",
                 message="a quarantine is not deleted before it was released: `exuvia release`, or write spec.release",
+            ),
+            Check(
+                expression=f"request.operation != 'UPDATE' || {_IS_EXUVIA} || variables.phase in {ended} "
+                f"|| !variables.wasHeld || variables.held || {uninstalls}.allowed()",
+                message=f"{marks.FINALIZER} is taken off a quarantine that is not released by who may uninstall exuvia "
+                "only (patch FleetGuard default): `exuvia uninstall`",
             ),
         ),
     )
