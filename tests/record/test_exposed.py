@@ -1,0 +1,80 @@
+"""What makes the risk of this moment, read from either kind of ledger: what holds says the same as everything told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from exuvia.app.risks import figures
+from exuvia.evaluate.risk import moment, scores
+from exuvia.record import appending, exposed, histories, importing, lines
+from exuvia.record.places import Place
+from exuvia.record.reading import reading
+from exuvia.record.versions import INSTANT
+from tests.evaluate.risk.telling import at, canonical, frozen, instance, presence, score
+
+TOLD = (
+    instance("A", 0), presence("A", 0), presence("A", 0, of="CVE-2"), presence("A", 1, 2, of="CVE-3"),
+    presence("A", 0, 5, learnt=5, closed="patched"), frozen("A", 3, 4),
+    instance("B", 0), instance("B", 0, 4, learnt=4), presence("B", 0),
+    instance("C", 0), presence("C", 0), presence("C", 0, learnt=6, withdrawn=True), presence("C", 2, of="CVE-4"),
+    instance("D", 0), presence("D", 0, of="CVE-2"), frozen("D", 1),
+    score(5.0, 0), score(9.8, 3), score(7.5, 0, of="CVE-2"), score(1.0, 0, of="CVE-2", source="vex", learnt=6),
+    score(0.9, 0, of="CVE-2", source="epss"), score(1, 0, of="CVE-4", source="kev"),
+)  # fmt: skip
+UIDS = ("A", "B", "C", "D", "nobody")
+
+
+def load(place: Place, *told: Any, cluster: str = "c") -> None:
+    importing.load(place, lines.read(map(canonical, told), recorded=0), cluster=cluster)
+
+
+@pytest.fixture
+def ledger(place: Place) -> Place:
+    load(place, *TOLD)
+    return place
+
+
+@pytest.mark.parametrize("hour", [1, 3, 4, 7])
+def test_figures_of_what_holds_are_those_of_everything_told(ledger: Place, hour: int) -> None:
+    with reading(ledger) as connection:
+        known = scores.histories(histories.scores(connection, INSTANT), INSTANT)
+        expected = {
+            one.uid: moment.figure(one, known, time=at(hour), as_of=INSTANT)
+            for one in histories.pasts(connection, INSTANT)
+            if one.presences
+        }
+        assert figures(connection, UIDS, at(hour)) == expected
+
+
+def test_scores_leave_out_what_is_none(ledger: Place) -> None:
+    with reading(ledger) as connection:
+        assert {one.source for one in exposed.scores_of_all(connection)} == {"cvss", "vex"}
+        assert {one.vulnerability for one in exposed.scores(connection, ["CVE-2", "CVE-4"])} == {"CVE-2"}
+
+
+def test_news_are_of_who_is_asked_about_after_an_entry(ledger: Place) -> None:
+    with reading(ledger) as connection:
+        head = appending.head(connection, "c").seq
+        everything = exposed.news(connection, "c", 0, UIDS)
+    assert (everything.uids, everything.scores, everything.head) == (frozenset("ABCD"), True, head)
+    load(ledger, presence("A", 7), presence("B", 1), score(0.1, 1, source="epss"))
+    with reading(ledger) as connection:
+        found = exposed.news(connection, "c", head, {"A"})
+        assert (found.uids, found.scores) == (frozenset("A"), False)
+        assert exposed.news(connection, "c", found.head, {"A"}).uids == frozenset()
+    load(ledger, score(3.0, 1))
+    with reading(ledger) as connection:
+        assert exposed.news(connection, "c", found.head, {"A"}).scores
+
+
+def test_members_are_those_of_one_cluster(ledger: Place) -> None:
+    with reading(ledger) as connection:
+        assert exposed.members(connection, "c")("whoever"), "alone nobody is looked up"
+    load(ledger, instance("E", 0), cluster="d")
+    with reading(ledger) as connection:
+        ours = exposed.members(connection, "c")
+        assert [ours(one) for one in ("A", "E", "pruned under c/7, 1", "pruned under d/7, 1")] == [
+            True, False, True, False,
+        ]  # fmt: skip
