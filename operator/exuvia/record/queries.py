@@ -15,6 +15,9 @@ from exuvia.record.counts import verdict_changes
 from exuvia.record.moments import moment
 from exuvia.record.octets import octets
 
+PAGE = 1000
+"""So many entries of a chain are in memory at a time."""
+
 
 def clusters(connection: Connection) -> tuple[str, ...]:
     """Every cluster that the ledger has a chain of, by name."""
@@ -103,10 +106,11 @@ def _stored(connection: Connection, cluster: str) -> Iterator[chain.Link]:
     columns = (table.c.seq, cast(table.c.hash, LargeBinary).label("hash"), raw)
     claims = (table.c.kind, table.c.recorded, table.c.epoch)
     chosen = select(*columns, *claims).where(table.c.cluster == cluster).order_by(table.c.seq)
-    for row in connection.execute(chosen):
-        body = bytes(row.raw or b"")
-        honest = _agrees(body, (row.kind, row.recorded, row.epoch))
-        yield chain.Link(seq=int(row.seq), hash=bytes(row.hash or b""), canonical=body if honest else b"")
+    with connection.execute(chosen.execution_options(yield_per=PAGE)) as rows:  # closed where the walk ends early, too
+        for row in rows:
+            body = bytes(row.raw or b"")
+            honest = _agrees(body, (row.kind, row.recorded, row.epoch))
+            yield chain.Link(seq=int(row.seq), hash=bytes(row.hash or b""), canonical=body if honest else b"")
 
 
 def _agrees(body: bytes, claims: tuple[object, ...]) -> bool:
