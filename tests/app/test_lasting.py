@@ -131,6 +131,32 @@ def test_a_machine_that_is_not_cut_off_whole_counts_as_exposed(state: str) -> No
     assert frozen_since(quarantine(state)) is None
 
 
+async def test_a_freeze_goes_on_while_its_quarantine_does_though_somebody_opens_it(tmp_path: Path) -> None:
+    at_work = Stage(tmp_path)
+    at_work.see(ready("True", BORN))
+    former = quarantine(phase="Released", finishedAt="2026-11-25T11:10:00Z", isolation={"state": "Partial"})
+    object.__setattr__(former.metadata, "uid", "q0")
+    store = at_work.services.view.quarantines.store
+    store.put(former, "1")
+    store.put(quarantine(), "2")
+    assert len(await at_work.look()) == 1
+    store.put(quarantine("Partial"), "3")
+    assert await at_work.look() == []
+    store.drop("q1")
+    (ended,) = await at_work.look()
+    assert ended["to"] == facts.text(at_work.services.clock.now())
+
+
+async def test_a_freeze_that_came_and_went_without_a_ledger_is_told_whole_and_once(tmp_path: Path) -> None:
+    at_work = Stage(tmp_path)
+    at_work.see(ready("True", BORN))
+    at_work.services.view.quarantines.store.put(quarantine(phase="Released", finishedAt="2026-11-25T11:50:00Z"), "1")
+    assert await at_work.look() == [{"uid": "uid-w", "from": MARKED, "to": "2026-11-25T11:50:00.000000Z"}]
+    assert await at_work.look() == []
+    at_work.restart()
+    assert await at_work.look() == []
+
+
 async def test_a_gap_is_told_once_it_has_lasted_and_when_it_ends_also_by_the_next_leader(tmp_path: Path) -> None:
     at_work = Stage(tmp_path)
     since = NOW - timedelta(seconds=20)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator
 from datetime import timedelta
@@ -61,6 +62,24 @@ async def test_what_came_and_went_meanwhile_is_told_in_order_with_its_earliest_m
         ("c", False, NOW - timedelta(seconds=20)),
     ]
     assert sightings.heirs(found) == [born, NOW - timedelta(seconds=20), NOW - timedelta(seconds=20), None]
+
+
+async def test_while_the_machines_are_listed_anew_everything_that_comes_is_taken() -> None:
+    server = Server(event("DELETED", "a", 102), event("ADDED", "b", 900))
+    assert len(await sightings.replay(server, LAST, "")) == 2  # type: ignore[arg-type]
+
+
+async def test_what_is_known_to_come_is_waited_for_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sightings, "SILENCE_SECONDS", 0.01)
+
+    class Slow(Server):
+        async def watch_lines(self, resource: Any, *, version: str, seconds: int) -> AsyncGenerator[bytes]:
+            await asyncio.sleep(0.3)
+            yield event("ADDED", "b", 104)
+            await asyncio.sleep(3600)
+
+    assert len(await sightings.replay(Slow(), LAST, "900", 104)) == 1  # type: ignore[arg-type]
+    assert await sightings.replay(Slow(), LAST, "900", 100) == []  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ async def ask(services: Services) -> Meanwhile:
         return Meanwhile(gone=gone)
     if last is None:
         return Meanwhile(gone=gone)
-    sights = await sightings.replay(services.client, last, view.nodes.version)
+    nodes = view.nodes
+    sights = await sightings.replay(services.client, last, nodes.version, nodes.store.newest)
     return Meanwhile(last=last, sights=sights, gone=gone)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from exuvia import errors
@@ -40,6 +40,7 @@ class Lasting:
         self._services = services
         self._loads = 0
         self._frozen: dict[str, datetime] = {}
+        self._froze: set[tuple[str, datetime]] = set()
         self._gaps: Open = {}
         self._renewals: Mapping[str, Renewal] = {}
         self._listed = self._looked = float("-inf")
@@ -58,7 +59,7 @@ class Lasting:
             return
         view, now = self._services.view, self._services.clock.now()
         living = {one.uid: one for one in view.nodes.store}
-        self._services.scribe.note(*self._freezes(view.all_quarantines(), living, now))
+        self._services.scribe.note(*self._freezes(tuple(view.all_quarantines()), living, now))
         if self._services.clock.monotonic() - self._looked >= GAPS_SECONDS:
             self._looked = self._services.clock.monotonic()
             await self._list_leases(living, now)
@@ -72,31 +73,40 @@ class Lasting:
         try:
             if not await services.scribe.flush():
                 return False
-            self._frozen, self._gaps = await asyncio.to_thread(self._read)
+            machines = {one.spec.instance.uid for one in services.view.all_quarantines()}
+            self._frozen, self._froze, self._gaps = await asyncio.to_thread(self._read, machines)
         except errors.LedgerError as trouble:
             log.warning("what lasts on machines waits for the ledger: %s", trouble)
             return False
         self._loads = loads
         return True
 
-    def _read(self) -> tuple[dict[str, datetime], Open]:
+    def _read(self, machines: Iterable[str]) -> tuple[dict[str, datetime], set[tuple[str, datetime]], Open]:
         cluster = self._services.settings.cluster_name
         with reading(self._services.ledger.place) as connection:
-            return standing.freezes(connection, cluster), standing.gaps(connection, cluster)
+            frozen, froze = standing.freezes(connection, cluster), standing.froze(connection, machines)
+            return frozen, froze, standing.gaps(connection, cluster)
 
     def _freezes(
-        self, quarantines: Iterable[Quarantine], living: Mapping[str, Instance], now: datetime
+        self, quarantines: Sequence[Quarantine], living: Mapping[str, Instance], now: datetime
     ) -> Iterator[Fact]:
         """A freeze ends with its Quarantine, or with the machine."""
-        wanted = {one.spec.instance.uid: since for one in quarantines if one.open and (since := frozen_since(one))}
-        ended = {one.spec.instance.uid: one.status.finished_at for one in quarantines if not one.open}
-        for uid, since in wanted.items():
-            if uid not in self._frozen and uid in living:
+        open_ = {one.spec.instance.uid for one in quarantines if one.open}
+        for one in quarantines:
+            uid, since, ended = one.spec.instance.uid, frozen_since(one), one.status.finished_at
+            if since is None or (uid, since) in self._froze:
+                continue
+            if one.open and uid in living:
+                self._froze.add((uid, since))
                 self._frozen[uid] = since
                 yield facts.frozen(uid=uid, began=since)
-        for uid in [one for one in self._frozen if one not in wanted or one not in living]:
+            elif not one.open and ended is not None:  # while the ledger was away
+                self._froze.add((uid, since))
+                yield facts.frozen(uid=uid, began=since, ended=max(since, ended))
+        for uid in [one for one in self._frozen if one not in open_ or one not in living]:
             began = self._frozen.pop(uid)
-            until = (ended.get(uid) if uid in living else None) or now
+            over = [one.status.finished_at for one in quarantines if one.spec.instance.uid == uid and not one.open]
+            until = max((at for at in over if at is not None and at >= began), default=now) if uid in living else now
             yield facts.frozen(uid=uid, began=began, ended=max(began, until))
 
     def _missing(self, living: Mapping[str, Instance], now: datetime) -> Iterator[Fact]:
@@ -166,9 +176,11 @@ class Lasting:
 
 
 def frozen_since(quarantine: Quarantine) -> datetime | None:
-    """Since when a machine is frozen and cut off; None where it is not, or only in part: then it counts as exposed."""
+    """Since when a machine is, or was, frozen and cut off; None where it is not, or only in part: then it counts as
+    exposed."""
     isolation = quarantine.status.isolation
-    return asking.marked_at(quarantine) if isolation is not None and isolation.state == "Isolated" else None
+    cut_off = isolation is not None and (isolation.was or isolation.state) == "Isolated"
+    return asking.marked_at(quarantine) if cut_off else None
 
 
 def _lasts(machine: Instance, now: datetime) -> bool:

@@ -52,6 +52,8 @@ class Scribe:
 
     def note(self, *facts: Fact | Late) -> None:
         """Queue facts. Never blocks, never fails."""
+        if not facts:
+            return
         self._waiting.extend(facts)
         if len(self._waiting) > KEPT:
             log.warning("the ledger is away for too long: facts are dropped and will be found anew from the cluster")

@@ -32,6 +32,8 @@ DELAY = timedelta(seconds=2)
 LOOK_SECONDS = 0.1
 REPLAY_SECONDS = 20
 SILENCE_SECONDS = 1.0
+LATEST = 2**63
+PATIENCE_SECONDS = 5.0  # while it is known that something is still to come
 
 _EVENT = msgspec.json.Decoder(shapes.WatchEvent)
 
@@ -89,14 +91,15 @@ def parse(annotations: dict[str, str]) -> Sighting | None:
     return Sighting(at=moment, version=version) if moment is not None and version.isdigit() else None
 
 
-async def replay(source: Source, last: Sighting, until: str) -> list[Sight]:
-    """What happened to machines since then, in order, up to a resourceVersion. What the server has forgotten is said
-    and left out."""
+async def replay(source: Source, last: Sighting, until: str, newest: int = 0) -> list[Sight]:
+    """What happened to machines since then, in order, up to a resourceVersion ("": as far as anything comes); `newest`:
+    the greatest that any machine has now, which the watch must reach. What the server has forgotten is said and left
+    out."""
     found: list[Sight] = []
     lines = source.watch_lines(resources.NODES, version=last.version, seconds=REPLAY_SECONDS)
     try:
         async with aclosing(lines):
-            await _read(lines, last.at, store.version(until), found)
+            await _read(lines, last, store.version(until) or LATEST, newest, found)
     except TimeoutError:
         return found  # nothing comes any more: that was all
     except (errors.ClusterError, msgspec.MsgspecError) as trouble:
@@ -104,22 +107,22 @@ async def replay(source: Source, last: Sighting, until: str) -> list[Sight]:
     return found
 
 
-async def _read(lines: AsyncGenerator[bytes], since: datetime, until: int, found: list[Sight]) -> None:
-    while True:
-        async with asyncio.timeout(SILENCE_SECONDS):
+async def _read(lines: AsyncGenerator[bytes], last: Sighting, until: int, newest: int, found: list[Sight]) -> None:
+    since, reached = last.at, store.version(last.version)
+    while reached < until:
+        async with asyncio.timeout(PATIENCE_SECONDS if reached < newest else SILENCE_SECONDS):
             line = await anext(lines, None)
         if line is None:
             return
         event = _EVENT.decode(line)
         if event.type == "ERROR":
             raise errors.Expired("the API server remembers no more", status=410)
+        reached = max(reached, store.version(_version(event.object)))
         if event.type in ("ADDED", "DELETED"):
             machine = nodes.from_bytes(event.object)
             gone = event.type == "DELETED"
             since = since if gone else max(since, machine.born)
             found.append(Sight(instance=machine, gone=gone, since=since))
-        if store.version(_version(event.object)) >= until:
-            return
 
 
 def _version(raw: msgspec.Raw) -> str:

@@ -96,6 +96,11 @@ class Store(Generic[R]):
         """Whether something changed or went that nobody has taken yet."""
         return bool(self._dirty or self._gone)
 
+    @property
+    def newest(self) -> int:
+        """The greatest resourceVersion of what is there."""
+        return max(self._versions.values(), default=0)
+
     def gone(self) -> tuple[str, ...]:
         """UIDs of what went since the last `take_gone`; they stay to be taken."""
         return tuple(self._gone)

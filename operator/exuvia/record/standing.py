@@ -111,6 +111,16 @@ def freezes(connection: Connection, cluster: str) -> dict[str, datetime]:
     return {row.uid: moment(row.began) for row in rows}
 
 
+def froze(connection: Connection, uids: Iterable[str]) -> set[tuple[str, datetime]]:
+    """(UID, since when) of every freeze of these machines, also of those that are over."""
+    table, asked, found = tables.freezes, sorted(set(uids)), set[tuple[str, datetime]]()
+    for start in range(0, len(asked), CHUNK):
+        some = table.c.uid.in_(asked[start : start + CHUNK])
+        rows = connection.execute(select(table.c.uid, table.c.began).where(some).distinct())
+        found |= {(row.uid, moment(row.began)) for row in rows}
+    return found
+
+
 def gaps(connection: Connection, cluster: str) -> dict[tuple[str, GapKind], datetime]:
     """(UID of a machine that lives, what is missing) -> since when, of every gap without an end."""
     open_: dict[tuple[str, GapKind], datetime] = {}
