@@ -156,7 +156,9 @@ async def test_what_cannot_be_judged_and_what_cannot_be_used(cluster: Cluster, a
     name = node["metadata"]["name"]
     errs = {"name": "errs", "type": "Expression", "expression": {"expression": "object.status.nothing == 1"}}
     await policy(cluster, "erring", rules=[errs], **ROTATES)
-    await policy(cluster, "later", rules=[{"name": "r", "type": "Reports", "reports": {"source": "kube-bench"}}], **ROTATES)
+    await policy(
+        cluster, "later", rules=[{"name": "r", "type": "Reports", "reports": {"source": "kube-bench"}}], **ROTATES
+    )
     found = await admin.answer("explain", name, code=1)
     assert found["verdict"] == "unknown" and found["winner"] is None
     assert "cannot be judged: erring/errs" in found["conclusion"]

@@ -87,11 +87,7 @@ def _brakes() -> str:
 def _rights() -> str:
     rights = declared.permissions()
     wide = [one for one in rights if not one.own_namespace]
-    rows = [
-        row
-        for duty in Duty
-        for row in _rules(_role(duty), rbac.rules(one for one in wide if one.duty is duty))
-    ]
+    rows = [row for duty in Duty for row in _rules(_role(duty), rbac.rules(one for one in wide if one.duty is duty))]
     rows += _rules("exuvia (in exuvia-system only)", rbac.rules(one for one in rights if one.own_namespace))
     return grid(("role", "group", "resources", "verbs"), rows)
 

@@ -12,7 +12,6 @@ from exuvia.observe.feeds import base
 from exuvia.observe.feeds.base import Feed, Release, Statement
 from exuvia.observe.feeds.vex import SAID
 
-
 RELEASE = ("feed", "feedReleased", "document")
 """Keys of a line that say which file it stems from."""
 
