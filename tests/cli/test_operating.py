@@ -234,8 +234,12 @@ async def test_uninstall_by_force_restores_what_was_there(cluster: Cluster, admi
     assert marks.QUARANTINED_TAINT in taints(await cluster.get(resources.NODES, held["metadata"]["name"]))
     assert not (await one(cluster, resources.ROTATIONS))["metadata"].get("finalizers")
     assert not (await one(cluster, resources.QUARANTINES))["metadata"].get("finalizers")
+    asked = (await one(cluster, resources.FLEET_GUARDS))["spec"]["uninstall"]
+    assert asked["by"] and asked["at"] and asked["discardHistory"] is True
+    assert "Nothing starts any more, also when an operator is started" in said.stdout
 
     await admin.call("uninstall", "--force", "--discard-history", "--release-quarantines")
+    assert (await one(cluster, resources.QUARANTINES))["spec"]["release"]["verdict"] == "Return", "for who starts later"
     node = await cluster.get(resources.NODES, held["metadata"]["name"])
     assert taints(node) == ["somebody.else/taint"]
     assert not node["spec"].get("unschedulable")

@@ -18,6 +18,8 @@ from exuvia.app import anchoring
 from exuvia.cli import asking, cluster, guard, moments, operate, printing, undoing
 from exuvia.cli.asking import Standing
 from exuvia.model import marks, resources
+from exuvia.model.resources import Resource
+from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.fleet_guard import Uninstall
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation
@@ -26,6 +28,7 @@ from exuvia.observe.ours import Unparsable
 from exuvia.report.conditions import stamp
 
 PERIOD = timedelta(seconds=1)
+TAKES_NO_NEW = 405  # what the API server says to who creates an object of a kind that is being deleted
 REASON = "exuvia is uninstalled"
 STAYS = "its machine stays marked and cut off (--release-quarantines gives it back to work)"
 
@@ -49,6 +52,7 @@ class Left:
     quarantines: tuple[Quarantine, ...]  # open
     finalizers: tuple[Operation, ...]  # bear our finalizer
     unreadable: tuple[str, ...]
+    unknown: tuple[str, ...] = ()  # kinds that the cluster does not know any more
 
     @property
     def nothing(self) -> bool:
@@ -105,7 +109,7 @@ def uninstall(
 
 def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Cluster], Awaitable[bool]]:
     async def work(client: ports.Cluster) -> bool:
-        found = await look(client)
+        found = await look(client, force=force)
         _tell(found, orders)
         if dry_run:
             click.echo("This was a dry run: nothing was done.")
@@ -124,10 +128,12 @@ def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Clus
     return work
 
 
-async def look(client: ports.Cluster) -> Left:
-    """Read what is there."""
-    rotations = [ours.from_body(Rotation, one) for one in await cluster.every(client, resources.ROTATIONS)]
-    held = [ours.from_body(Quarantine, one) for one in await cluster.every(client, resources.QUARANTINES)]
+async def look(client: ports.Cluster, *, force: bool = False) -> Left:
+    """Read what is there. `force`: of a kind that is gone already nothing is left."""
+    kinds = (resources.QUARANTINES, resources.ROTATIONS)
+    served = {kind: await _bodies(client, kind, force) for kind in kinds}
+    rotations = [ours.from_body(Rotation, one) for one in served[resources.ROTATIONS] or ()]
+    held = [ours.from_body(Quarantine, one) for one in served[resources.QUARANTINES] or ()]
     everything: list[Operation | Unparsable] = [*held, *rotations]
     readable = [one for one in everything if not isinstance(one, Unparsable)]
     return Left(
@@ -137,10 +143,27 @@ async def look(client: ports.Cluster) -> Left:
         unreadable=tuple(
             f"{one.name} cannot be read: {one.problem}" for one in everything if isinstance(one, Unparsable)
         ),
+        unknown=tuple(kind.full_name for kind in kinds if served[kind] is None),
     )
 
 
+async def _bodies(client: ports.Cluster, kind: Resource, force: bool) -> list[ports.Body] | None:
+    """All of a kind; None where the kind is gone and that is no trouble."""
+    try:
+        return await cluster.every(client, kind)
+    except errors.NotFound as trouble:
+        if force:
+            return None
+        raise errors.NotFound(
+            trouble.message,
+            remedy="Where it was deleted already, give --force to take finalizers off what is left; or name another "
+            "cluster by --context.",
+        ) from trouble
+
+
 def _tell(found: Left, orders: Orders) -> None:
+    for kind in found.unknown:
+        click.echo(f"This cluster does not know {kind} any more: nothing of that is left.")
     for line in found.to_do(orders):
         click.echo(line)
     if not found.lines():
@@ -263,8 +286,11 @@ def _done(left: Left) -> str:
 
 
 async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
-    """Restore what open operations marked, then take every finalizer off."""
-    done = True
+    """Say that nothing starts any more, restore what open operations marked, then take every finalizer off. What is
+    undone is called off or released as well: an operator that starts later must not go on with it."""
+    done = await _nothing_starts(client, orders)
+    for held in found.quarantines if orders.release_quarantines else ():
+        await _release(client, held)
     undone: tuple[Operation, ...] = (*found.rotations, *(found.quarantines if orders.release_quarantines else ()))
     for operation in undone:
         sound = True
@@ -275,12 +301,27 @@ async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
         done = done and sound
         if sound:
             click.echo(f"  {operation.KIND} {operation.name}: {operation.spec.instance.name} is as it was")
-    for operation in found.finalizers:
+    for operation in (await look(client, force=True)).finalizers:
         await undoing.let_go(client, operation)
-    left = await look(client)
+    left = await look(client, force=True)
     finished = done and not left.finalizers and not left.unreadable and await _forget_head(client)
     click.echo(_done(_without(left, undone)) if finished else "Something is left (above); mend it and run this again.")
     return finished
+
+
+async def _nothing_starts(client: ports.Cluster, orders: Orders) -> bool:
+    """Write into the FleetGuard what is asked for. Where its kind is going, it can stand there no more, and nothing
+    starts either."""
+    try:
+        await _ask(client, orders)
+    except errors.ClusterError as trouble:
+        if isinstance(trouble, errors.NotFound) or trouble.status == TAKES_NO_NEW:
+            return True
+        click.echo(f"  FleetGuard {fleet_guard.NAME}: {trouble}")
+        click.echo("  It does not say that exuvia is uninstalled: an operator that is started again would go on.")
+        return False
+    click.echo("Nothing starts any more, also when an operator is started; `exuvia resume` takes that back.")
+    return True
 
 
 async def _forget_head(client: ports.Cluster) -> bool:
