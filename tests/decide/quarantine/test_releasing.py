@@ -58,6 +58,17 @@ def test_return_restores_exactly_what_was_there() -> None:
     assert not world.policies
     assert (str(world.status.phase), world.status.reason) == ("Released", "Released")
     assert condition(world, "Released") == ("True", "Released")
+
+
+def test_what_was_released_is_not_called_isolated_any_more() -> None:
+    world = World().add(pod("cart")).held()
+    assert condition(world, "Isolated") == ("True", "Isolated")
+    world.write(release=release()).live()
+    assert str(world.status.phase) == "Released"
+    assert condition(world, "Isolated") == ("False", "Released")
+    assert world.status.isolation is not None
+    assert (world.status.isolation.state, world.status.isolation.was) == ("Ended", "Isolated")
+    assert condition(world, "EvidenceSealed")[0] == "True", "what was sealed stays sealed"
     assert world.status.custody[-1].by == "alice"
     assert EventReason.QUARANTINE_RELEASED in [one.reason for one in world.notes]
 

@@ -58,9 +58,19 @@ def ended(
     patch = Patch(view.quarantine, now).phase(phase).blocked(None)
     patch.set(reason=str(reason), message=message[:1000], finishedAt=now)
     patch.condition("Released", released, str(reason), message)
+    _say_open(patch, view, reason, message)
     patch.custody(by, f"ended: {message}").ended(asking.END)
     notes = (Note(reason=EventReason.QUARANTINE_RELEASED, text=f"quarantine ended: {message}"), *_surplus(view, reason))
     return Step(name=asking.END, status=patch.body, notes=notes if released else (), finished=True)
+
+
+def _say_open(patch: Patch, view: QuarantineView, reason: EndReason, message: str) -> None:
+    """Nothing of this Quarantine isolates the machine any more."""
+    status = view.quarantine.status
+    if status.isolation is not None and status.isolation.was is None:
+        patch.set(isolation={"state": "Ended", "was": status.isolation.state})
+    if any(one.type == "Isolated" for one in status.conditions):
+        patch.condition("Isolated", False, str(reason), message)
 
 
 def _surplus(view: QuarantineView, reason: EndReason) -> tuple[Note, ...]:

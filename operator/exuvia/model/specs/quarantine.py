@@ -140,8 +140,10 @@ class EvidenceStatus(StatusModel):
 class IsolationStatus(StatusModel):
     """How well it is cut off, and what keeps it from being better."""
 
-    state: Annotated[str, Field(pattern="^(Isolated|Partial|Unsupported)$", max_length=16)]
-    """Isolated, Partial or Unsupported."""
+    state: Annotated[str, Field(pattern="^(Isolated|Partial|Unsupported|Ended)$", max_length=16)]
+    """Isolated, Partial or Unsupported; Ended once the Quarantine is over, which isolates nothing any more."""
+    was: Annotated[str, Field(pattern="^(Isolated|Partial|Unsupported)$", max_length=16)] | None = None
+    """What it was until then; only with Ended."""
     because: Annotated[tuple[Annotated[str, Field(max_length=1024)], ...], Field(max_length=64)] = ()
     """What keeps it from being better, by name; empty when it is Isolated."""
 
