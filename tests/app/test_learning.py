@@ -3,12 +3,14 @@ and one that dies before anything was reported of it is counted."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
 from exuvia.app.examining import Examiner
 from exuvia.app.learning import PATIENCE_SECONDS
+from exuvia.app.sweep import Sweep
 from exuvia.model.findings import Result
 from exuvia.model.instances import Instance
 from exuvia.model.learnt import Doubt, RiskFigure, SeatSign, SeatState
@@ -117,3 +119,14 @@ def test_a_scanned_machine_and_one_of_which_that_is_not_known_are_not_counted() 
     scene.learnings.note_scanned(scene.machine.uid)
     assert scene.die() == [] and scene.learnings.scanned == set()
     assert Scene(RISK).die() == [], "nobody knows yet whether there are reports"
+
+
+async def test_the_sweep_comes_back_to_who_waits() -> None:
+    scene = Scene(RISK)
+    sweep: Any = Sweep.__new__(Sweep)
+    sweep._services, sweep._fleet, sweep._examiner = scene.services, stage.fleet(scene.services), scene.examiner
+    sweep._ripening = []
+    await sweep._judge({scene.machine.uid})
+    now = scene.services.clock.now()
+    assert sweep._ripe(now) == set()
+    assert sweep._ripe(now + timedelta(seconds=PATIENCE_SECONDS)) == {scene.machine.uid}

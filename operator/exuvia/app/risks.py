@@ -21,7 +21,7 @@ from exuvia.app.exposure import Exposure
 from exuvia.app.learning import NOT_READ
 from exuvia.app.services import Services
 from exuvia.evaluate.risk import moment
-from exuvia.evaluate.risk.scores import histories
+from exuvia.evaluate.risk.scores import History, histories
 from exuvia.model.facts import Fact, microseconds
 from exuvia.model.learnt import Doubt, RiskFigure
 from exuvia.record import appending, exposed
@@ -40,6 +40,7 @@ FULL_SECONDS = 600.0
 
 REPORT_SECONDS = 3600.0
 NOTHING = RiskFigure()
+UNSCORED = History()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,14 +72,9 @@ class Risks:
 
     async def run(self) -> None:
         """For ever."""
-        reporting = asyncio.create_task(self._report_hourly(), name="reckon the risk of the past")
-        try:
-            while True:
-                await self.look()
-                await asyncio.sleep(PERIOD_SECONDS)
-        finally:
-            reporting.cancel()
-            await asyncio.gather(reporting, return_exceptions=True)
+        while True:
+            await self.look()
+            await asyncio.sleep(PERIOD_SECONDS)
 
     def committed(self, facts: Iterable[Fact]) -> None:
         """These facts are durable: look soon, where they concern the risk of machines."""
@@ -184,8 +180,8 @@ class Risks:
     def _figured(self, connection: Connection, uids: Collection[str]) -> dict[str, RiskFigure]:
         return figures(connection, uids, microseconds(self._services.clock.now()))
 
-    async def _report_hourly(self) -> None:
-        """The past as a whole, once the ledger is read and each time it was read anew; then the skew each hour."""
+    async def run_reports(self) -> None:
+        """For ever: the past as a whole, each time that the ledger was read anew; and the skew each hour."""
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             try:
@@ -240,11 +236,11 @@ class Risks:
 
 def figures(connection: Connection, uids: Collection[str], now: int) -> dict[str, RiskFigure]:
     """The risk of each of these machines at that moment, as known now; of those of which anything was ever found."""
-    found: dict[str, RiskFigure] = {}
+    found, known = dict[str, RiskFigure](), dict[str, History]()
     asked = sorted(uids)
     for start in range(0, len(asked), exposed.CHUNK):
         pasts = [one for one in exposed.pasts(connection, asked[start : start + exposed.CHUNK]) if one.presences]
-        there = {name for one in pasts for name in moment.present(one, time=now, as_of=INSTANT)}
-        known = histories(exposed.scores(connection, there), INSTANT)
+        there = {each.vulnerability for one in pasts for each in one.presences} - known.keys()
+        known |= dict.fromkeys(there, UNSCORED) | histories(exposed.scores(connection, there), INSTANT)
         found |= {one.uid: moment.figure(one, known, time=now, as_of=INSTANT) for one in pasts}
     return found

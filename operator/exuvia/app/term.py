@@ -151,6 +151,7 @@ class Term:
             Networks(self.services, self._advancer.wake_soon).run,
             self.seating.run,
             self.risks.run,
+            self.risks.run_reports,
             Lasting(self.services).run,
             Findings(self.services).run,
             Sightings(self.services).run,

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
+from functools import lru_cache
 
 from exuvia.evaluate.risk import known, scores
 from exuvia.evaluate.risk.intervals import Intervals, end
@@ -52,19 +54,34 @@ def figure(
     """The risk of one machine at a moment as one figure, and what is not known of it."""
     there = present(past, time=time, as_of=as_of)
     factor = _factor(past, time, as_of, quarantine_factor)
-    rows = [histories.get(one, History()).now.at(time) for one in there] if factor else []
-    bands: dict[Band, Fraction] = {}
-    for score in map(scores.value, rows):
-        if score > 0:
-            bands[band(score)] = bands.get(band(score), Fraction(0)) + factor * score
+    found = Counter(_written(histories.get(one), time) for one in there) if factor else Counter[str]()
+    unscored = found.pop("", 0)
+    worst, bands = Fraction(0), dict[Band, Fraction]()
+    for text, count in found.items():
+        value, name = _rated(text)
+        worst = max(worst, value)
+        if name is not Band.NONE:
+            bands[name] = bands.get(name, Fraction(0)) + factor * value * count
     return RiskFigure(
-        worst=factor * max(map(scores.value, rows), default=Fraction(0)),
+        worst=factor * worst,
         total=sum(bands.values(), Fraction(0)),
         present=len(there),
-        unscored=sum(row is None for row in rows),
+        unscored=unscored,
         scanned=bool(past.presences),
         bands=bands,
     )
+
+
+@lru_cache(maxsize=4096)
+def _rated(text: str) -> tuple[Fraction, Band]:
+    score = scores.number(text)
+    return score, band(score)
+
+
+def _written(history: History | None, time: int) -> str:
+    """The score that holds then, as its source wrote it; "" where none is known."""
+    row = history.now.at(time) if history is not None else None
+    return "" if row is None else row.value
 
 
 def present(past: Past, *, time: int, as_of: int) -> set[str]:
