@@ -193,6 +193,8 @@ def _about_a_fact(place: Place, trouble: DBAPIError) -> bool:
 
 def _check_revision(current: str | None, place: Place) -> None:
     known = {one.revision for one in _script().walk_revisions()}
+    if current is None and isinstance(place, Server):
+        raise errors.LedgerCorrupt(f"The database {place} has tables of something else.", remedy="Make one of its own.")
     if current is None:
         raise errors.LedgerCorrupt(f"{place} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
     if current not in known:

@@ -133,7 +133,7 @@ def explained(server: Server, trouble: DBAPIError) -> errors.LedgerError:
     """One clear sentence for what the server said, and the remedy. It never has a password in it."""
     code, told = state(trouble), said(trouble)
     if code in _LOCKED:
-        remedy = "It is tried again; if it lasts, see pg_stat_activity for who holds it."
+        remedy = "The operator waits, a command is to be run again; pg_stat_activity shows who holds it."
         return errors.LedgerLocked(f"The ledger {server} is locked by another writer.", remedy=remedy)
     found = _SAID.get(code) or _CLASSES.get(code[:2]) or next((it for word, it in _WORDS.items() if word in told), None)
     if found is None and cut(trouble):

@@ -42,12 +42,14 @@ def _admit(connection: Connection, role: str) -> bool:
     _check_role(connection, role)
     named, made = _quoted(role), not connection.scalar(_EXISTS, {"role": role})
     if made:
+        _check_creates(connection, role)
         connection.execute(text(f"CREATE ROLE {named} LOGIN"))
+    sequences = [f"GRANT USAGE ON SEQUENCE {one} TO {named}" for one in _sequences(connection)]
     for statement in (
+        *sequences,
         f"REVOKE ALL ON {_tables()} FROM {named}",
         f"GRANT SELECT, INSERT ON {_tables()} TO {named}",
         f"GRANT SELECT ON alembic_version TO {named}",
-        f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA {_schema(connection)} TO {named}",
         f"GRANT USAGE ON SCHEMA {_schema(connection)} TO {named}",
         f"GRANT CONNECT ON DATABASE {_quoted(str(connection.scalar(text('SELECT current_database()'))))} TO {named}",
     ):
@@ -67,6 +69,20 @@ def _check_role(connection: Connection, role: str) -> None:
         )
 
 
+def _check_creates(connection: Connection, role: str) -> None:
+    if not connection.scalar(_CREATES):
+        said = f"There is no role {role}, and this one may not create roles."
+        raise errors.LedgerDown(said, remedy=f"Have it made (CREATE ROLE {_quoted(role)} LOGIN), and prepare again.")
+
+
+def _sequences(connection: Connection) -> list[str]:
+    """Those that number the rows of our tables; what else the schema has is none of ours."""
+    numbered = [(name, table.autoincrement_column) for name, table in tables.metadata.tables.items()]
+    asked = [{"table": _quoted(name), "column": column.name} for name, column in numbered if column is not None]
+    found = (connection.scalar(_SEQUENCE, one) for one in asked)
+    return [str(one) for one in found if one]
+
+
 def _tables() -> str:
     return ", ".join(_quoted(one) for one in tables.metadata.tables)
 
@@ -80,6 +96,8 @@ def _quoted(name: str) -> str:
     return f'"{escaped}"'
 
 
+_CREATES = text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
+_SEQUENCE = text("SELECT pg_get_serial_sequence(:table, :column)")
 _EXISTS = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 _MIGHTY = text(
     "SELECT r.rolsuper OR pg_has_role(r.oid, c.relowner, 'MEMBER') FROM pg_roles r, pg_class c"
