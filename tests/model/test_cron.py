@@ -135,11 +135,11 @@ def test_macros_are_schedules(macro: str) -> None:
 @pytest.mark.parametrize(
     ("schedule", "zone", "word"),
     [
-        ("61 * * * *", "UTC", "is no schedule"),
-        ("* * * *", "UTC", "write five cron fields"),
-        ("* * * * * *", "UTC", "write five cron fields"),
-        ("@reboot", "UTC", "write five cron fields"),
-        ("", "UTC", "write five cron fields"),
+        ("61 * * * *", "UTC", "is no schedule: Bad minute. Write minute, hour, day, month and weekday"),
+        ("* * * *", "UTC", "is no schedule. Write minute, hour, day, month and weekday"),
+        ("* * * * * *", "UTC", "is no schedule. Write minute, hour, day, month and weekday"),
+        ("@reboot", "UTC", "is no schedule. Write minute, hour, day, month and weekday"),
+        ("", "UTC", "is no schedule. Write minute, hour, day, month and weekday"),
         ("0 0 30 2 *", "UTC", "is no schedule"),
         ("0 8 * * mon-fri", "Mars/Olympus", "is no IANA time zone"),
         ("0 8 * * mon-fri", "", "is no IANA time zone"),

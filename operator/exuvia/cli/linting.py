@@ -225,11 +225,9 @@ def _compiled(spec: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
 
 
 def _problem(problem: Problem) -> str:
-    first, *carets = problem.message.split("\n")
+    first, *carets = problem.words.split("\n")
     reason = f" ({problem.reason})" if problem.reason != "InvalidSpec" else ""
-    ended = first if first.endswith((".", "?")) else f"{first}."
-    words = f"{ended} {problem.remedy or phrasing.hint(first)}".strip() + reason
-    return "\n".join([words, *carets])
+    return "\n".join([f"{first}{reason}", *carets])
 
 
 def path_of(place: str) -> Path:

@@ -31,23 +31,6 @@ PATTERNS: Mapping[str, str] = {
 """What each pattern of the schema asks for, in words; a pattern that only lists values needs none."""
 
 
-HINTS: Mapping[str, str] = {
-    "is no schedule": "Write minute, hour, day, month and weekday, like `0 22 * * mon-fri`, or @daily.",
-    "is no regular expression": "Write what is meant literally with a backslash: `\\(`, `\\)`, `\\.`.",
-    "<EOF>": "The expression ends too early: finish it.",
-    "Syntax error": "Mend the expression where the caret stands.",
-    "undeclared reference": "An expression sees `object`, `instance`, `variables` and `now`, and CEL's own functions.",
-    "must be true or false": "Compare it with something, or write bool(...) around it.",
-    "found no matching overload": "Both sides must be of one type: convert one, as by int(...) or string(...).",
-}
-"""What to do about what only compiling finds, by words of the message."""
-
-
-def hint(message: str) -> str:
-    """The next step for a message that names none, or ""."""
-    return next((advice for words, advice in HINTS.items() if words in message), "")
-
-
 def sentence(error: Error, written: str = "") -> str:
     """One error of the schema's check. Without a known kind of error its own words, with the value."""
     phrase = _PHRASES.get(error["type"])

@@ -19,6 +19,7 @@ MACROS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
+_WRITE = "Write minute, hour, day, month and weekday, like `0 22 * * mon-fri`, or @daily."
 _LEAP = timedelta(hours=26)  # longer than any zone ever leapt
 _LOOK_BACK = (timedelta(hours=1), timedelta(days=2), timedelta(days=32), timedelta(days=366), timedelta(days=366 * 5))
 
@@ -31,11 +32,11 @@ def problem(schedule: str, zone: str) -> str:
         return f"{zone!r} is no IANA time zone; write one like Europe/Berlin or UTC."
     text = MACROS.get(schedule.strip(), schedule.strip())
     if len(text.split()) != 5:
-        return f"{schedule!r} is no schedule; write five cron fields like '0 22 * * mon-fri', or a macro like @daily."
+        return f"{schedule!r} is no schedule. {_WRITE}"
     try:
         next(CronSim(text, datetime(2026, 1, 1, tzinfo=ZoneInfo(zone))))
     except CronSimError as trouble:
-        return f"{schedule!r} is no schedule: {trouble}."
+        return f"{schedule!r} is no schedule: {trouble}. {_WRITE}"
     except StopIteration:
         return f"{schedule!r} never fires."
     return ""
