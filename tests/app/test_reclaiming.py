@@ -65,6 +65,18 @@ async def test_each_return_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert world.outcomes() == ["done", "done"]
 
 
+async def test_an_operator_that_only_watches_calls_nobody_and_forgets_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    watching, acting = replace(world.services.settings, read_only=True), world.services.settings
+    world.owe(returned(1))
+    world.services.settings = watching
+    await world.pass_by()
+    assert world.calls == []
+    world.services.settings = acting
+    await world.pass_by()
+    assert [key for key, _ in world.calls] == ["pool-uid-1"]
+
+
 async def test_no_answer_is_tried_again_later_and_later_with_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch)
     world.answers = [Answer(reply=Reply.AGAIN, said="HTTP 503")] * 3

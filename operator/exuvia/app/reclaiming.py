@@ -77,7 +77,9 @@ class Reclaiming:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
-        """Make the calls that are due."""
+        """Make the calls that are due; none while exuvia only watches: what is owed stays owed."""
+        if self._services.settings.read_only:
+            return
         now = self._services.clock.monotonic()
         for debt in tuple(self._debts.values()):
             hook = debt.pool.spec.reclaim.webhook
