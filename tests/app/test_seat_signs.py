@@ -156,6 +156,20 @@ async def test_trouble_with_the_ledger_makes_seats_unknown_until_they_are_read_a
     assert world.concerned() == {"a", "b", "c", "d"} and world.state("a") is SeatState.HELD
 
 
+async def test_while_the_ledger_is_down_nothing_is_known(world: Asked) -> None:
+    await world.look()
+    world.concerned()
+    world.down = True
+    await world.look()
+    assert world.concerned() == {"a", "b", "c"}
+    assert world.state("a") is SeatState.UNKNOWN
+    await world.look()
+    assert world.concerned() == set(), "that is said once"
+    world.down = False
+    await world.look()
+    assert world.concerned() == {"a", "b", "c"} and world.state("a") is SeatState.HELD
+
+
 async def test_nobody_is_judged_anew_where_no_rule_asks(world: Asked) -> None:
     asks_for_another = policy(rule(RuleType.LICENSE_SEAT, {"pool": "vpn"}), generation=2)
     world.services.policies.refresh([asks_for_another])

@@ -72,6 +72,7 @@ class Seating:
         self._died: dict[str, datetime] = {}
         self._trouble = ""
         self._unserved: dict[str, str] = {}
+        self._down = False
         self._changed = asyncio.Event()
         self._pools = Reflector(
             services.client, resources.LICENSE_POOLS, ours.reader(LicensePool), services.clock, self._changed.set
@@ -118,6 +119,7 @@ class Seating:
 
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
+        self._note_ledger()
         self._forget({one.uid for one in pools})
         unserved = dict[str, str]()
         for pool in pools:
@@ -145,6 +147,8 @@ class Seating:
             return seat_signs.unknown(self._unserved[pool])
         if known is None:
             return self._why_unknown(pool)
+        if self._down:
+            return seat_signs.unknown("the ledger cannot be written, so nothing is granted or returned")
         if known.signs is None:
             known.signs = seat_signs.signs(known.seats, known.living)
         return known.signs.get(uid, NOT_LOOKED)
@@ -168,6 +172,13 @@ class Seating:
         if self._pools.synced and self._pools.store.named(pool) is None:
             return seat_signs.unknown(f"there is no LicensePool {pool}")
         return NOT_LOOKED
+
+    def _note_ledger(self) -> None:
+        down = self._services.ledger_down()
+        if down is not self._down:
+            self._down = down
+            for uid in self._known:
+                self._changed_for(self._names[uid], self._living())
 
     def _note_unserved(self, unserved: dict[str, str]) -> None:
         former, self._unserved = self._unserved, unserved
