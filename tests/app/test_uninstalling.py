@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exuvia.app import uninstalling
 from exuvia.app.advance import Advancer
+from exuvia.app.guarding import Guarding, body
 from exuvia.model import marks
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.quarantine import Quarantine
@@ -34,14 +35,21 @@ def quarantine(status: dict[str, Any], **meta: Any) -> Quarantine:
 class Scene:
     """An Advancer whose view is filled by hand, and would put our finalizer on or not."""
 
-    def __init__(self) -> None:
-        self._services = stage.services(leadership=SimpleNamespace(leads=lambda: True), hands=None)
-        self.view = self._services.view
+    def __init__(self, cluster: stage.Objects | None = None) -> None:
+        told = SimpleNamespace(note=lambda *facts: None)
+        self.services = stage.services(
+            leadership=SimpleNamespace(leads=lambda: True),
+            hands=None,
+            cluster=cluster,
+            scribe=told,
+            events=SimpleNamespace(say=lambda event: None),
+        )
+        self.view = self.services.view
         self.begin_a_term()
 
     def begin_a_term(self) -> None:
-        self.fleet = stage.fleet(self._services)
-        self._advancer = Advancer(self._services, self.fleet)
+        self.fleet = stage.fleet(self.services)
+        self._advancer = Advancer(self.services, self.fleet)
 
     def holds(self, one: Quarantine) -> bool:
         return self._advancer._lacks_finalizer(one)
@@ -58,6 +66,29 @@ def test_a_fleet_guard_that_goes_after_an_uninstall_takes_nothing_back() -> None
         asked = scene.fleet.uninstall()
         assert asked is not None and asked.release_quarantines
         scene.begin_a_term()  # another term of the same process knows it too
+
+
+@pytest.mark.parametrize(("spec", "made"), [(ASKED, []), ({}, ["default"])])
+async def test_a_fleet_guard_that_goes_is_made_anew_but_not_after_an_uninstall(
+    spec: dict[str, Any], made: list[str]
+) -> None:
+    cluster = stage.Objects()
+    scene = Scene(cluster)
+    scene.view.guards.synced = True
+    scene.view.guards.store.put(guard(spec=spec), "1")
+    scene.view.guards.store.drop("G", "2")
+    history: Any = SimpleNamespace(loaded=True, guard_seen=True)
+    await Guarding(scene.services, scene.fleet, history)._look()
+    assert list(cluster.kept) == made
+
+
+def test_under_a_fleet_guard_that_was_made_anew_nothing_that_was_let_go_is_held_before_a_person_resumes() -> None:
+    """An operator that is started after the FleetGuard was deleted knows of no uninstall."""
+    scene = Scene()
+    scene.view.guards.store.put(guard(spec=body(paused=True)["spec"]), "1")
+    assert not scene.holds(quarantine(HELD)) and scene.holds(quarantine({"phase": "Pending"}))
+    scene.view.guards.store.put(guard(), "2")
+    assert scene.holds(quarantine(HELD))
 
 
 def test_a_person_who_takes_it_back_is_heard() -> None:

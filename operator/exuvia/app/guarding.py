@@ -1,4 +1,5 @@
-"""Keeping the FleetGuard: made with its defaults when it was never seen, made anew and paused when it was deleted."""
+"""Keeping the FleetGuard: made with its defaults when it was never seen, made anew and paused when it was deleted; not
+when it was deleted after an uninstall, for then everything is."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ import logging
 from typing import Any
 
 from exuvia import errors
-from exuvia.app import telling
+from exuvia.app import telling, uninstalling
 from exuvia.app.fleet import Fleet
 from exuvia.app.history import History
 from exuvia.app.services import Services
@@ -48,7 +49,7 @@ class Guarding:
         guard, _ = self._fleet.guard()
         if guard is not None:
             self._note_seen("found")
-        elif self._services.view.guards.store.named(NAME) is None:
+        elif self._services.view.guards.store.named(NAME) is None and not uninstalling.leaving(self._fleet):
             await self._create()
 
     async def _create(self) -> None:

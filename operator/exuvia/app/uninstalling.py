@@ -12,6 +12,7 @@ from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation, everything
 from exuvia.app.services import Services
 from exuvia.decide.brakes import acting
+from exuvia.decide.brakes.pause import DELETED
 from exuvia.model import marks, resources
 from exuvia.model.specs.quarantine import Quarantine, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation
@@ -144,9 +145,11 @@ def leaving(fleet: Fleet) -> bool:
 
 
 def may_hold(fleet: Fleet, operation: Operation) -> bool:
-    """Whether our finalizer may be put on an operation that lacks it. Not on one that is deleted, not while we leave,
-    and not where the FleetGuard is gone and the operation had begun: somebody let it go."""
+    """Whether our finalizer may be put on an operation that lacks it. Not on one that is deleted, not while we leave.
+    One that had begun without it was let go: it is held again only under a FleetGuard that nobody deleted meanwhile, or
+    that a person said `exuvia resume` to since."""
     if operation.deleting or leaving(fleet):
         return False
     guard, _ = fleet.guard()
-    return guard is not None or operation.status.started_at is None
+    unbroken = guard is not None and not any(one.reason == DELETED for one in guard.spec.pause_requests)
+    return unbroken or operation.status.started_at is None
