@@ -33,6 +33,7 @@ exuvia_reaction_seconds{action}
 exuvia_instance_births_total{kind,pool}
 exuvia_instance_deaths_total{kind,pool,reason}
 exuvia_instance_lifetime_seconds
+exuvia_instances_unscanned_at_death_total{pool}
 exuvia_ledger_records_total{type}
 exuvia_ledger_lag_seconds
 exuvia_ledger_verify_failures_total
@@ -41,15 +42,13 @@ exuvia_license_seats{pool,state}
 exuvia_license_unmet_demand_seat_seconds_total{pool}
 exuvia_license_reclaim_latency_seconds{cause}
 exuvia_license_high_water_seats{pool,period}
+exuvia_risk_score{policy,aggregation}
+exuvia_exposure_score_seconds_total{severity}
+exuvia_risk_skew_ratio{model}
 exuvia_sweep_duration_seconds
 exuvia_loop_lag_seconds
 """
-LATER = (
-    "exuvia_signals_received_total",
-    "exuvia_instances_unscanned_at_death_total",
-    "exuvia_risk_",
-    "exuvia_exposure_",
-)
+LATER = ("exuvia_signals_received_total",)
 EVERYWHERE = {
     "exuvia_build_info",
     "exuvia_leader",
