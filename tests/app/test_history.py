@@ -279,5 +279,5 @@ async def test_what_a_person_gave_back_and_deleted_is_left_alone_by_the_next_lea
     held = after_call_off(remembered, wish, NOW)
     assert (held is not None) == holds
     if held is not None:
-        assert "was called off by alice" in held.message
+        assert "was released (Return) by alice" in held.message and "+00:00" not in held.message
     assert after_call_off(remembered, wish, NOW + timedelta(hours=24)) is None

@@ -14,6 +14,7 @@ from exuvia.app.explaining import _Fleet, explain
 from exuvia.app.leading import Leader
 from exuvia.app.policies import Policies
 from exuvia.app.snapshot import Snapshot
+from exuvia.cli.explain import _lender
 from exuvia.decide.planner import Planner
 from exuvia.evaluate import judge, overlap
 from exuvia.model.findings import Wish
@@ -23,6 +24,7 @@ from exuvia.model.pods import Pod
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import SecurityPolicy
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -176,6 +178,8 @@ def test_an_operator_that_only_watches_starts_nothing() -> None:
     assert [brake.title for brake in found.holding] == ["the operator acts"]
     assert "the operator runs with --read-only: it only looks" in conclusion(found)
     assert "only watches" not in conclusion(found), "once is enough"
+    assert "start it without --read-only" in conclusion(found)
+    assert "exuvia resume" not in conclusion(found), "nothing was uninstalled"
 
 
 def test_a_brake_that_the_operator_says_is_free_is_asked_all_the_same() -> None:
@@ -192,6 +196,46 @@ def test_after_an_uninstall_the_way_back_is_named() -> None:
     assert [brake.title for brake in found.holding] == ["the operator acts"]
     assert "uninstalled, as alice asked" in conclusion(found)
     assert "`exuvia resume` takes that back" in conclusion(found)
+    assert conclusion(found).count("exuvia resume") == 1, "once is enough"
+    assert "--read-only" not in conclusion(found), "it does not only watch"
+
+
+def test_a_message_that_ends_with_a_full_stop_goes_on_without_it() -> None:
+    brakes = [{"name": "ledger", "state": "Engaged", "reason": "it is full; exuvia goes on by itself."}]
+    machines = [machine(index) for index in range(4)]
+    said = conclusion(explain(snapshot(machines, policy(nodes="2"), guard={"status": {"brakes": brakes}})))
+    assert "exuvia goes on by itself; to change that: `exuvia doctor`. It is tried again" in said
+    assert ".;" not in said and ".." not in said
+
+
+def ended(kind: type[Rotation] | type[Quarantine], phase: str, **status: Any) -> Any:
+    cause = {"policy": {"name": "p", "uid": "p-uid", "generation": 1}, "rule": "image"}
+    spec = {"instance": {"kind": "Node", "name": "n-0", "uid": "uid-0"}, **cause}
+    said = {"phase": phase, "finishedAt": "2026-11-24T11:00:00Z", **status}
+    return kind.parse({"metadata": {"name": "o-1", "uid": "o-uid"}, "spec": spec, "status": said})
+
+
+def test_back_off_names_what_works_for_that_kind_of_operation() -> None:
+    machines = [machine(index) for index in range(4)]
+    over = ended(Rotation, "Aborted", reason="CalledOff")
+    said = conclusion(explain(replace(snapshot(machines, policy(nodes="2")), rotations=(over,))))
+    assert "o-1 was called off by a person" in said and "until 2026-11-25T11:00:00Z" in said
+    assert "to change that: nothing; or by hand: `exuvia rotate n-0`" in said
+    release = {"by": "alice", "verdict": "Return", "reason": "a false alarm"}
+    back = ended(Quarantine, "Released", reason="Released", releaseAccepted=release)
+    wants = policy(nodes="2", action="Quarantine")
+    said = conclusion(explain(replace(snapshot(machines, wants), quarantines=(back,))))
+    assert "o-1 was released (Return) by alice" in said and "called off" not in said
+    assert "to change that: nothing; or by hand: `exuvia quarantine n-0`" in said
+
+
+def test_whose_settings_they_are_is_said() -> None:
+    one = snapshot([machine(0), machine(1)], policy())
+    assert _lender(explain(one)) == "policy p, by its rule image"
+    quiet = snapshot([machine(0, image="new"), machine(1)], policy())
+    assert _lender(explain(quiet)).startswith("the defaults: no policy wants anything of it now")
+    held = replace(one, quarantines=(frozen(settings={"provider": "NodeDelete", "pool": "blue"}),))
+    assert _lender(explain(held)) == "Quarantine q-1, as they were when it started"
 
 
 def frozen(**status: Any) -> Quarantine:

@@ -77,11 +77,15 @@ def _brakes() -> str:
             mark(one in brakes.ROTATION_BRAKES),
             mark(one in brakes.QUARANTINE_BRAKES),
             mark(one not in brakes.POLICY_BRAKES),
-            naming.name_of(one).change,
+            _way(naming.name_of(one)),
         )
         for one in order
     )
     return grid(("brake", "Rotation", "Quarantine", "by hand too", "to change it"), rows)
+
+
+def _way(words: naming.BrakeName) -> str:
+    return f"{words.change}; of a Quarantine: {words.for_quarantine}" if words.for_quarantine else words.change
 
 
 def _rights() -> str:

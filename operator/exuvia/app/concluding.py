@@ -31,7 +31,7 @@ def _under_way(operation: Rotation | Quarantine, found: Explanation) -> str:
     blocked = operation.status.blocked
     if blocked is not None:
         next_ = f"; next try {blocked.next:%Y-%m-%dT%H:%M:%SZ}" if blocked.next else ""
-        return _end(f"{said} and held ({blocked.reason}): {blocked.message}{next_}", found)
+        return _end(f"{said} and held ({blocked.reason}): {_open(blocked.message)}{next_}", found)
     if found.holding:
         return _end(f"{said} and held: {_brake(found.holding[0])}", found)
     return _end(said, found)
@@ -57,12 +57,18 @@ def _waits(said: str, found: Explanation) -> str:
     first, *others = found.holding
     held = "1 more brake holds it" if len(others) == 1 else f"{len(others)} more brakes hold it"
     more = f" {held}: {', '.join(one.title for one in others)}." if others else ""
-    return _end(f"{said}, and is held: {_brake(first)}.{more} {_next(found)}", found)
+    return _end(f"{said}, and is held: {_open(_brake(first))}.{more} {_next(found)}", found)
 
 
 def _brake(one: BrakeAnswer) -> str:
-    change = f"; to change that: {one.change}" if one.change else ""
-    return f"{one.message or one.title}{change}"
+    """What to do is said once, also where the message has it already."""
+    change = f"; to change that: {one.change}" if one.change and one.change not in one.message else ""
+    return f"{_open(one.message or one.title)}{change}"
+
+
+def _open(message: str) -> str:
+    """Without its full stop: more may follow, and who ends the sentence sets one."""
+    return message.rstrip(". ")
 
 
 def _next(found: Explanation) -> str:
@@ -74,7 +80,7 @@ def _next(found: Explanation) -> str:
 def _end(said: str, found: Explanation) -> str:
     """A brake that is named already may say the same as what idles the operator: once is enough."""
     told = not found.idle or (acting.OPTION in found.idle and acting.OPTION in said)
-    return f"{said}." if told else f"{said}. But {found.idle}."
+    return f"{_open(said)}." if told else f"{_open(said)}. But {found.idle}."
 
 
 def _quiet(found: Explanation) -> str:

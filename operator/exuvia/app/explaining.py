@@ -283,7 +283,9 @@ def _answers(candidate: Candidate, picture: Picture, snapshot: Snapshot) -> Iter
             continue
         words = naming.name_of(brake)
         told = _told(words.told, snapshot)
-        yield _answer(words, None if told else brake(candidate, picture), told)
+        blocked = None if told else brake(candidate, picture)
+        reason = words.unasked if told else blocked.reason if blocked is not None else None
+        yield _answer(words, blocked, told, words.way(candidate.kind, reason, candidate.instance.name))
 
 
 def _holds(operation: Rotation | Quarantine, picture: Picture) -> Iterator[BrakeAnswer]:
@@ -294,18 +296,19 @@ def _holds(operation: Rotation | Quarantine, picture: Picture) -> Iterator[Brake
         ("evictions", holds.eviction_hold(operation, picture)),
         ("removal of the machine", holds.removal_hold(uid, operation, picture)),
     ):
-        yield _answer(naming.BrakeName(title=title, change="`exuvia status` names the brake"), found, "")
+        change = "`exuvia status` names the brake"
+        yield _answer(naming.BrakeName(title=title, change=change), found, "", change)
 
 
-def _answer(words: naming.BrakeName, blocked: Blocked | None, told: str) -> BrakeAnswer:
+def _answer(words: naming.BrakeName, blocked: Blocked | None, told: str, way: str) -> BrakeAnswer:
     if blocked is None:
-        return BrakeAnswer(title=words.title, holds=bool(told), message=told, change=words.change if told else "")
+        return BrakeAnswer(title=words.title, holds=bool(told), message=told, change=way if told else "")
     return BrakeAnswer(
         title=words.title,
         holds=True,
         reason=str(blocked.reason),
         message=blocked.message,
-        change=words.change,
+        change=way,
         next=blocked.next,
     )
 

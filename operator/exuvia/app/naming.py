@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from exuvia.decide.brakes import (
     acting,
@@ -17,24 +17,42 @@ from exuvia.decide.brakes import (
     windows,
     zones,
 )
+from exuvia.decide.brakes.picture import QUARANTINE
 from exuvia.decide.brakes.table import Brake
+from exuvia.model.reasons import BlockedReason
 
 GUARD = "FleetGuard default, spec."
 POLICY = "the policy's spec."
+MACHINE = "INSTANCE"
+"""Stands for the name of the machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrakeName:
-    """`told`: the brake in FleetGuard's status that says it for the operator, where only the operator can know."""
+    """`told`: the brake in FleetGuard's status that says it for the operator, where only the operator can know.
+    `ways`: what to do where the reason decides which it is; `unasked`: the reason of what the operator told itself."""
 
     title: str
     change: str
     told: str = ""
+    unasked: BlockedReason | None = None
+    for_quarantine: str = ""
+    ways: Mapping[BlockedReason, str] = field(default_factory=dict)
+
+    def way(self, kind: str, reason: BlockedReason | None, machine: str) -> str:
+        """What to do about it for this start of this machine."""
+        known = self.ways.get(reason) if reason is not None else None
+        said = known or (self.for_quarantine if kind == QUARANTINE else "") or self.change
+        return said.replace(MACHINE, machine)
 
 
 BRAKES: Mapping[Brake, BrakeName] = {
     acting.acts: BrakeName(
-        title="the operator acts", change="`exuvia run` without --read-only; `exuvia resume`", told="readOnly"
+        title="the operator acts",
+        change="`exuvia run` without --read-only; `exuvia resume` where it was uninstalled",
+        told="readOnly",
+        unasked=BlockedReason.READ_ONLY,
+        ways={BlockedReason.READ_ONLY: acting.WAY_OUT, BlockedReason.UNINSTALLED: "`exuvia resume`"},
     ),
     pause.not_paused: BrakeName(title="pause", change=f"{GUARD}pauseRequests; `exuvia resume`"),
     knowledge.known_guard: BrakeName(title="fleet guard readable", change="FleetGuard default"),
@@ -45,7 +63,11 @@ BRAKES: Mapping[Brake, BrakeName] = {
     machine.not_quarantined: BrakeName(title="quarantine of the machine", change="`exuvia release QUARANTINE`"),
     machine.node_agrees: BrakeName(title="opt-out of the node", change="its labels and annotations"),
     machine.not_pinned: BrakeName(title="exuvia's own machine", change="the volume of exuvia's ledger"),
-    machine.not_backing_off: BrakeName(title="back-off", change="nothing; or `exuvia rotate` by hand"),
+    machine.not_backing_off: BrakeName(
+        title="back-off",
+        change=f"nothing; or by hand: `exuvia rotate {MACHINE}`",
+        for_quarantine=f"nothing; or by hand: `exuvia quarantine {MACHINE}`",
+    ),
     machine.pool_not_halted: BrakeName(title="halted pool", change="`exuvia resume --pool POOL`"),
     machine.replaceable: BrakeName(title="provider", change=f"{POLICY}rotation.provider and .strategy"),
     machine.pods_agree: BrakeName(title="opt-out of a pod", change="the pod's labels and annotations"),

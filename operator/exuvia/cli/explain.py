@@ -160,12 +160,25 @@ def _pods(found: Explanation) -> Rows:
 
 
 def _settings(found: Explanation) -> Rows:
-    rows: list[tuple[str, str]] = [("provider", found.settings.provider or found.provider.problem)]
+    rows: list[tuple[str, str]] = [
+        ("(from)", _lender(found)),
+        ("provider", found.settings.provider or found.provider.problem),
+    ]
     for part in ("rotation", "drain", "quarantine"):
         value = getattr(found.settings, part)
         if value is not None:
             rows += [(f"{part}.{key}", _short(inner)) for key, inner in value.wire().items() if key != "provider"]
     return Rows(headings=("FIELD", "VALUE"), rows=tuple(rows))
+
+
+def _lender(found: Explanation) -> str:
+    """Whose settings they are: those of a policy that selects it count only while that one wants something of it."""
+    if found.started is not None:
+        return f"{found.started.KIND} {found.started.name}, as they were when it started"
+    winner = found.wish or found.would
+    if winner is not None:
+        return f"policy {winner.policy}, by its rule {winner.rule}"
+    return "the defaults: no policy wants anything of it now, and only one that does lends its settings"
 
 
 def _short(value: Any) -> str:
@@ -202,6 +215,7 @@ def _data(found: Explanation) -> dict[str, Any]:
         "brakes": [_brake(each) for each in found.brakes],
         "pods": [_pod(each) for each in found.pods] if found.pods_known else None,
         "settings": found.settings.wire(),
+        "settingsFrom": _lender(found),
         "provider": {"name": found.provider.name or None, "problem": found.provider.problem or None},
         "nextTry": None if found.next is None else _time(found.next),
         "leader": found.leads or None,

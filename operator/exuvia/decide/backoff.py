@@ -38,7 +38,7 @@ def after_failures(ended: Iterable[Rotation | Quarantine], name: str, now: datet
         return None
     message = (
         f"rotating {name} failed {len(failed)} times, last in {latest.name} ({latest.status.reason}); "
-        f"it is tried again at {until.isoformat()}"
+        f"it is tried again at {until:%Y-%m-%dT%H:%M:%SZ}"
     )
     return Blocked(reason=BlockedReason.BACKING_OFF, message=message, next=until)
 
@@ -53,8 +53,8 @@ def after_call_off(ended: Iterable[Rotation | Quarantine], wish: Wish, now: date
     if now >= until:
         return None
     message = (
-        f"{latest.name} was called off by {called_off_by(latest)}; policy {wish.policy}, rule {wish.rule} opens "
-        f"nothing for this machine until {until.isoformat()}"
+        f"{latest.name} was {_how(latest)} by {called_off_by(latest)}; policy {wish.policy}, rule {wish.rule} opens "
+        f"nothing for this machine until {until:%Y-%m-%dT%H:%M:%SZ}"
     )
     return Blocked(reason=BlockedReason.BACKING_OFF, message=message, next=until)
 
@@ -69,6 +69,11 @@ def called_off_by(operation: Rotation | Quarantine) -> str:
     if operation.status.reason == EndReason.RELEASED and release and release.verdict is ReleaseVerdict.RETURN:
         return release.by
     return ""
+
+
+def _how(operation: Rotation | Quarantine) -> str:
+    gave_back = isinstance(operation, Quarantine) and operation.status.reason == EndReason.RELEASED
+    return f"released ({ReleaseVerdict.RETURN})" if gave_back else "called off"
 
 
 def ended_at(operation: Rotation | Quarantine) -> datetime:

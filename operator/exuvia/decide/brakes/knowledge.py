@@ -26,7 +26,8 @@ def untrusted_view(view: View, now: datetime) -> Blocked | None:
         message = "nothing was heard of the cluster yet; nothing is disrupted meanwhile"
         return Blocked(reason=BlockedReason.UNSYNCED, message=message)
     if now - view.oldest > OLDEST_VIEW:
-        message = f"the cluster was last heard of at {view.oldest.isoformat()}; nothing is disrupted on an old picture"
+        heard = f"the cluster was last heard of at {view.oldest:%Y-%m-%dT%H:%M:%SZ}"
+        message = f"{heard}; nothing is disrupted on an old picture"
         return Blocked(reason=BlockedReason.UNSYNCED, message=message)
     return None
 
