@@ -89,7 +89,7 @@ def test_all_problems_are_told_at_once() -> None:
     windows = {"allow": [{"schedule": "0 22 * * *", "duration": "1h", "timeZone": "Mars/X"}]}
     found = world.problems(
         rule(RuleType.IMAGE, {"allowed": ["("]}),
-        rule(RuleType.RISK_SCORE, {"max": 70}),
+        rule(RuleType.REPORTS, {"source": "kube-bench"}),
         disruption={"budgets": budgets, "windows": windows},
     )
     assert {one.place for one in found} == {
