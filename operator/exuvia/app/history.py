@@ -63,6 +63,15 @@ class Past:
     freed: dict[str, datetime]  # name that was asked about -> when the last machine that bore it died
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """An entry that the ledger must hold, and who says so, in words. `hash` in hex."""
+
+    seq: int
+    hash: str
+    by: str
+
+
 class History:
     """Loads the past as soon as the ledger can be read, and again when entries were lost."""
 
@@ -72,6 +81,7 @@ class History:
         self.loaded = False
         self.guard_seen = False
         self._wanted = True
+        self._all_named = False
         services.scribe.overflowed = self.again
 
     @property
@@ -108,10 +118,16 @@ class History:
             await asyncio.sleep(0.05)
 
     async def _try(self) -> None:
-        if self._services.ledger.health().state is not LedgerState.FINE or not self._view_synced():
+        state = self._services.ledger.health().state
+        if not self._view_synced():
             return
+        if state is LedgerState.NOT_TRUSTED and not self._all_named:
+            await self._missing()  # known before a person accepts, not one by one afterwards
+        if state is not LedgerState.FINE:
+            return
+        self._all_named = False
         seen = operations.everything(self._services.view)  # what is won from now on is told by who wins it
-        if not await self._trusted() or not await self._anchored() or not await self._services.scribe.flush():
+        if not await self._trusted() or not await self._services.scribe.flush():
             return
         services = self._services
         meanwhile = await catching_up.ask(services)
@@ -142,34 +158,39 @@ class History:
         return all(one.synced for one in self._services.view.reflectors)
 
     async def _trusted(self) -> bool:
-        """Every open operation's entry must be there; else a backup was restored or a tail cut."""
-        for one in operations.under_way(self._services.view):
-            entry = one.status.ledger
-            if entry is None:
-                continue
-            found = await asyncio.to_thread(self._services.ledger.holds, entry.seq, entry.hash)
-            if found is False:
-                named_by = f"{one.KIND} {one.name}"
-                self._services.ledger.distrust(entry.seq, entry.hash, named_by=named_by)
-            if not found:
-                return False
-        return True
+        """Every entry that is named outside must be there; else a backup was restored, a tail cut, or an empty ledger
+        stands in place of a lost one."""
+        missing = await self._missing()
+        return missing == [] and not self._services.past_trouble
 
-    async def _anchored(self) -> bool:
-        """The head that was noted outside must be there too: an empty ledger in place of a lost one holds nothing."""
-        services = self._services
+    async def _missing(self) -> list[Named] | None:
+        """What is missing of all that is named outside. It is told to the ledger at once, so that one acceptance is
+        about all of it. None: it cannot be asked now."""
+        missing = []
+        for one in await self._named():
+            found = await asyncio.to_thread(self._services.ledger.holds, one.seq, one.hash)
+            if found is None:
+                return None
+            if found is False:
+                missing.append(one)
+        for one in missing:
+            self._services.ledger.distrust(one.seq, one.hash, named_by=one.by)
+        self._all_named = bool(missing)
+        return missing
+
+    async def _named(self) -> list[Named]:
+        """Entries that open operations name, and the head that was noted outside."""
+        entries = [(one, one.status.ledger) for one in operations.under_way(self._services.view)]
+        named = [Named(seq=at.seq, hash=at.hash, by=f"{one.KIND} {one.name}") for one, at in entries if at is not None]
         try:
-            anchor = await anchoring.read(services.cluster, services.settings.namespace)
+            anchor = await anchoring.read(self._services.cluster, self._services.settings.namespace)
         except errors.ExuviaError as trouble:
             self._doubt(f"its head, noted outside, cannot be read: {trouble}")
-            return False
+            return named
         self._doubt("")
-        if anchor is None:
-            return True
-        found = await asyncio.to_thread(services.ledger.holds, anchor.seq, anchor.hash)
-        if found is False:
-            services.ledger.distrust(anchor.seq, anchor.hash, named_by=anchor.place)
-        return bool(found)
+        if anchor is not None:
+            named.append(Named(seq=anchor.seq, hash=anchor.hash, by=anchor.place))
+        return named
 
     def _doubt(self, said: str) -> None:
         """Why the past is not known; logged on change."""

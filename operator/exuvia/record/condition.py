@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from exuvia import errors
 from exuvia.model.facts import LedgerHealth, LedgerState
-from exuvia.record import missing
+from exuvia.record import chain, missing
 from exuvia.record.missing import Missing
 from exuvia.record.places import Place
 
@@ -46,10 +46,12 @@ class Condition:
             raise _REFUSALS[health.state](health.message)
 
     def distrust(self, seq: int, hash_: bytes, *, head: int, at_start: bool, named_by: str = "") -> None:
-        """An entry that must be there is missing."""
+        """An entry that must be there is missing. Of several the first is said, and a broken chain before all."""
         with self._lock:
+            known = bool(self.missing.entries) and self.health.state is LedgerState.NOT_TRUSTED
             self.missing.add(seq, hash_, head=head, at_start=at_start)
-            self._set(LedgerState.NOT_TRUSTED, missing.said(self._place, seq, hash_, named_by))
+            if not known or hash_ == chain.GENESIS:
+                self._set(LedgerState.NOT_TRUSTED, missing.said(self._place, seq, hash_, named_by))
 
     def in_another_file(self, head: int, healed: Iterable[int]) -> None:
         """Another file is in place: what was missing counts by it."""
