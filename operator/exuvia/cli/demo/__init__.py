@@ -50,7 +50,7 @@ def command(keep: bool, folder: Path | None, binaries_folder: str) -> None:
             place.plane.stop()
             if folder is None and good:
                 shutil.rmtree(home, ignore_errors=True)
-    _farewell(place, narrator, keep=keep, good=good)
+        _farewell(place, narrator, keep=keep, good=good)  # whatever happened: else nobody knew what runs on
     raise SystemExit(0 if good else 1)
 
 
@@ -66,7 +66,11 @@ async def _play(place: stage.Stage, narrator: Narrator, *, keep: bool) -> bool:
         except errors.ExuviaError as trouble:
             narrator.say(f"the story broke off: {trouble}")
         narrator.chapter("Did the story come true? (judged from the cluster's objects, the ledger and the evidence)")
-        checked = await judging.judge(story, place, client)
+        try:
+            checked = await judging.judge(story, place, client)
+        except errors.ExuviaError as trouble:
+            narrator.say(f"it cannot be judged: {trouble}")
+            return False
     for text, good in checked:
         narrator.check(text, good)
     return all(good for _, good in checked)

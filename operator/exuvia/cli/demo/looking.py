@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from exuvia import errors, ports
@@ -38,17 +39,24 @@ async def events(client: Client) -> list[ports.Body]:
 
 
 async def until(
-    look: Callable[[], Awaitable[bool]], *, seconds: float, what: str, alive: Callable[[], bool], narrator: Narrator
+    look: Callable[[], Awaitable[bool]],
+    *,
+    seconds: float,
+    what: str,
+    alive: Callable[[], bool],
+    narrator: Narrator,
+    log: Path,
 ) -> None:
-    """Look again and again. Raises `errors.ClusterError` when it takes too long or the operator has ended."""
+    """Look again and again. Raises `errors.ClusterError` when it takes too long or the operator has ended; `log` is its
+    file that says why."""
     import asyncio
 
     deadline = narrator.seconds + seconds
     while not await look():
         if not alive():
-            raise errors.ClusterError("The operator ended.", remedy="Its log says why: logs/exuvia.log.")
+            raise errors.ClusterError("The operator ended.", remedy=f"Its log says why: {log}.")
         if narrator.seconds > deadline:
-            raise errors.ClusterError(f"Waited {seconds:.0f} s in vain for {what}.", remedy="See logs/exuvia.log.")
+            raise errors.ClusterError(f"Waited {seconds:.0f} s in vain for {what}.", remedy=f"See {log}.")
         await asyncio.sleep(PERIOD)
 
 

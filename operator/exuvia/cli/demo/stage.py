@@ -43,6 +43,11 @@ class Stage:
     ledger: Path
     evidence: Path
 
+    @property
+    def log(self) -> Path:
+        """What the operator says."""
+        return self.plane.folder / "logs" / f"{OPERATOR}.log"
+
 
 def build(folder: Path, binaries: Path, *, detached: bool) -> Stage:
     """Control plane, our kinds, rights and admission policies, and the cloud. The operator is started by `operate`."""
@@ -97,7 +102,7 @@ def operate(stage: Stage, *, detached: bool) -> processes.Identity:
         *("--simulated-cloud", stage.cloud, "--http-host", "127.0.0.1", "--http-port", port),
         *("--log-format", "text"),
     )
-    spec = processes.Spec(name=OPERATOR, command=command, log=stage.plane.folder / "logs" / f"{OPERATOR}.log")
+    spec = processes.Spec(name=OPERATOR, command=command, log=stage.log)
     return stage.plane.spawn(spec, detached=detached)
 
 

@@ -120,9 +120,12 @@ class Story:
         return subprocess.run(command, capture_output=True, text=True, check=False, env=stage.environment(self._stage))
 
     async def metrics(self) -> str:
-        """What Prometheus would scrape."""
-        async with aiohttp.ClientSession() as session, session.get(f"{self._stage.metrics}/metrics") as answer:
-            return await answer.text()
+        """What Prometheus would scrape; "" where the operator does not answer."""
+        try:
+            async with aiohttp.ClientSession() as session, session.get(f"{self._stage.metrics}/metrics") as answer:
+                return await answer.text()
+        except (aiohttp.ClientError, TimeoutError):
+            return ""
 
     async def _until(self, look: object, *, seconds: float, what: str) -> None:
         await looking.until(
@@ -131,6 +134,7 @@ class Story:
             what=what,
             alive=self._operator.alive,
             narrator=self._narrator,
+            log=self._stage.log,
         )
 
 
