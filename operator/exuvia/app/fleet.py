@@ -60,6 +60,11 @@ class Fleet:
         found = (self.instance(uid) for _, uid in births[bisect_left(births, (since, "")) :])
         return [one for one in found if one is not None]
 
+    def namesake(self, name: str, uid: str) -> Instance | None:
+        """Another living machine that bears this name."""
+        found = self._services.view.nodes.store.named(name)
+        return found if found is not None and found.uid != uid else None
+
     def by_provider_id(self, provider_id: str) -> Instance | None:
         """The living machine with that providerID."""
         uid = self._machines.get(provider_id) if provider_id else None

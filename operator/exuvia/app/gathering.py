@@ -89,6 +89,7 @@ class Gatherer:
             rotation=rotation,
             instance=self._fleet.instance(uid),
             instance_known=services.view.nodes.synced,
+            namesake=self._fleet.namesake(rotation.spec.instance.name, uid),
             pods=services.view.pods_on(rotation.spec.instance.name),
             budgets=services.view.all_budgets(),
             provider=provider,

@@ -34,13 +34,14 @@ def ours(kind: str, name: str, uid: str) -> ObjectReference:
 
 
 def notes(services: Services, operation: Operation, said: Iterable[Note]) -> None:
-    """Events about the machine of an operation."""
+    """Events about the machine of an operation, or about the operation where it has none."""
     instance = operation.spec.instance
+    machine, own = node(instance.name, instance.uid), ours(operation.KIND, operation.name, operation.uid)
     for one in said:
         services.events.say(
             Event(
-                regarding=node(instance.name, instance.uid),
-                related=ours(operation.KIND, operation.name, operation.uid),
+                regarding=own if one.of_operation else machine,
+                related=None if one.of_operation else own,
                 reason=one.reason,
                 note=one.text,
                 warning=one.warning,

@@ -36,6 +36,7 @@ class RotationView:
     rotation: Rotation
     instance: Instance | None  # the machine by its UID; None: it is not there (see `instance_known`)
     instance_known: bool = True  # False: the view of machines cannot be trusted, `instance` says nothing
+    namesake: Instance | None = None  # another living machine that bears its name
     fresh: frozenset[Look] = frozenset()  # what was read from its source in this very round
     failed: Mapping[Look, str] = field(default_factory=dict)  # what could not be read, and why
     pods: tuple[Pod, ...] | None = None  # all pods bound to the machine's name

@@ -31,11 +31,13 @@ class Look(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """An Event to write about the instance. The text holds no changing numbers or times."""
+    """An Event to write about the instance, or (`of_operation`) about the operation itself, where there is no such
+    instance. The text holds no changing numbers or times."""
 
     reason: EventReason
     text: str
     warning: bool = False
+    of_operation: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -43,6 +44,18 @@ def test_a_pending_one_whose_machine_is_gone_is_aborted() -> None:
     world = World(node=None)
     world.settle()
     assert (str(world.status.phase), world.status.reason) == ("Aborted", "InstanceGone")
+
+
+def test_a_uid_that_no_machine_has_is_named_with_the_one_that_bears_the_name() -> None:
+    world = World(node=None)
+    asked = world.quarantine.spec.instance
+    world.instances = (replace(instance(), name=asked.name, uid="another-uid"),)
+    world.settle()
+    assert (str(world.status.phase), world.status.reason) == ("Aborted", "InstanceGone")
+    said = world.status.message
+    assert asked.uid in said and "another-uid" in said and f"`exuvia quarantine {asked.name}`" in said
+    (note,) = world.notes
+    assert note.text.endswith(said) and note.warning and note.of_operation
 
 
 def test_a_machine_that_is_only_unknown_is_not_gone() -> None:

@@ -18,7 +18,7 @@ from exuvia.model.actions import (
     RestoreInstance,
 )
 from exuvia.model.blocking import Blocked
-from exuvia.model.instances import Reference
+from exuvia.model.instances import Instance, Reference
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.specs.rotation import RotationPhase
 from tests.decide.rotation.world import (
@@ -278,6 +278,19 @@ def test_gone_while_pending_is_aborted() -> None:
     del world.nodes[UID]
     world.run()
     assert (world.status.phase, world.status.reason) == (P.ABORTED, "InstanceGone")
+
+
+def test_a_uid_that_no_machine_has_is_named_with_the_one_that_bears_the_name() -> None:
+    world = World()
+    del world.nodes[UID]
+    name = world.rotation.spec.instance.name
+    world.view["namesake"] = Instance(name=name, uid="another-uid", born=START)
+    world.run()
+    assert (world.status.phase, world.status.reason) == (P.ABORTED, "InstanceGone")
+    said = world.status.message
+    assert UID in said and "another-uid" in said and f"`exuvia rotate {name}`" in said
+    (note,) = [one for one in world.notes if one.reason == EventReason.ROTATION_ABORTED]
+    assert (note.text, note.warning, note.of_operation) == (said, True, True)
 
 
 @pytest.mark.parametrize("phase", [P.REPLACING, P.CORDONED, P.DRAINING, P.DRAINED])

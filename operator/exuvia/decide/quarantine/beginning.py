@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from exuvia.decide import absence
 from exuvia.decide.quarantine import asking, ending, passing
 from exuvia.decide.quarantine.patching import EXUVIA, Patch
 from exuvia.model.quarantine_views import QuarantineView
@@ -88,5 +89,7 @@ def _called_off(view: QuarantineView, now: datetime) -> Step:
 
 
 def _vanished(view: QuarantineView, now: datetime) -> Step:
-    message = f"{view.quarantine.spec.instance.name} is gone before it was touched"
+    asked = view.quarantine.spec.instance
+    other = next((one for one in view.instances if one.name == asked.name and one.uid != asked.uid), None)
+    message = absence.untouched(asked, other, "quarantine")
     return ending.ended(view, now, EndReason.INSTANCE_GONE, message, phase=QuarantinePhase.ABORTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 
 from exuvia.decide.quarantine import asking
@@ -60,8 +61,17 @@ def ended(
     patch.condition("Released", released, str(reason), message)
     _say_open(patch, view, reason, message)
     patch.custody(by, f"ended: {message}").ended(asking.END)
-    notes = (Note(reason=EventReason.QUARANTINE_RELEASED, text=f"quarantine ended: {message}"), *_surplus(view, reason))
-    return Step(name=asking.END, status=patch.body, notes=notes if released else (), finished=True)
+    return Step(name=asking.END, status=patch.body, notes=tuple(_said(view, reason, message, phase)), finished=True)
+
+
+def _said(view: QuarantineView, reason: EndReason, message: str, phase: QuarantinePhase) -> Iterator[Note]:
+    """Of a machine that is not there the Quarantine itself tells."""
+    text = f"quarantine ended: {message}"
+    if phase is QuarantinePhase.RELEASED:
+        yield Note(reason=EventReason.QUARANTINE_RELEASED, text=text)
+        yield from _surplus(view, reason)
+    elif reason is EndReason.INSTANCE_GONE:
+        yield Note(reason=EventReason.QUARANTINE_RELEASED, text=text, warning=True, of_operation=True)
 
 
 def _say_open(patch: Patch, view: QuarantineView, reason: EndReason, message: str) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from exuvia.decide import drain
+from exuvia.decide import absence, drain
 from exuvia.decide.rotation import asking, claims, undoing
 from exuvia.decide.rotation.patching import Patch, finished
 from exuvia.model.reasons import BlockedReason, EndReason
@@ -75,7 +75,8 @@ def vanished(view: RotationView, now: datetime) -> Step | None:
         return lacking
     name = rotation.spec.instance.name
     if rotation.status.phase is RotationPhase.PENDING:
-        return undoing.undo(view, now, EndReason.INSTANCE_GONE, f"{name} is gone before it was touched")
+        message = absence.untouched(rotation.spec.instance, view.namesake, "rotate")
+        return undoing.undo(view, now, EndReason.INSTANCE_GONE, message)
     patch = Patch(rotation, now).phase(RotationPhase.TERMINATING).blocked(None)
     patch.set(message=f"{name} is gone by another's hand")
     return Step(name=str(RotationPhase.TERMINATING), status=patch.body)

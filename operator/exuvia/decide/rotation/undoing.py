@@ -107,4 +107,5 @@ def _said(phase: RotationPhase, reason: EndReason, text: str) -> tuple[Note, ...
                 return (failed,)
             return (Note(reason=EventReason.REPLACEMENT_FAILED, text=text, warning=True), failed)
         case _:
-            return (Note(reason=EventReason.ROTATION_ABORTED, text=text),)
+            gone = reason is EndReason.INSTANCE_GONE
+            return (Note(reason=EventReason.ROTATION_ABORTED, text=text, warning=gone, of_operation=gone),)
