@@ -85,6 +85,25 @@ def test_a_death_that_was_seen_or_found_missing_lies_between_the_note_and_now() 
     assert counters == {("exuvia_instance_deaths_total", 2.0)}
 
 
+def test_who_went_before_the_past_was_known_may_have_gone_earlier_and_before_the_next_of_its_name() -> None:
+    noted: list[Fact] = []
+    services = stage.services(tallies=Tallies())
+    services.chronicle = Chronicle(lambda *some: noted.extend(some), services.clock.now)
+    lives = [replace(machine(uid, age), resource_version=str(rv)) for uid, age, rv in LIVES]
+    for one in lives:
+        services.view.nodes.store.put(one, one.resource_version)
+    for one in lives[:2]:
+        services.view.nodes.store.drop(one.uid)
+    services.chronicle.load({}, {}, (), {})
+    catching_up.tell(services, Meanwhile(last=Sighting(at=SEEN, version="100")), (), {})
+    deaths = [(one.body["uid"], one.at, one.body["notBefore"]) for one in noted if one.kind is FactKind.DEATH]
+    first, second, third = (one.born for one in lives)
+    assert deaths == [("a", second, facts.microseconds(first)), ("b", third, facts.microseconds(second))]
+
+
+LIVES = (("a", 40, 110), ("b", 20, 120), ("c", 5, 130))
+
+
 def test_the_lease_keeps_the_note_of_its_last_holder_and_gets_one_with_each_renewal() -> None:
     async def story() -> None:
         server = LeaseServer()

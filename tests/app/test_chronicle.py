@@ -102,6 +102,17 @@ def test_a_name_that_is_taken_again_within_a_second_belongs_to_one_machine_at_a_
     assert births[-1] == NOW == ends(told)[0][0]
 
 
+def test_who_was_born_later_than_its_heir_by_whole_seconds_lived_for_no_time_at_all() -> None:
+    made, told = chronicle(NOW)
+    second = NOW - timedelta(seconds=10)
+    made.load({}, {}, (), {}, (), {"w": second + timedelta(milliseconds=400)})
+    one = replace(node("w", born=second), uid="one")
+    made.seen(one)
+    made.missed(one, DeathReason.UNKNOWN, "", second, second)
+    born = second + timedelta(milliseconds=400)
+    assert ends(told) == [(born, facts.microseconds(born))]
+
+
 def test_that_holds_also_where_the_former_leader_told_of_the_death() -> None:
     made, told = chronicle(NOW)
     died, born = NOW - timedelta(milliseconds=500), NOW - timedelta(milliseconds=900)

@@ -14,6 +14,7 @@ from exuvia.app.services import Services
 from exuvia.app.sightings import Sight, Sighting
 from exuvia.model.facts import DeathReason
 from exuvia.model.instances import Instance
+from exuvia.observe.store import version
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ NOTHING = Meanwhile()
 async def ask(services: Services) -> Meanwhile:
     """Ask Lease and API server. What they do not say is not known: then deaths have a wider interval."""
     view, settings = services.view, services.settings
-    gone = frozenset(view.nodes.store.gone())
+    gone = frozenset(one.uid for one in view.nodes.store.gone())
     try:
         last = await sightings.read(services.cluster, settings.namespace, settings.lease_name)
     except errors.ClusterError as trouble:
@@ -61,16 +62,17 @@ def tell(services: Services, meanwhile: Meanwhile, known: Iterable[str], removed
     lives the ledger knows; `removed`: UID of a machine that exuvia removed -> the Rotation that did."""
     recorded = set(known)
     store, chronicle = services.view.nodes.store, services.chronicle
+    namesakes = _by_name((*store.gone(), *store))
     for sight, heir in zip(meanwhile.sights, sightings.heirs(meanwhile.sights), strict=True):
         machine = sight.instance
         if not sight.gone:
             if machine.uid not in recorded and chronicle.seen(machine):
                 services.tallies.add("exuvia_instance_births_total", str(machine.kind), machine.pool)
             continue
-        by = removed.get(machine.uid, "")
-        reason = DeathReason.EXUVIA if by else reason_of(machine)
-        if chronicle.missed(machine, reason, by, sight.since, heir or _heir(services, machine)):
-            services.tallies.add("exuvia_instance_deaths_total", str(machine.kind), machine.pool, str(reason))
+        _tell_death(services, machine, sight.since, heir or _heir(namesakes, machine), removed)
+    for machine in sorted(store.gone(), key=_age):  # seen to go, before the past was known
+        since = max(meanwhile.last.at, machine.born) if meanwhile.last else machine.born
+        _tell_death(services, machine, since, _heir(namesakes, machine), removed)
     living = {one.uid: one for one in store}
     running = {one.uid for one in services.view.pods.store if one.node and not one.finished}
     last = meanwhile.last.at if meanwhile.last else None
@@ -78,6 +80,27 @@ def tell(services: Services, meanwhile: Meanwhile, known: Iterable[str], removed
         services.tallies.add("exuvia_instance_deaths_total", life.kind, life.pool, str(reason))
 
 
-def _heir(services: Services, machine: Instance) -> datetime | None:
-    found = services.view.nodes.store.named(machine.name)
-    return found.born if found is not None and found.uid != machine.uid else None
+def _tell_death(
+    services: Services, machine: Instance, since: datetime, heir: datetime | None, removed: Mapping[str, str]
+) -> None:
+    by = removed.get(machine.uid, "")
+    reason = DeathReason.EXUVIA if by else reason_of(machine)
+    if services.chronicle.missed(machine, reason, by, since, heir):
+        services.tallies.add("exuvia_instance_deaths_total", str(machine.kind), machine.pool, str(reason))
+
+
+def _by_name(machines: Iterable[Instance]) -> dict[str, list[Instance]]:
+    found: dict[str, list[Instance]] = {}
+    for one in machines:
+        found.setdefault(one.name, []).append(one)
+    return found
+
+
+def _heir(namesakes: Mapping[str, list[Instance]], machine: Instance) -> datetime | None:
+    """When the next machine of its name was born: their lives follow each other, and so do their resourceVersions."""
+    later = [one for one in namesakes.get(machine.name, ()) if _age(one) > _age(machine)]
+    return min(later, key=_age).born if later else None
+
+
+def _age(machine: Instance) -> int:
+    return version(machine.resource_version)

@@ -106,8 +106,9 @@ class Chronicle:
         del self._alive[uid]
         born = self._lives.pop(uid).born
         at, earliest = _after(born, self._now(), not_before if not_before is None else max(born, not_before))
-        if heir is not None and born <= heir < at:
-            at, earliest = heir, None if earliest is None else min(earliest, heir)
+        if heir is not None and born - GRAIN < heir < at:
+            at = max(born, heir)
+            earliest = None if earliest is None else min(earliest, at)
         for name in names:
             self._freed[name] = at
         while len(self._freed) > FREED:
@@ -128,14 +129,15 @@ class Chronicle:
             return False
         born = instance.uid not in self._alive
         former = self._alive.get(instance.uid)
+        since = self._born(instance) if born else self._lives[instance.uid].born
         if born:
-            self._note(facts.birth(instance=_body(instance), at=self._born(instance)))
+            self._note(facts.birth(instance=_body(instance), at=since))
         elif former is not None:
             self._note(*_identities(former, instance, self._now()))
         elif instance.uid in self._borne:
             self._note(*_drifted(self._borne.pop(instance.uid), instance, self._now()))
         self._alive[instance.uid] = instance
-        self._lives[instance.uid] = Life(kind=str(instance.kind), pool=instance.pool, born=instance.born)
+        self._lives[instance.uid] = Life(kind=str(instance.kind), pool=instance.pool, born=since)
         if instance.ready and instance.uid not in self.ready_once:
             self.ready_once.add(instance.uid)
             fact = facts.identity(uid=instance.uid, attribute=READY_ONCE, value="true", former="", at=self._now())

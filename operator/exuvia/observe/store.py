@@ -101,9 +101,9 @@ class Store(Generic[R]):
         """The greatest resourceVersion of what is there."""
         return max(self._versions.values(), default=0)
 
-    def gone(self) -> tuple[str, ...]:
-        """UIDs of what went since the last `take_gone`; they stay to be taken."""
-        return tuple(self._gone)
+    def gone(self) -> tuple[R, ...]:
+        """What went since the last `take_gone`; it stays to be taken."""
+        return tuple(self._gone.values())
 
     def take_dirty(self) -> dict[str, float]:
         """UIDs that changed since the last call, each with the monotonic moment it was first seen to."""
