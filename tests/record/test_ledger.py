@@ -310,6 +310,27 @@ async def test_a_volume_that_takes_no_byte_stays_down(path: Path, monkeypatch: p
         await state(ledger, LedgerState.FINE)
 
 
+async def test_a_volume_that_becomes_read_only_is_told_while_nothing_is_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    durable, access = sqlite._durable, os.access
+
+    def read_only(connection: sqlite3.Connection, record: Any) -> None:
+        durable(connection, record)
+        connection.execute("pragma query_only = on")
+
+    async with running(path) as ledger:
+        await ledger.append(world.birth("A"))
+        monkeypatch.setattr(sqlite, "_durable", read_only)
+        monkeypatch.setattr(os, "access", lambda file, mode: file != path or mode != os.W_OK)
+        await state(ledger, LedgerState.DOWN)
+        assert "read-only" in ledger.health().message or "readonly" in ledger.health().message
+        monkeypatch.setattr(sqlite, "_durable", durable)
+        monkeypatch.setattr(os, "access", access)
+        await state(ledger, LedgerState.FINE)
+        assert (await ledger.append(world.birth("B"))).seq == 2
+
+
 async def test_a_damaged_file_is_told_and_mended(path: Path, tmp_path: Path) -> None:
     async with running(path) as ledger:
         await ledger.append(world.birth("A"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -51,7 +52,10 @@ def probe(connection: Connection) -> None:
 
 def glance(path: Path, cluster: str, seq: int) -> bytes | None:
     """The hash of an entry as the file holds it now, by a connection of its own: what was changed under an open one is
-    seen. None where there is no such entry. Raises `errors.LedgerError`; a lock is not waited for."""
+    seen. None where there is no such entry. Raises `errors.LedgerError`, also where the file or its volume became
+    read-only, which nothing but a write would tell otherwise; a lock is not waited for."""
+    if path.exists() and not os.access(path, os.W_OK):
+        raise _down(path, "it is read-only, or its volume is")
     uri = f"file:{quote(str(path))}?mode=ro"
     try:
         with closing(sqlite3.connect(uri, uri=True, timeout=0.1)) as connection:
