@@ -168,7 +168,8 @@ def test_verify_a_sound_chain_and_an_anchor(file: Path) -> None:
     assert "missing at the end" in call("ledger", "verify", "--ledger", file, "--head", later, code=1).stdout
     other = f"1:{'00' * 32}"
     assert "entry 1 is not the one" in call("ledger", "verify", "--ledger", file, "--head", other, code=1).stdout
-    assert "no head of a ledger" in call("ledger", "verify", "--ledger", file, "--head", "x", code=2).stderr
+    for odd in ("x", "1:00", "1:", "-1:" + "0" * 64, "1:" + "0" * 63, "1:" + "0" * 66, "1:" + "00 " * 32):
+        assert "no head of a ledger" in call("ledger", "verify", "--ledger", file, "--head", odd, code=2).stderr
 
 
 def test_verify_names_the_first_entry_that_was_changed(file: Path) -> None:

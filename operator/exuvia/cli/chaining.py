@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,10 @@ cluster_option = click.option(
 deep_option = click.option(
     "--deep", is_flag=True, help="Also make all tables anew beside the ledger, and compare: takes time and room."
 )
+
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_HASH = re.compile(r"[0-9a-fA-F]{64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -214,12 +219,12 @@ def _note(file: str, public_key: str) -> anchors.Note | None:
 
 
 def _head(text: str) -> tuple[int, bytes]:
+    """A hash that is cut short would fit no entry, and the ledger would be blamed for it."""
     seq, _, hash_ = text.partition(":")
-    try:
-        return int(seq), bytes.fromhex(hash_)
-    except ValueError as trouble:
-        remedy = "Write SEQ:HASH, as `ledger verify` and a Quarantine's status.ledger show them."
-        raise errors.SettingsError(f"{text!r} is no head of a ledger.", remedy=remedy) from trouble
+    if not (_NUMBER.fullmatch(seq) and _HASH.fullmatch(hash_)):
+        remedy = "Write SEQ:HASH with 64 hex digits, as `ledger verify` and a Quarantine's status.ledger show them."
+        raise errors.SettingsError(f"{text!r} is no head of a ledger.", remedy=remedy)
+    return int(seq), bytes.fromhex(hash_)
 
 
 def _verified(connection: Connection, which: str, known: tuple[int, bytes] | None) -> _Found:
