@@ -224,3 +224,14 @@ def test_no_ledger_at_all(tmp_path: Path, what: str) -> None:
     told = refused(*command((READERS | WRITERS)[what], tmp_path / "none.db", tmp_path))
     assert "There is no ledger at" in told and "Name it by --ledger." in told
     assert not (tmp_path / "none.db").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "just words", "- a\n- list\n", "clusters: 7\n", "current-context: 7\ncontexts: x\n"]
+)
+def test_a_broken_kubeconfig_is_named_without_the_words_of_a_language(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "config"
+    file.write_text(text)
+    said = call("status", "--kubeconfig", file, code=2).stderr
+    assert f"The kubeconfig {file} cannot be used: " in said
+    assert "object" not in said and "attribute" not in said and "kubectl config view" in said

@@ -42,6 +42,11 @@ async def _from_file(path: str, context: str) -> Configuration:
             client_configuration=configuration,
             persist_config=False,
         )
+    except (TypeError, AttributeError, KeyError) as trouble:  # what it stumbles over says nothing to a person
+        raise errors.SettingsError(
+            f"The kubeconfig {path} cannot be used: it is not of the form of a kubeconfig.",
+            remedy="Check it with `kubectl config view`, or name another one by --kubeconfig.",
+        ) from trouble
     except Exception as trouble:  # the loader raises many kinds: YAML, keys, exec plugins
         raise errors.SettingsError(
             f"The kubeconfig {path} cannot be used: {_first_line(trouble)}.",
