@@ -12,11 +12,16 @@ import pytest
 
 from exuvia import errors
 from exuvia.cli import demo
-from exuvia.cli.demo import judging, stage
+from exuvia.cli.demo import judging, stage, story
 from exuvia.localcluster import binaries
 from tests.cli.calling import call
 
 DEAD = SimpleNamespace(alive=lambda: False)
+
+
+def test_one_pod_is_counted_as_one() -> None:
+    assert story._frozen(1).startswith("1 pod frozen: it runs on")
+    assert story._frozen(2).startswith("2 pods frozen: they run on")
 
 
 class Empty:

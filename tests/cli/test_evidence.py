@@ -57,6 +57,19 @@ def test_nothing_kept_is_said(tmp_path: Path) -> None:
     assert "is no directory" in call("evidence", "list", "--evidence-dir", tmp_path / "none", code=2).stderr
 
 
+def test_a_folder_of_something_else_is_no_evidence(tmp_path: Path) -> None:
+    (tmp_path / "lost+found").mkdir()
+    assert call("evidence", "list", "--evidence-dir", tmp_path).stdout == "no evidence\n"
+    (tmp_path / "photos").mkdir()
+    said = call("evidence", "list", "--evidence-dir", tmp_path, code=1).stdout
+    assert "Errno" not in said and str(tmp_path) not in said
+    assert (
+        "it has no manifest.json: it is no evidence of exuvia, or not whole; is --evidence-dir the right one?" in said
+    )
+    (found,) = answer("evidence", "list", "--evidence-dir", tmp_path, code=1)
+    assert (found["name"], found["state"]) == ("photos", "unreadable")
+
+
 def test_verify_compares_with_manifest_ledger_and_a_given_digest(root: Path, tmp_path: Path) -> None:
     verify = ("evidence", "verify", "--evidence-dir", root)
     (found,) = answer(*verify)

@@ -29,10 +29,15 @@ def test_up_status_and_down(executables: Path, tmp_path: Path) -> None:
         assert again.returncode == 2
         assert again.stderr.startswith(f"error: There is a control plane in {folder}. Stop and remove it with")
         _check_a_lost_component_is_seen(folder)
+        (folder / "ledger.db").write_text("of the operator")
     finally:
         down = _exuvia("dev", "down", "--folder", str(folder))
 
-    assert down.stdout == f"stopped and removed the control plane in {folder}\n"
+    removed, kept = down.stdout.splitlines()
+    assert removed == f"stopped and removed the control plane in {folder}"
+    assert kept == f"kept in {folder}, which is not of it (a ledger, evidence): ledger.db"
+    (folder / "ledger.db").unlink()
+    folder.rmdir()
     assert not folder.exists()
     nothing = _exuvia("dev", "status", "--folder", str(folder))
     assert (nothing.returncode, nothing.stdout) == (1, f"no control plane in {folder}\n")

@@ -71,7 +71,7 @@ def up(folder: Path | None, binaries_folder: str, with_cloud: bool) -> None:
 @dev.command()
 @_folder_option
 def down(folder: Path | None) -> None:
-    """Stop the control plane of a folder and remove what it left there."""
+    """Stop the control plane of a folder and remove what it left there; what is not of it stays, and is named."""
     home = _home(folder)
     plane = ControlPlane.attach(home)
     if plane is None:
@@ -80,6 +80,9 @@ def down(folder: Path | None) -> None:
     plane.stop()
     plane.wipe()
     click.echo(f"stopped and removed the control plane in {home}")
+    kept = sorted(one.name for one in home.iterdir()) if home.is_dir() else []
+    if kept:
+        click.echo(f"kept in {home}, which is not of it (a ledger, evidence): {', '.join(kept)}")
 
 
 @dev.command()

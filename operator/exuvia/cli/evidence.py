@@ -46,8 +46,10 @@ def evidence() -> None:
 @_directory
 @printing.output_option
 def list_(root: Path, output: str) -> None:
-    """Show all sealed evidence."""
-    _show_list([_listed(folder) for folder in reading.folders(root)], output)
+    """Show all sealed evidence. Exit code 1 when a folder holds none that can be read."""
+    found = [_listed(folder) for folder in reading.folders(root)]
+    _show_list(found, output)
+    printing.finish(findings=any(one["state"] == "unreadable" for one in found))
 
 
 @evidence.command()
@@ -137,7 +139,15 @@ def _quarantine(folder: Path) -> Mapping[str, Any]:
 def _listed(folder: Path) -> dict[str, Any]:
     try:
         found = manifests.decode((folder / manifests.FILE).read_bytes())
-    except (OSError, errors.EvidenceError) as trouble:
+    except FileNotFoundError:
+        said = (
+            f"it has no {manifests.FILE}: it is no evidence of exuvia, or not whole; is --evidence-dir the right one?"
+        )
+        return {"name": folder.name, "state": "unreadable", "message": said}
+    except OSError as trouble:
+        said = f"{manifests.FILE} cannot be read: {trouble.strerror}"
+        return {"name": folder.name, "state": "unreadable", "message": said}
+    except errors.EvidenceError as trouble:
         return {"name": folder.name, "state": "unreadable", "message": printing.one_line(str(trouble))}
     return {
         "name": folder.name,
@@ -162,7 +172,7 @@ def _show_list(found: list[dict[str, Any]], how: str) -> None:
             str(one.get("sealed") or ""),
             str(one.get("items") or ""),
             str(one.get("bytes") or ""),
-            printing.one_line(one["message"], 100),
+            printing.one_line(one["message"]),
         )
         for one in found
     )

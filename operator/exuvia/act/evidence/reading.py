@@ -32,12 +32,14 @@ class Verification:
 
 
 def folders(root: Path) -> list[Path]:
-    """The sealed evidence under the root, by name. What is hidden (being written, set aside) is not listed."""
+    """The sealed evidence under the root, by name. What is hidden (being written, set aside) is not listed, nor what a
+    file system keeps at the top of a volume."""
     if not root.is_dir():
         raise EvidenceError(
             f"{root} is no directory.", remedy="Give the operator's evidence directory with --evidence-dir."
         )
-    return sorted(one for one in root.iterdir() if not one.name.startswith(".") and one.is_dir())
+    named = (one for one in root.iterdir() if not one.name.startswith(".") and one.name != "lost+found")
+    return sorted(one for one in named if one.is_dir())
 
 
 def verify(folder: Path, *, digest: str = "") -> Verification:

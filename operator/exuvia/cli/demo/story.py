@@ -96,7 +96,7 @@ class Story:
             say(f"{name}: cordoned, tainted and labelled; other controllers are told to leave it alone")
         if status.workloads:
             frozen = sum(pod.treatment == "Frozen" for pod in status.workloads)
-            say(f"{name}: {frozen} pods frozen: they run on, out of their Services; fresh ones start elsewhere")
+            say(f"{name}: {_frozen(frozen)}")
         if status.isolation is not None:
             say(f"{name}: isolation {status.isolation.state}")
         if status.evidence is not None and status.evidence.digest:
@@ -144,3 +144,9 @@ def _held_by_budget(one: Rotation) -> bool:
 
 def _evidence(folder: Path) -> tuple[str, ...]:
     return ("evidence", "verify", "--evidence-dir", str(folder))
+
+
+def _frozen(number: int) -> str:
+    if number == 1:
+        return "1 pod frozen: it runs on, out of its Services; a fresh one starts elsewhere"
+    return f"{number} pods frozen: they run on, out of their Services; fresh ones start elsewhere"
