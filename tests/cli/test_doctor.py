@@ -158,7 +158,7 @@ async def test_no_server_is_the_one_problem(plane: ControlPlane, tmp_path: Path)
 @pytest.mark.cluster
 async def test_a_kind_that_is_not_installed_is_said_with_the_way_out(cluster: Cluster) -> None:
     never = Resource(group=marks.GROUP, version="v1alpha1", plural="nevers", kind="Never")
-    with pytest.raises(NotFound, match="kubectl apply -k crds/"):
+    with pytest.raises(NotFound, match="kubectl apply --server-side -k crds/"):
         await cli_cluster.every(cluster.client, never)
-    with pytest.raises(NotFound, match="kubectl apply -k crds/"):
+    with pytest.raises(NotFound, match="kubectl apply --server-side -k crds/"):
         await cli_cluster.named(cluster.client, never, "any")

@@ -95,7 +95,7 @@ def test_our_kinds_are_missing(tmp_path: Path, bare: ControlPlane, command: tupl
     line = said(tmp_path, bare.kubeconfig, command)
 
     assert "does not know" in line
-    assert "kubectl apply -k crds/" in line
+    assert "kubectl apply --server-side -k crds/" in line
 
 
 def test_a_port_that_is_taken(tmp_path: Path, plane: ControlPlane) -> None:

@@ -214,5 +214,5 @@ async def check_crds(client: ports.Cluster) -> None:
         except errors.NotFound as trouble:
             raise errors.SettingsError(
                 f"The cluster does not know {one.full_name}.",
-                remedy="Install the CustomResourceDefinitions: kubectl apply -k crds/",
+                remedy=f"Install exuvia's kinds with `{resources.APPLY_KINDS}`.",
             ) from trouble

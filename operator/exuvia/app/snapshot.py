@@ -114,7 +114,7 @@ async def _all(client: ports.Cluster, resource: Resource) -> list[ports.Body]:
     except errors.NotFound as trouble:
         raise errors.NotFound(
             f"This cluster does not know {resource.full_name}.",
-            remedy="Install exuvia's kinds with `kubectl apply -k crds/`, or name another cluster by --context.",
+            remedy=f"Install exuvia's kinds with `{resources.APPLY_KINDS}`, or name another cluster by --context.",
         ) from trouble
 
 

@@ -82,5 +82,5 @@ def not_installed(resource: Resource) -> errors.NotFound:
     """The kind is unknown to this cluster."""
     return errors.NotFound(
         f"This cluster does not know {resource.full_name}.",
-        remedy="Install exuvia's kinds with `kubectl apply -k crds/`, or name another cluster by --context.",
+        remedy=f"Install exuvia's kinds with `{resources.APPLY_KINDS}`, or name another cluster by --context.",
     )

@@ -87,7 +87,7 @@ async def _may(subject: str, check: Callable[[], Awaitable[Check]]) -> Check:
     except errors.Forbidden as trouble:
         return unknown(subject, printing.one_line(trouble.message, 160), "Run it as somebody who may read that.")
     except errors.NotFound:
-        return unknown(subject, "the kind is not installed", "Apply the kinds first: kubectl apply -k crds/")
+        return unknown(subject, "the kind is not installed", f"Apply the kinds first: {resources.APPLY_KINDS}")
 
 
 async def _server(client: Client) -> Check:
@@ -113,7 +113,7 @@ _VERSION = _VersionResource(plural="version", kind="Info")
 async def _kind(client: Client, wanted: crds.Definition) -> Check:
     manifest = crds.manifest(wanted)
     subject, name = f"kind {wanted.resource.kind}", manifest["metadata"]["name"]
-    apply = "Apply the kinds of this version: kubectl apply --server-side -k crds/"
+    apply = f"Apply the kinds of this version: {resources.APPLY_KINDS}"
     found = await client.get(resources.CUSTOM_RESOURCE_DEFINITIONS, name)
     if found is None:
         return problem(subject, f"{name} is not installed", apply)

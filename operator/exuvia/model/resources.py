@@ -45,6 +45,9 @@ SERVICES = Resource(plural="services", kind="Service", namespaced=True)
 CONFIG_MAPS = Resource(plural="configmaps", kind="ConfigMap", namespaced=True)
 CORE_EVENTS = Resource(plural="events", kind="Event", namespaced=True)
 EVENTS = Resource(group="events.k8s.io", plural="events", kind="Event", namespaced=True)
+APPLY_KINDS = "kubectl apply --server-side -k crds/"
+"""How our kinds are installed, in these very words wherever somebody is told to."""
+
 LEASES = Resource(group="coordination.k8s.io", plural="leases", kind="Lease", namespaced=True)
 POD_DISRUPTION_BUDGETS = Resource(
     group="policy", plural="poddisruptionbudgets", kind="PodDisruptionBudget", namespaced=True
