@@ -108,7 +108,14 @@ def test_who_bore_a_name_then(file: Path) -> None:
 
 def test_who_answers_none_and_several_plainly(file: Path) -> None:
     who = ("ledger", "who", "--ledger", file)
-    assert answer(*who, "--name", "vdi-07", "--at", "2026-11-24T14:30:00Z") == {"answer": "none", "instances": []}
+    assert answer(*who, "--name", "nobody") == {"answer": "none", "instances": []}
+    between = (*who, "--name", "vdi-07", "--at", "2026-11-24T14:30:00Z")
+    former = {"uid": "uid-a", "name": "vdi-07", "from": "2026-11-24T12:00:00Z", "to": "2026-11-24T14:00:00Z"}
+    assert answer(*between) == {"answer": "none", "instances": [], "former": former}
+    said = call(*between).stdout
+    assert "vdi-07 (uid-a) bore it from 2026-11-24T12:00:00Z until 2026-11-24T14:00:00Z" in said
+    assert "--at 2026-11-24T12:00:00Z" in said and "none: no machine is known" in said
+    assert "former" not in answer(*who, "--name", "vdi-07", "--at", "2026-11-24T11:00:00Z"), "it was not born yet"
     several = answer(*who, "--name", "vdi-08", "--at", "2026-11-24T15:30:00Z")
     assert several["answer"] == "several"
     assert {one["certainty"] for one in several["instances"]} == {"ambiguous"}

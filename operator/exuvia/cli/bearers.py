@@ -8,16 +8,23 @@ from typing import Any
 import click
 
 from exuvia.cli import printing, remembering
+from exuvia.record.former import Former
 from exuvia.record.who import Bearer, Placement, Visit
 from exuvia.report.text import Rows
 
 
-def show(found: tuple[Bearer, ...], asked: str, how: str) -> None:
-    """As a table with a sentence first, or as data with `answer` and `instances`."""
+def show(found: tuple[Bearer, ...], asked: str, how: str, former: Former | None = None) -> None:
+    """As a table with a sentence first, or as data with `answer` and `instances`; `former` bore it last, where nobody
+    does."""
     answer = "none" if not found else "one" if len(found) == 1 else "several"
     if how == "table":
         click.echo(_sentence(answer, asked))
-    printing.show(_tables(found), {"answer": answer, "instances": [_bearer(one) for one in found]}, how)
+        if former is not None:
+            click.echo(_before(former))
+    data: dict[str, Any] = {"answer": answer, "instances": [_bearer(one) for one in found]}
+    if former is not None:
+        data["former"] = _former(former)
+    printing.show(_tables(found), data, how)
 
 
 def _sentence(answer: str, asked: str) -> str:
@@ -26,6 +33,16 @@ def _sentence(answer: str, asked: str) -> str:
     if answer == "one":
         return f"one machine for {asked}"
     return f"several machines for {asked}: which one it was cannot be told"
+
+
+def _before(former: Former) -> str:
+    began, ended = _time(former.began), _time(former.ended)
+    one = f"{former.name} ({former.uid})"
+    return f"{one} bore it from {began} until {ended}; ask for a moment of that time by --at, as --at {began}"
+
+
+def _former(one: Former) -> dict[str, Any]:
+    return {"uid": one.uid, "name": one.name, "from": _time(one.began), "to": _time(one.ended)}
 
 
 def _tables(found: tuple[Bearer, ...]) -> list[tuple[str, Rows]]:

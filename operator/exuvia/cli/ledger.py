@@ -15,7 +15,7 @@ from exuvia import errors
 from exuvia.cli import bearers, chaining, cluster, keeping, moments, preparing, printing, remembering
 from exuvia.cli.ledgers import DEFAULT, chain_option, ledger_option, reading, there, writing_option
 from exuvia.model.facts import microseconds
-from exuvia.record import accepting
+from exuvia.record import accepting, former
 from exuvia.record import who as bearing
 from exuvia.report.text import Rows
 
@@ -88,7 +88,8 @@ def who(file: str, name: str, ip: str, provider_id: str, pod: str, moment: str, 
     known = moments.earlier(until, now) if until else now
     with reading(file) as connection:
         found = () if at > known else _bearers(connection, attribute, value, at, microseconds(known))
-    bearers.show(found, f"{attribute} {value} at {at:%Y-%m-%dT%H:%M:%SZ}", output)
+        last = None if found else former.last(connection, attribute, value, at, until=microseconds(known))
+    bearers.show(found, f"{attribute} {value} at {at:%Y-%m-%dT%H:%M:%SZ}", output, last)
 
 
 @ledger.command()

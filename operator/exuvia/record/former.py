@@ -1,0 +1,44 @@
+"""Who bore a name or address last, where nobody bears it at the moment that was asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, and_, func, or_, select
+
+from exuvia.model.facts import microseconds
+from exuvia.record import tables, versions
+from exuvia.record.moments import moment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Former:
+    """An instance that bore it from `began` until `ended`."""
+
+    uid: str
+    name: str
+    began: datetime
+    ended: datetime
+
+
+def last(
+    connection: Connection, attribute: str, value: str, at: datetime, *, until: int = versions.INSTANT
+) -> Former | None:
+    """The instance that bore the value of an attribute last, and no more at that moment, by what was recorded up to
+    `until` (microseconds); None where nobody ever did."""
+    when, borne, lives = microseconds(at), tables.identities, tables.lives
+    end = func.coalesce(borne.c.ended, lives.c.died)
+    row = connection.execute(
+        select(lives.c.uid, lives.c.name, lives.c.died, borne.c.began, borne.c.ended)
+        .join(borne, and_(borne.c.uid == lives.c.uid, borne.c.declared == lives.c.declared))
+        .where(borne.c.attribute == attribute, borne.c.value == value, borne.c.began <= when)
+        .where(or_(borne.c.ended <= when, lives.c.died <= when))
+        .where(versions.holds(borne, until), versions.holds(lives, until), lives.c.withdrawn.is_(False))
+        .order_by(end.desc(), borne.c.began.desc(), lives.c.uid)
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    over = min(one for one in (row.ended, row.died) if one is not None)
+    return Former(uid=row.uid, name=row.name, began=moment(row.began), ended=moment(over))
