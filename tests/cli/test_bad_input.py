@@ -206,6 +206,7 @@ def test_a_page_that_is_corrupt(file: Path, tmp_path: Path, what: str) -> None:
     file.write_bytes(content)
     told = refused(*command((READERS | WRITERS)[what], file, tmp_path))
     assert "is damaged: " in told and "Put the last good copy in its place" in told
+    assert "where there is none, move the file away" in told and "`exuvia ledger accept --reason TEXT`" in told
 
 
 @pytest.mark.parametrize("what", READERS | WRITERS)

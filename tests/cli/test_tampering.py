@@ -67,6 +67,7 @@ def first_bad(path: Path, *more: object) -> int:
     bad = next(one for one in found.get("chains", [found]) if one.get("cluster") == "c" or "chains" not in found)
     sentence = call("ledger", "verify", "--ledger", path, *more, code=1).stdout
     assert "is not sound" in sentence and "Put the last good copy in its place" in sentence
+    assert "where there is none, move the file away" in sentence
     assert not bad["sound"] and f"{bad['firstBad']} " in bad["problem"], bad
     return int(bad["firstBad"])
 

@@ -30,6 +30,7 @@ from exuvia.record import (
     exporting,
     importing,
     lines,
+    missing,
     personal,
     places,
     queries,
@@ -169,8 +170,8 @@ def anchor(
         which = ledgers.only(ledgers.chains(connection, named))
         head, found = appending.head(connection, which), chain.verify(queries.links(connection, which))
     if found.problem:
-        remedy = "Put the last good copy in its place."
-        raise errors.LedgerCorrupt(f"The ledger {file} is not sound: {found.problem}.", remedy=remedy)
+        said = f"The ledger {file} is not sound: {found.problem}."
+        raise errors.LedgerCorrupt(said, remedy=missing.DAMAGED_WAY_OUT)
     noted = anchors.Anchor(
         cluster=which, seq=head.seq, hash=head.hash.hex(), time=remembering.written(moment(head.recorded))
     )
@@ -263,7 +264,7 @@ def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None) -> str:
     found = one.verified
     head = f"{found.entries}:{found.head.hex()}"
     if found.problem:
-        return f"{what} is not sound: {found.problem}. Put the last good copy in its place; sound is {head}."
+        return f"{what} is not sound: {found.problem}; sound is {head}. {missing.DAMAGED_WAY_OUT}"
     pruned = f", {found.pruned} of them pruned under {one.checkpoint}" if found.pruned else ""
     unseen = f"; entry {known[0]} was pruned, so there was nothing to compare" if known and not found.compared else ""
     return f"{what} is sound: {found.entries} entries{pruned}, head {head}{unseen}"

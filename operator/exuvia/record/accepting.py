@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, chain, importing, opening, places, queries
+from exuvia.record import appending, chain, importing, missing, opening, places, queries
 from exuvia.record.places import Place
 
 
@@ -43,5 +43,5 @@ def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str = "
 def _check_chain(place: Place, connection: Connection, cluster: str) -> None:
     found = chain.verify(queries.links(connection, cluster))
     if found.first_bad is not None:
-        remedy = "Put the last good copy in its place."
-        raise errors.LedgerCorrupt(f"The ledger {place} is damaged: {found.problem}.", remedy=remedy)
+        said = f"The ledger {place} is damaged: {found.problem}."
+        raise errors.LedgerCorrupt(said, remedy=missing.DAMAGED_WAY_OUT)

@@ -12,6 +12,11 @@ WAY_OUT = "Restore the right file, or run `exuvia ledger accept --reason TEXT`."
 CHAIN_WAY_OUT = (
     "Restore a good copy; where there is none, move the file away and run `exuvia ledger accept --reason TEXT`."
 )
+WITHOUT_COPY = (
+    "where there is none, move the file away, wait a few seconds, and run `exuvia ledger accept --reason TEXT`"
+)
+"""The way on from a file that is damaged and of which there is no good copy: a new ledger begins, and is accepted."""
+DAMAGED_WAY_OUT = f"Put the last good copy in its place; {WITHOUT_COPY}."
 
 
 @dataclass(slots=True)

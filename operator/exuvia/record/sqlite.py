@@ -13,6 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
+from exuvia.record import missing
 
 _READ = "exuvia_reads"
 
@@ -74,7 +75,7 @@ def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerE
         remedy = "See which process holds it, and stop that one."
         return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
     if "malformed" in said or "not a database" in said or "corrupt" in said:
-        remedy = "Put the last good copy in its place; exuvia goes on by itself."
+        remedy = f"Put the last good copy in its place, and exuvia goes on by itself; {missing.WITHOUT_COPY}."
         return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
     if "no such table" in said:
         return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
