@@ -13,12 +13,29 @@ def configure(*, json: bool, verbose: bool) -> None:
     """Route every logger, kopf's and aiohttp's too, through one handler on stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_json() if json else _plain())
+    if not verbose:
+        handler.addFilter(plainer)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)
     logging.getLogger("exuvia").setLevel(logging.DEBUG if verbose else logging.INFO)
     for noisy in ("kopf", "aiohttp.access", "alembic", "asyncio"):
         logging.getLogger(noisy).setLevel(logging.INFO if verbose else logging.WARNING)
+
+
+def plainer(record: logging.LogRecord) -> bool:
+    """Takes from kopf's lines what misleads: that signals are ignored, for they are heard elsewhere, as kopf runs in a
+    thread; and tracebacks of requests that the API server refused, as when our kinds or rights go in an uninstall. Such
+    a line stays, as a warning of one line; its cause is told by our own too."""
+    if not record.name.startswith("kopf"):
+        return True
+    if record.getMessage().startswith("OS signals are ignored"):
+        return False
+    trouble = record.exc_info[1] if record.exc_info else None
+    if trouble is not None and type(trouble).__module__.partition(".")[0] in ("kopf", "aiohttp"):
+        record.exc_info = record.exc_text = None
+        record.levelno, record.levelname = logging.WARNING, logging.getLevelName(logging.WARNING)
+    return True
 
 
 def moment(record: logging.LogRecord) -> str:
