@@ -172,6 +172,9 @@ async def test_a_release_returns_the_machine_as_it_was(world: Operated) -> None:
     assert own_words(after["metadata"]["annotations"]) == own_words(before["metadata"]["annotations"])
     (quarantine,) = await world.quarantines()
     assert any(one.by == "admin" for one in quarantine.status.custody)
+    assert quarantine.status.isolation is not None and quarantine.status.isolation.state == "Ended"
+    (isolated,) = [one for one in quarantine.status.conditions if one.type == "Isolated"]
+    assert (isolated.status, isolated.reason) == ("False", "Released")
 
 
 async def test_a_release_by_rotation_removes_the_machine_once_sealed(world: Operated) -> None:
