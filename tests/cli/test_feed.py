@@ -241,3 +241,14 @@ def test_what_was_learnt_later_changes_later_answers_only(folder: Path) -> None:
     asked = ("risk", "at", "--ledger", folder / "ledger.db", "--time", "2026-11-02T00:00:00Z", "--as-of")
     risks = {day: answer(*asked, f"2026-11-0{day}T00:00:00Z")["risk"] for day in (3, 5, 7)}
     assert risks == {3: 9.8, 5: 0, 7: 9.8}
+
+
+def test_a_ledger_of_several_clusters_is_told_whose_chain_it_is(folder: Path) -> None:
+    for cluster in ("a", "b"):
+        lines = f'{{"type":"instance","uid":"{cluster}","born":"2026-01-01T00:00:00Z"}}\n'
+        call("ledger", "import", "-", "--ledger", folder / "two.db", "--cluster", cluster, stdin=lines)
+    (folder / "scores.csv").write_text("vulnerability,score,published\nCVE-2026-0001,9.8,2026-01-01\n", "utf-8")
+    kev = ("feed", "import", "cvss", folder / "scores.csv", "--ledger", folder / "two.db", "--cluster", "b")
+    call(*kev)
+    exported = call("ledger", "export", "--ledger", folder / "two.db", "--cluster", "b").stdout
+    assert '"type":"score"' in exported

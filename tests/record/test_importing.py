@@ -128,6 +128,10 @@ def test_what_cannot_have_been_goes_to_the_dead_letters_and_the_rest_is_imported
             '{"type":"score","vulnerability":"v","source":"s","value":"high","validFrom":"2026-01-01T00:00:00Z"}',
             "no score",
         ),
+        (
+            '{"type":"score","vulnerability":"v","source":"s","value":1e-999999999,"validFrom":"2026-01-01T00:00:00Z"}',
+            "no score",
+        ),
         ('{"type":"session","uid":"A","uid":"B","user":"x","from":"2026-01-01T00:00:00Z"}', "'uid' stands there twice"),
     ],
 )

@@ -60,6 +60,12 @@ def _options(of: Feed) -> Iterator[_Decorator]:
         help="The ledger; a file is made where there is none.",
     )
     yield click.option(
+        "--cluster",
+        default="",
+        metavar="NAME",
+        help="Whose chain it is entered in. Default: the only one; it counts for all.",
+    )
+    yield click.option(
         "--recorded-at", default="", metavar="TIME", help="When it was learnt of (RFC 3339). Default: now."
     )
     yield click.option(
@@ -109,8 +115,15 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         firm=bool(since),
         losing=given["accept_losses"],
     )
-    only_known = not given["everything"]
-    job = Job(feed=of, file=file, ledger=places.place(given["ledger"]), asked=asked, terms=terms, only_known=only_known)
+    job = Job(
+        feed=of,
+        file=file,
+        ledger=places.place(given["ledger"]),
+        asked=asked,
+        terms=terms,
+        only_known=not given["everything"],
+        cluster=given["cluster"],
+    )
     _show(feeding.bring(job, dry=given["dry_run"]), given["output"], dry=given["dry_run"])
 
 

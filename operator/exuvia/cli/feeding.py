@@ -28,7 +28,8 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One import. `only_known`: pass over what was never seen on a machine and has no score of this feed either."""
+    """One import. `only_known`: pass over what was never seen on a machine and has no score of this feed either.
+    `cluster`: whose chain it goes to; scores count for all."""
 
     feed: Feed
     file: str
@@ -36,6 +37,7 @@ class Job:
     asked: Asked
     terms: Terms
     only_known: bool
+    cluster: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +60,8 @@ def bring(job: Job, *, dry: bool) -> Comparison:
         release = _read(job.file, job.feed, replace(job.asked, wanted=wanted))
         made = comparing.compare(job.feed, release, memory.known, job.terms)
     if made.steps and not dry:
-        importing.load(job.ledger, _watched(_lines(made), sum(one.lines for one in made.steps)))
+        lines = _watched(_lines(made), sum(one.lines for one in made.steps))
+        importing.load(job.ledger, lines, cluster=job.cluster)
     return made
 
 

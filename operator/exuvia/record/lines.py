@@ -165,9 +165,7 @@ class _Fields:
             number = None if isinstance(value, bool) or value is None else Decimal(text)
         except InvalidOperation:
             number = None
-        if len(text) > 64:
-            number = None
-        if number is None or not number.is_finite() or number < 0 or number > 1000:
+        if number is None or not _plausible(number, text):
             remedy = "Write a number from 0 to 10 (for epss and kev from 0 to 1)."
             raise errors.InvalidObject(f"{_said(value)} is no score", place=key, remedy=remedy)
         return text
@@ -179,6 +177,14 @@ class _Fields:
         if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
             raise errors.InvalidObject(f"{_said(value)} is no list of strings", place=key)
         return tuple(value)
+
+
+def _plausible(number: Decimal, text: str) -> bool:
+    """From 0 to 1000, and written so that exact arithmetic stays cheap: 1e-999999999 would take minutes."""
+    if not number.is_finite() or len(text) > 64:
+        return False
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and abs(exponent) <= 64 and 0 <= number <= 1000
 
 
 def _said(value: object) -> str:

@@ -19,7 +19,7 @@ AGAIN = "Fetch epss_scores-current.csv.gz again."
 COLUMNS = ("cve", "epss", "percentile")
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
 _HEAD = re.compile(r"#\s*model_version:(?P<model>[^,\s]+)\s*,\s*score_date:(?P<date>\S+)\s*")
-_PART = re.compile(r"0(?:\.\d+)?|1(?:\.0+)?|[1-9](?:\.\d+)?[eE]-\d+")
+_PART = re.compile(r"0(?:\.\d+)?|1(?:\.0+)?|[1-9](?:\.\d+)?[eE]-\d{1,2}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
