@@ -206,6 +206,14 @@ async def test_without_tls_nobody_answers_and_other_paths_are_not_there(tmp_path
     await asyncio.sleep(0.05)  # TLS connections are closed
 
 
+@pytest.mark.parametrize("header", ["Bearer \udcff\udcfe", "Bearer caf\u00e9", "Bearer ", "Basic eA==", ""])
+async def test_what_is_no_token_is_refused_without_asking_anybody(header: str) -> None:
+    doorkeeper = intake.Doorkeeper(None, lambda: 0.0)  # type: ignore[arg-type]
+    with pytest.raises(intake.Refused) as caught:
+        await doorkeeper.check(header)
+    assert caught.value.status == 401
+
+
 def test_half_a_certificate_and_none_are_told_from_a_whole_one(tmp_path: Path) -> None:
     assert not intake.check(Settings())
     with pytest.raises(errors.SettingsError, match="Only one"):

@@ -59,7 +59,7 @@ class Doorkeeper:
     async def check(self, authorization: str) -> None:
         """Raises `Refused` with 401 or 403, or 503 where the API server cannot be asked."""
         scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
+        if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
             raise Refused(401, "a bearer token is needed")
         known = hashlib.sha256(token.strip().encode()).digest()
         if self._monotonic() - self._let_in.get(known, float("-inf")) < REMEMBERED_SECONDS:
