@@ -17,7 +17,7 @@ from tests.e2e.operated import Operated, Replica, entries, exuvia, operated
 from tests.e2e.test_crash import QUICK_LEASE
 from tests.e2e.test_seats import kill_node, license_pool
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 EXPOSURE = 'exuvia_exposure_score_seconds_total{severity="Critical"}'
 
 

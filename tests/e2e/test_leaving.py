@@ -14,7 +14,7 @@ from exuvia.model.specs.quarantine import Quarantine
 from tests.e2e.operated import Operated, exuvia, guard, policy, settle
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 CRDS = Path(__file__).parents[2] / "crds"
 

@@ -21,7 +21,7 @@ from tests.e2e.test_crash import QUICK_LEASE, live_through, sound
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.cluster, pytest.mark.proof, pytest.mark.timeout(300)]
 
 
 async def a_held_drain(world: Operated) -> Rotation:

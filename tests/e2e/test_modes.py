@@ -17,7 +17,7 @@ from tests.cluster import Cluster, until
 from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, operated, policy, settle
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 OWN = {("securitypolicies", "status"), ("fleetguards", "status"), ("leases", ""), ("events", ""), ("configmaps", "")}
 """What an operator writes that changes nothing: how things stand, who leads, and where the ledger ends."""

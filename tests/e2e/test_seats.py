@@ -17,7 +17,7 @@ from tests.cluster import Cluster, until
 from tests.e2e.operated import Operated, Replica, entries, free_port, operated
 from tests.e2e.test_crash import QUICK_LEASE
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 
 def license_pool(cluster: Cluster, *, seats: int, name: str = "antivirus", **spec: Any) -> dict[str, Any]:
@@ -193,7 +193,6 @@ async def _remove(cluster: Cluster, pod: ports.Body) -> None:
     await cluster.client.delete(resources.PODS, meta["name"], namespace=meta["namespace"], uid=meta["uid"])
 
 
-@pytest.mark.proof
 @pytest.mark.timeout(600)
 async def test_a_fleet_that_breathes_leaks_no_seat(cluster: Cluster, tmp_path: Path) -> None:
     """Machines that live seconds, under names that are used again, through kills. At the end every seat is back, and 99
