@@ -157,9 +157,31 @@ def test_starts_are_counted_for_rates(place: Place) -> None:
         world.operation("Q1", "started", 31, kind="Quarantine"),
     ]
     with written(place, *told) as connection:
-        assert queries.starts(connection, "Rotation", at(0)) == [("R1", at(0)), ("R3", at(30))]
-        assert queries.starts(connection, "Rotation", at(0.001)) == [("R3", at(30))]
-        assert queries.starts(connection, "Quarantine", at(0)) == [("Q1", at(31))]
+        assert queries.starts(connection, "Rotation", at(0), cluster="c") == [("R1", at(0)), ("R3", at(30))]
+        assert queries.starts(connection, "Rotation", at(0.001), cluster="c") == [("R3", at(30))]
+        assert queries.starts(connection, "Quarantine", at(0), cluster="c") == [("Q1", at(31))]
+
+
+def test_what_other_clusters_of_the_ledger_did_counts_there_only(place: Place) -> None:
+    def told(name: str) -> list[facts.Fact]:
+        ended = [world.operation(f"{name}1", "ended", 5, "Succeeded/Replaced")]
+        if name == "c":
+            return [world.operation("c1", "started", 0), *ended, world.birth("c"), world.verdict("c", "violating", 0)]
+        others = [world.operation(f"{name}{number}", "started", 0) for number in (1, 2, 3)]
+        return [world.verdict(name, "violating", 0), *others, *ended]  # of a machine that nobody knows the birth of
+
+    with written(place, *told("c")) as connection:
+        other = appending.Writer(cluster="other", epoch=1)
+        for fact in told("o"):
+            appending.add(connection, appending.head(connection, "other"), fact, other)
+        assert queries.starts(connection, "Rotation", at(0), cluster="c") == [("c1", at(0))]
+        assert (recall.started(connection, "c"), recall.ended(connection, "c")) == ({"c1"}, {"c1"})
+        assert [one.uid for one in recall.called_off(connection, "Succeeded/Replaced", at(0), "c")] == ["c1"]
+        assert queries.open_verdicts(connection, "c") == {("c", "workers"): "violating"}
+        found = counts.counts(connection, at(10), cluster="c")
+        assert found.rotations == {("workers", "Succeeded"): 1}
+        assert found.noncompliant_seconds == {("workers", "High"): 600.0}
+        assert len(queries.starts(connection, "Rotation", at(0), cluster="other")) == 3
 
 
 def test_counts_begin_where_history_stands(place: Place) -> None:

@@ -290,15 +290,15 @@ def read(
                 starts=tuple(
                     Start(operation=uid, kind=kind, at=at)
                     for kind in KINDS
-                    for uid, at in queries.starts(connection, kind, now - STARTS_KEPT)
+                    for uid, at in queries.starts(connection, kind, now - STARTS_KEPT, cluster=cluster)
                 ),
                 counts=counting.counts(connection, now, cluster=cluster),
                 guard_seen=recall.brake_known(connection, "FleetGuard", cluster),
                 unfinished=recall.unfinished(connection, epoch, cluster),
-                started=recall.started(connection),
-                called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF),
+                started=recall.started(connection, cluster),
+                called_off=recall.called_off(connection, CALLED_OFF_RESULT, now - CALLED_OFF, cluster),
                 released=recall.released(connection, RELEASED_RESULT, now - CALLED_OFF, cluster),
-                ended=recall.ended(connection),
+                ended=recall.ended(connection, cluster),
                 borne=recall.borne(connection, cluster),
                 steps=recall.steps(connection, quarantines),
                 known=standing.known(connection, meanwhile.machines),

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, case, func, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import checkpoints, tables, versions
+from exuvia.record.belonging import told_in
 
 _Key = TypeVar("_Key")
 _Number = TypeVar("_Number", int, float)
@@ -89,8 +90,8 @@ def standing(connection: Connection, now: datetime, *, cluster: str) -> Counts:
         records={row[0]: row[1] for row in connection.execute(records)},
         births=births,
         deaths=deaths,
-        rotations=_outcomes(connection),
-        noncompliant_seconds=_noncompliant(connection, microseconds(now)),
+        rotations=_outcomes(connection, cluster),
+        noncompliant_seconds=_noncompliant(connection, microseconds(now), cluster),
     )
 
 
@@ -109,11 +110,11 @@ def _lives(connection: Connection, cluster: str) -> tuple[dict[tuple[str, str], 
     return births, deaths
 
 
-def _outcomes(connection: Connection) -> dict[tuple[str, str], int]:
+def _outcomes(connection: Connection, cluster: str) -> dict[tuple[str, str], int]:
     table, found = tables.operations, dict[tuple[str, str], int]()
     rows = connection.execute(
         select(table.c.policy, table.c.result, func.count())
-        .where(table.c.kind == "Rotation", table.c.event == "ended")
+        .where(table.c.kind == "Rotation", table.c.event == "ended", told_in(table, cluster))
         .group_by(table.c.policy, table.c.result)
     )
     for policy, result, count in rows:
@@ -122,9 +123,9 @@ def _outcomes(connection: Connection) -> dict[tuple[str, str], int]:
     return found
 
 
-def _noncompliant(connection: Connection, now: int) -> dict[tuple[str, str], float]:
+def _noncompliant(connection: Connection, now: int, cluster: str) -> dict[tuple[str, str], float]:
     """Seconds that machines were violating, by policy and severity: each verdict lasts until the next, or its death."""
-    changes = verdict_changes()
+    changes = verdict_changes(cluster)
     lives = select(tables.lives.c.uid, tables.lives.c.died).where(versions.holds(tables.lives)).subquery()
     until = func.coalesce(changes.c.following, lives.c.died, now)
     lasted = case((until > changes.c.at, until - changes.c.at), else_=0)
@@ -137,8 +138,9 @@ def _noncompliant(connection: Connection, now: int) -> dict[tuple[str, str], flo
     return {(row[0], row[1]): float(row[2]) / 1e6 for row in rows}
 
 
-def verdict_changes() -> Any:
-    """Every change of a verdict, and `following`: the moment of the next one of that machine and policy, or NULL."""
+def verdict_changes(cluster: str) -> Any:
+    """Every change of a verdict that a cluster told, and `following`: the moment of the next one of that machine and
+    policy, or NULL."""
     table = tables.verdicts
     following = func.lead(table.c.at).over(partition_by=(table.c.uid, table.c.policy), order_by=table.c.seq)
-    return select(table, following.label("following")).subquery()
+    return select(table, following.label("following")).where(told_in(table, cluster)).subquery()

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, LargeBinary, cast, func, or_, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import chain, checkpoints, tables, versions
+from exuvia.record.belonging import told_in
 from exuvia.record.counts import verdict_changes
 from exuvia.record.moments import moment
 from exuvia.record.octets import octets
@@ -45,12 +46,12 @@ def about(connection: Connection, uids: set[str]) -> list[dict[str, Any]]:
     return [{"seq": row.seq, **json.loads(row.body)} for row in rows]
 
 
-def starts(connection: Connection, kind: str, since: datetime) -> list[tuple[str, datetime]]:
-    """(operation UID, started) of every operation of a kind that started since."""
+def starts(connection: Connection, kind: str, since: datetime, *, cluster: str) -> list[tuple[str, datetime]]:
+    """(operation UID, started) of every operation of a kind that started since, in one cluster."""
     table = tables.operations
     rows = connection.execute(
         select(table.c.uid, table.c.at).where(
-            table.c.event == "started", table.c.kind == kind, table.c.at >= microseconds(since)
+            table.c.event == "started", table.c.kind == kind, table.c.at >= microseconds(since), told_in(table, cluster)
         )
     )
     return [(row.uid, moment(row.at)) for row in rows]
@@ -58,7 +59,7 @@ def starts(connection: Connection, kind: str, since: datetime) -> list[tuple[str
 
 def open_verdicts(connection: Connection, cluster: str) -> dict[tuple[str, str], str]:
     """(instance UID, policy) -> verdict as last recorded, of machines that are not dead."""
-    changes, lives = verdict_changes(), tables.lives
+    changes, lives = verdict_changes(cluster), tables.lives
     holding = select(lives).where(versions.holds(lives)).subquery()
     rows = connection.execute(
         select(changes.c.uid, changes.c.policy, changes.c.result)

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables, versions
+from exuvia.record.belonging import told_in
 from exuvia.record.moments import moment
 
 CHUNK = 500
@@ -102,9 +103,9 @@ def unfinished(connection: Connection, epoch: int, cluster: str) -> list[tuple[i
     return [(int(row.seq), str(row.operation)) for row in rows]
 
 
-def started(connection: Connection) -> set[str]:
-    """UIDs of every operation whose start was recorded."""
-    return _with(connection, "started")
+def started(connection: Connection, cluster: str) -> set[str]:
+    """UIDs of every operation of a cluster whose start was recorded."""
+    return _with(connection, "started", cluster)
 
 
 def steps(connection: Connection, operations: Iterable[str]) -> set[tuple[str, str]]:
@@ -117,18 +118,18 @@ def steps(connection: Connection, operations: Iterable[str]) -> set[tuple[str, s
     return found
 
 
-def ended(connection: Connection) -> set[str]:
-    """UIDs of every operation whose end was recorded."""
-    return _with(connection, "ended")
+def ended(connection: Connection, cluster: str) -> set[str]:
+    """UIDs of every operation of a cluster whose end was recorded."""
+    return _with(connection, "ended", cluster)
 
 
-def _with(connection: Connection, event: str) -> set[str]:
+def _with(connection: Connection, event: str, cluster: str) -> set[str]:
     table = tables.operations
-    return set(connection.scalars(select(table.c.uid).where(table.c.event == event)))
+    return set(connection.scalars(select(table.c.uid).where(table.c.event == event, told_in(table, cluster))))
 
 
-def called_off(connection: Connection, result: str, since: datetime) -> list[CalledOff]:
-    """Rotations that ended so since then."""
+def called_off(connection: Connection, result: str, since: datetime, cluster: str) -> list[CalledOff]:
+    """Rotations of a cluster that ended so since then."""
     table = tables.operations
     rows = connection.execute(
         select(table).where(
@@ -136,6 +137,7 @@ def called_off(connection: Connection, result: str, since: datetime) -> list[Cal
             table.c.kind == "Rotation",
             table.c.result == result,
             table.c.at >= microseconds(since),
+            told_in(table, cluster),
         )
     )
     return [
