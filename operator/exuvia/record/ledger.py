@@ -52,7 +52,7 @@ class Ledger:
         self._head = appending.Head()
         self._condition = Condition(place)
         self._unheard: Attempt | None = None
-        self._entered: dict[bytes, Receipt] = {}
+        self._entered: writing.Entered = {}
         self._oldest: float | None = None
         self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
         self.on_commit: Callable[[Sequence[Fact]], None] | None = None
@@ -286,7 +286,7 @@ class Ledger:
             made = cut.attempt
             if not self._find_out(cut):
                 return self._write(batch)
-        self._head = made.head
+        self._head, self._entered = made.head, made.left
         return made.written
 
     def _find_out(self, cut: writing.Unheard) -> bool:
@@ -310,8 +310,7 @@ class Ledger:
         attempt = self._unheard
         if attempt is not None:
             if writing.entered(engine, self.place, self._cluster, attempt):
-                known = {**self._entered, **attempt.told()}
-                self._entered = dict(list(known.items())[-QUEUED:])
+                self._entered = dict(list(attempt.told().items())[-QUEUED:])
             self._unheard = None
 
     def _open_trusted(self) -> None:

@@ -27,19 +27,28 @@ class Written:
     entered: list[Fact] = field(default_factory=list)
 
 
+Entered = dict[bytes, tuple[Receipt, ...]]
+"""By likeness of a fact the entries that it has, in order, for each time that it is to be given again."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What a transaction enters, known before its COMMIT."""
+    """What a transaction enters, known before its COMMIT. `left`: what was in the chain already and was not given again
+    yet; one that was given again is new when it comes once more."""
 
     head: appending.Head
     requests: Sequence[Request]
     written: list[Written]
+    left: Entered
 
-    def told(self) -> dict[bytes, Receipt]:
-        """Each fact, to be compared with one that is given again, and the entry that it has."""
-        pairs = zip(self.requests, self.written, strict=True)
-        facts = (pair for one, done in pairs for pair in zip(one.facts, done.receipts, strict=True))
-        return {likeness(fact): receipt for fact, receipt in facts}
+    def told(self) -> Entered:
+        """Each fact, to be compared with one that is given again, and its entry for each time that it was given; and
+        what is left of those before."""
+        pairs, told = zip(self.requests, self.written, strict=True), Entered()
+        for fact, receipt in (pair for one, done in pairs for pair in zip(one.facts, done.receipts, strict=True)):
+            told.setdefault(likeness(fact), ())
+            told[likeness(fact)] += (receipt,)
+        return {**self.left, **{like: (*some, *self.left.get(like, ())) for like, some in told.items()}}
 
 
 class Unheard(Exception):
@@ -62,7 +71,7 @@ class Terms:
     place: Place
     writer: appending.Writer
     former: appending.Head
-    entered: dict[bytes, Receipt]
+    entered: Entered
     check: Callable[[], None]
 
 
@@ -103,11 +112,11 @@ def likeness(fact: Fact) -> bytes:
 def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> Attempt:
     head, waiting = appending.head(connection, terms.writer.cluster), appending.Batch()
     _check_former(connection, head, terms)
-    written: list[Written] = []
+    written, left = list[Written](), dict(terms.entered)
     for request in batch:
         done = Written()
         for fact in request.facts:
-            there = terms.entered.get(likeness(fact)) if terms.entered else None
+            there = _taken(left, fact)
             made = None if there else appending.add(connection, head, fact, terms.writer, batch=waiting)
             head = made or head
             done.receipts.append(there or appending.receipt(head))
@@ -115,7 +124,18 @@ def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> At
                 done.entered.append(fact)
         written.append(done)
     waiting.flush(connection)
-    return Attempt(head=head, requests=batch, written=written)
+    return Attempt(head=head, requests=batch, written=written, left=left)
+
+
+def _taken(left: Entered, fact: Fact) -> Receipt | None:
+    """The entry of a fact that is in the chain already; it counts for this one time only."""
+    if not left:
+        return None
+    like = likeness(fact)
+    there = left.pop(like, ())
+    if there[1:]:
+        left[like] = there[1:]
+    return there[0] if there else None
 
 
 def _check_former(connection: Connection, head: appending.Head, terms: Terms) -> None:

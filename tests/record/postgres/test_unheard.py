@@ -139,6 +139,39 @@ async def test_what_cannot_be_found_out_in_time_is_not_entered_twice_when_it_is_
     assert kept(place) == ["A", "B", "C", "D"]
 
 
+def scored(value: str) -> facts.Fact:
+    return facts.score(vulnerability="CVE-1", source="trivy", value=value, basis="intrinsic", valid_from=world.at(0))
+
+
+def scores(place: Place) -> list[str]:
+    with reading(place) as connection:
+        chosen = "select body::json->'body'->>'value' from entries where kind = 'score' order by seq"
+        return list(connection.scalars(text(chosen)))
+
+
+@pytest.mark.parametrize("unheard", [["5.0"], ["5.0", "7.0", "5.0"]])
+async def test_what_is_said_anew_after_it_was_given_again_is_entered(
+    postgres: Postgres, place: Place, cuts: Cuts, unheard: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A source that changes its mind twice says the same as at first."""
+    name = dict(place.parameters)["dbname"]  # type: ignore[union-attr]
+    away: list[str] = []
+    cuts.between = lambda: away.append(postgres.moved_away(name))
+    async with running(place) as ledger:
+        monkeypatch.setattr(opening, "PATIENCE_MS", 300)
+        cuts.planned = [True]
+        told = [scored(value) for value in unheard]
+        with pytest.raises(errors.LedgerDown):
+            await ledger.append(*told)
+        postgres.moved_back(away[0], name)
+        await state(ledger, LedgerState.FINE)
+        await ledger.append(*told)
+        assert scores(place) == unheard, "given again, not entered twice"
+        await ledger.append(scored("7.0"))
+        await ledger.append(scored("5.0"))
+    assert scores(place) == [*unheard, "7.0", "5.0"]
+
+
 async def test_a_statement_that_was_cut_off_is_written_again(postgres: Postgres, place: Place) -> None:
     """Within the transaction: the writer waits for a lock when its connection ends."""
     async with running(place) as ledger:
