@@ -33,9 +33,10 @@ Entered = dict[bytes, tuple[Receipt, ...]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """What a transaction enters, known before its COMMIT. `left`: what was in the chain already and was not given again
-    yet; one that was given again is new when it comes once more."""
+    """What a transaction enters, known before its COMMIT. `former`: the head before it. `left`: what was in the chain
+    already and was not given again yet; one that was given again is new when it comes once more."""
 
+    former: appending.Head
     head: appending.Head
     requests: Sequence[Request]
     written: list[Written]
@@ -98,7 +99,10 @@ def write(engine: Engine, batch: Sequence[Request], terms: Terms) -> Attempt:
 
 
 def entered(engine: Engine, place: Place, cluster: str, attempt: Attempt) -> bool:
-    """Whether an attempt of which nothing was heard is in the chain: then whole, else nothing of it, for good."""
+    """Whether an attempt of which nothing was heard is in the chain: then whole, else nothing of it, for good. One that
+    added no entry, as of dead letters alone, leaves no trace to look for: rather a letter twice than none."""
+    if attempt.head == attempt.former:
+        return False
     with opening.in_words(place), engine.begin() as connection:
         opening.alone(connection, cluster)
         return appending.hash_at(connection, cluster, attempt.head.seq) == attempt.head.hash
@@ -110,8 +114,9 @@ def likeness(fact: Fact) -> bytes:
 
 
 def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> Attempt:
-    head, waiting = appending.head(connection, terms.writer.cluster), appending.Batch()
-    _check_former(connection, head, terms)
+    former, waiting = appending.head(connection, terms.writer.cluster), appending.Batch()
+    _check_former(connection, former, terms)
+    head = former
     written, left = list[Written](), dict(terms.entered)
     for request in batch:
         done = Written()
@@ -124,7 +129,7 @@ def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> At
                 done.entered.append(fact)
         written.append(done)
     waiting.flush(connection)
-    return Attempt(head=head, requests=batch, written=written, left=left)
+    return Attempt(former=former, head=head, requests=batch, written=written, left=left)
 
 
 def _taken(left: Entered, fact: Fact) -> Receipt | None:

@@ -172,6 +172,20 @@ async def test_what_is_said_anew_after_it_was_given_again_is_entered(
     assert scores(place) == [*unheard, "7.0", "5.0"]
 
 
+@pytest.mark.parametrize(("committed", "letters"), [(False, 1), (True, 2)])
+async def test_a_dead_letter_of_which_nothing_was_heard_is_written_again(
+    place: Place, cuts: Cuts, committed: bool, letters: int
+) -> None:
+    """It moves no head, so nothing tells whether it was entered."""
+    async with running(place) as ledger:
+        first = await ledger.append(world.birth("A", 10))
+        cuts.planned = [committed]
+        receipt = await ledger.append(world.death("A", 5))
+        assert receipt == first, "the entry before"
+    with reading(place) as connection:
+        assert connection.scalar(text("select count(*) from dead_letters")) == letters
+
+
 async def test_a_statement_that_was_cut_off_is_written_again(postgres: Postgres, place: Place) -> None:
     """Within the transaction: the writer waits for a lock when its connection ends."""
     async with running(place) as ledger:
