@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from exuvia import errors
-from exuvia.app import pool_views, seating
+from exuvia.app import pool_views, seat_ledger
 from exuvia.app.seating import Seating
 from exuvia.decide.seats import entries, recall
 from exuvia.model.facts import Fact, microseconds
@@ -92,7 +92,7 @@ class World:
             durations=SimpleNamespace(observe=lambda name, value, *labels: self.observed.append((name, value, labels))),
             ledger_down=lambda: self.down,
         )
-        monkeypatch.setattr(seating, "remembered", lambda _, uid, at: (recall(self.ledger.changes(), at=at), ()))
+        monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: (recall(self.ledger.changes(), at=at), ()))
         self.view = self.services.view
         stage.fleet(self.services, *machines)
         self.trust()

@@ -38,6 +38,10 @@ class PoolStatuses:
         said = _unserved("NotSupported", "\n".join(str(one) for one in problems))
         await self._patch(pool.name, pool.metadata, pool.status.wire(), said, {})
 
+    async def failed(self, pool: LicensePool, why: str) -> None:
+        """Looking at it ended in a trouble of its own."""
+        await self._patch(pool.name, pool.metadata, pool.status.wire(), _unserved("Failed", why), {})
+
     async def unreadable(self, pool: Unparsable) -> None:
         """It does not parse; nothing of its status can be believed but the conditions."""
         status = pool.body.get("status")

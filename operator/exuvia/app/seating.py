@@ -11,32 +11,27 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import msgspec
 
 from exuvia import errors, ports
-from exuvia.app import pool_views, seat_signs, telling
+from exuvia.app import pool_views, seat_ledger, seat_signs, telling
 from exuvia.app.learning import NOT_LOOKED
+from exuvia.app.pool_memory import Failure, Known
 from exuvia.app.pool_statuses import PoolStatuses
 from exuvia.app.reclaiming import Reclaiming
 from exuvia.app.services import Services
-from exuvia.app.settings import Settings
-from exuvia.decide.seats import entries, recall, step
-from exuvia.decide.seats.metering import moment
-from exuvia.decide.seats.owing import Owing
+from exuvia.decide.seats import step
 from exuvia.model import facts, resources
 from exuvia.model.instances import Instance
 from exuvia.model.learnt import SeatSign
 from exuvia.model.seat_views import PoolStep
-from exuvia.model.seats import Returned, SeatChange, Seats
-from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
+from exuvia.model.seats import Returned
+from exuvia.model.specs.license_pool import LicensePool
 from exuvia.model.steps import Note
 from exuvia.observe import ours
 from exuvia.observe.reflector import Reflector
-from exuvia.record import places, seat_entries
-from exuvia.record.reading import reading
 from exuvia.report.events import Event
 from exuvia.report.metrics import Sample
 
@@ -45,21 +40,7 @@ log = logging.getLogger(__name__)
 PERIOD_SECONDS = 1.0
 GATHER_SECONDS = 0.1
 REMEMBERED = timedelta(minutes=1)
-TOGETHER = 1000  # facts in one transaction
-
-
-@dataclass(slots=True)
-class Known:
-    """What is remembered of one pool between looks; all but the names is in the ledger or in its status too."""
-
-    seats: Seats
-    counts: SeatCounts
-    high_water: HighWaterStatus
-    looked: float
-    unmet: int = 0
-    living: frozenset[str] = frozenset()
-    names: dict[str, str] = field(default_factory=dict)
-    signs: dict[str, SeatSign] | None = None
+FAILED_SECONDS = 30.0
 
 
 class Seating:
@@ -72,6 +53,7 @@ class Seating:
         self._died: dict[str, datetime] = {}
         self._trouble = ""
         self._unserved: dict[str, str] = {}
+        self._failed: dict[str, Failure] = {}
         self._down = False
         self._changed = asyncio.Event()
         self._pools = Reflector(
@@ -123,17 +105,50 @@ class Seating:
         self._forget({one.uid for one in pools})
         unserved = dict[str, str]()
         for pool in pools:
-            if isinstance(pool, ours.Unparsable):
-                unserved[pool.name] = f"LicensePool {pool.name} cannot be read"
-                await self._statuses.unreadable(pool)
-            elif problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
-                unserved[pool.name] = f"LicensePool {pool.name} is not served: {problems[0]}"
-                await self._statuses.refused(pool, problems)
-            elif pool_views.trusted(self._services) and not self._services.ledger_down():
-                await self._serve(pool)
+            if why := await self._try(pool):
+                unserved[pool.name] = why
         self._note_unserved(unserved)
         horizon = self._services.clock.now() - REMEMBERED
         self._died = {uid: at for uid, at in self._died.items() if at > horizon}
+
+    async def _try(self, pool: LicensePool | ours.Unparsable) -> str:
+        """Look at one; why it is not served, or "". Whatever trouble it makes, the next one is looked at; itself again
+        when it was edited, or after a while."""
+        failed = self._failed.get(pool.uid)
+        same = failed is not None and failed.generation == _generation(pool)
+        if failed is not None and same and self._services.clock.monotonic() < failed.due:
+            return failed.why
+        try:
+            why = await self._look_at(pool)
+        except errors.Fenced:
+            raise
+        except Exception as trouble:
+            return await self._fail(pool, f"{type(trouble).__name__}: {trouble}", "" if failed is None else failed.why)
+        self._failed.pop(pool.uid, None)
+        return why
+
+    async def _look_at(self, pool: LicensePool | ours.Unparsable) -> str:
+        if isinstance(pool, ours.Unparsable):
+            await self._statuses.unreadable(pool)
+            return f"LicensePool {pool.name} cannot be read"
+        if problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
+            await self._statuses.refused(pool, problems)
+            return f"LicensePool {pool.name} is not served: {problems[0]}"
+        if pool_views.trusted(self._services) and not self._services.ledger_down():
+            await self._serve(pool)
+        return ""
+
+    async def _fail(self, pool: LicensePool | ours.Unparsable, trouble: str, said: str) -> str:
+        """Say it once: in the log and, where that can be, in its status. Its seats are read anew then."""
+        why = f"LicensePool {pool.name} cannot be served: {trouble}; other pools are, and it is tried again"
+        due = self._services.clock.monotonic() + FAILED_SECONDS
+        self._failed[pool.uid] = Failure(generation=_generation(pool), due=due, why=why)
+        if why != said:
+            log.exception("%s", why, extra={"pool": pool.name})
+        if isinstance(pool, LicensePool):
+            self._lose(pool)
+            await self._statuses.failed(pool, why)
+        return why
 
     def holders(self, pool: str) -> frozenset[str] | None:
         """UIDs of the living instances that hold a seat of the pool of that name; None: it is not served (yet)."""
@@ -213,13 +228,14 @@ class Seating:
             del self._known[uid]
             self._changed_for(self._names.pop(uid), self._living())
             self.reclaiming.forget(uid)
+        self._failed = {uid: one for uid, one in self._failed.items() if uid in pools}
 
     async def _serve(self, pool: LicensePool) -> None:
         """One look at one pool. Trouble with the ledger leaves it as it was, to be read anew."""
         try:
             known = self._known.get(pool.uid) or await self._recall(pool)
             done, living = self._ask(pool, known)
-            await self._enter(pool, done)
+            await seat_ledger.enter(self._services, pool.name, pool.uid, done.told)
             self._trouble = ""
         except errors.LedgerError as trouble:
             self._lose(pool)
@@ -243,7 +259,7 @@ class Seating:
         """From the ledger, at the start of a term or after trouble."""
         settings, now = self._services.settings, self._services.clock.now()
         at = facts.microseconds(now)
-        seats, owed = await asyncio.to_thread(remembered, settings, pool.uid, at)
+        seats, owed = await asyncio.to_thread(seat_ledger.remembered, settings, pool.uid, at)
         self.reclaiming.owe(pool, owed, used=len(seats.leases))
         return Known(
             seats=seats,
@@ -262,11 +278,6 @@ class Seating:
     def _deaths(self, known: Known, living: dict[str, str], now: datetime) -> dict[str, datetime]:
         """Who lived at the last look died when the watch said so; of others nobody saw it."""
         return {uid: self._died.get(uid, now) for uid in known.living if uid not in living}
-
-    async def _enter(self, pool: LicensePool, done: PoolStep) -> None:
-        told = [_fact(pool, one) for one in done.told]
-        for first in range(0, len(told), TOGETHER):
-            await self._services.ledger.append(*told[first : first + TOGETHER])
 
     def _count(self, pool: LicensePool, known: Known, done: PoolStep) -> None:
         now = self._services.clock.monotonic()
@@ -312,17 +323,8 @@ class Seating:
         )
 
 
-def remembered(settings: Settings, uid: str, at: int) -> tuple[Seats, tuple[Returned, ...]]:
-    """The seats of one pool as the ledger has them, and what the vendor is still to be told. `errors.LedgerError`."""
-    owed = Owing()
-    with reading(places.place(settings.ledger)) as connection:
-        found = seat_entries.of_pool(connection, uid, settings.cluster_name)
-        seats = recall(owed.through(entries.read(body, since) for since, body in found), at=at)
-    return seats, tuple(owed.left.values())
-
-
-def _fact(pool: LicensePool, change: SeatChange) -> facts.Fact:
-    return facts.seat(entries.body(change, pool=pool.name, uid=pool.uid), moment(change.at))
+def _generation(pool: LicensePool | ours.Unparsable) -> int:
+    return pool.metadata.generation if isinstance(pool, LicensePool) else 0
 
 
 def _log(pool: LicensePool, name: str, note: Note) -> None:

@@ -46,7 +46,10 @@ def parse_duration(text: object) -> object:
         return text
     if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):
         raise ValueError(f"{text!r} is not a duration: write hours, minutes and seconds like 720h, 2h20m or 30s")
-    return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in _PARTS.findall(text)))
+    try:
+        return timedelta(seconds=sum(int(count) * _UNITS[unit] for count, unit in _PARTS.findall(text)))
+    except OverflowError:
+        raise ValueError(f"{text!r} is longer than any duration that can be counted") from None
 
 
 def format_duration(span: timedelta) -> str:

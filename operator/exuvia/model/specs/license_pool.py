@@ -6,7 +6,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Annotated, ClassVar
 
-from pydantic import ConfigDict, Field
+from pydantic import AfterValidator, ConfigDict, Field
 
 from exuvia.model.seats import ORDINARY_PRIORITY, ClaimMoment, Exhaustion, QuarantinedSeat
 from exuvia.model.specs.choices import TargetKind
@@ -20,6 +20,18 @@ from exuvia.model.specs.common import (
     StatusModel,
     Time,
 )
+
+LONGEST = timedelta(hours=87_600)
+
+
+def _countable(span: timedelta) -> timedelta:
+    """What is added to a moment must end in a year that a moment can name."""
+    if span > LONGEST:
+        raise ValueError("longer than 10 years: write at most 87600h")
+    return span
+
+
+Span = Annotated[Duration, AfterValidator(_countable)]
 
 
 class ReclaimType(StrEnum):
@@ -147,6 +159,14 @@ class LicensePoolSpec(SpecModel):
                     "rule": "duration(self.heartbeatTimeout) > duration('0s')",
                     "message": "`heartbeatTimeout` must be longer than 0s",
                 },
+                {
+                    "rule": "duration(self.grace) <= duration('87600h')",
+                    "message": "`grace` must be at most 87600h (10 years)",
+                },
+                {
+                    "rule": "duration(self.heartbeatTimeout) <= duration('87600h')",
+                    "message": "`heartbeatTimeout` must be at most 87600h (10 years)",
+                },
             ]
         }
     )
@@ -160,10 +180,10 @@ class LicensePoolSpec(SpecModel):
     """The agent that uses the seats. Required for AgentReady and for heartbeats; unset: no lease expires by silence."""
     classes: Annotated[tuple[SeatClass, ...], Field(max_length=32)] = ()
     """Who is treated unlike the others; the first that fits counts. Instances of none are persistent, priority 100."""
-    grace: Duration = timedelta(0)
-    """How long a dead instance's seat is kept for it; it counts as used. A reboot within it keeps the seat."""
-    heartbeat_timeout: Duration = timedelta(minutes=5)
-    """How long the agent on an instance may be silent (no ready pod) before the lease expires."""
+    grace: Span = timedelta(0)
+    """How long a dead instance's seat is kept for it, at most 87600h; it counts as used. A reboot keeps it."""
+    heartbeat_timeout: Span = timedelta(minutes=5)
+    """How long the agent on an instance may be silent (no ready pod) before the lease expires; at most 87600h."""
     exhaustion: Exhaustion = Exhaustion.QUEUE
     """What becomes of who asks while no seat is free."""
     quarantined: QuarantinedSeat = QuarantinedSeat.KEEP

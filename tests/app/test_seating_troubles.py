@@ -1,0 +1,52 @@
+"""What one pool's trouble, a stale picture, or a pool that was deleted leaves of the seats."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from exuvia import errors
+from exuvia.app import seating
+from exuvia.model.specs.license_pool import LicensePool
+from tests.app.test_seating import World, machine, pool
+
+
+def other(name: str = "other") -> LicensePool:
+    return pool().model_copy(update={"metadata": pool().metadata.model_copy(update={"name": name, "uid": name})})
+
+
+async def test_trouble_with_one_pool_is_said_once_and_keeps_no_other_from_being_served(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, step, tries = World(monkeypatch, machine("a")), seating.step, list[str]()
+
+    def odd(view: Any, now: Any) -> Any:
+        if view.pool.name != "other":
+            tries.append(view.pool.name)
+            raise OverflowError("date value out of range")
+        return step(view, now)
+
+    monkeypatch.setattr(seating, "step", odd)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            world.services.clock.seconds += 1
+            world.trust()
+            await world.seating.look((world.pool, other()))
+    assert [one.body["uid"] for one in world.ledger.facts] == ["other"]
+    assert len(tries) == 1, "it is looked at again later, or when it was edited"
+    why = "LicensePool antivirus cannot be served: OverflowError: date value out of range; other pools are, and it is"
+    assert len([one for one in caplog.records if one.getMessage().startswith(why)]) == 1
+    assert "OverflowError" in world.seating.sign("antivirus", "a").message
+    monkeypatch.setattr(seating, "step", step)
+    await world.look(seating.FAILED_SECONDS)
+    assert world.told()[-1] == ("granted", "a")
+
+
+@pytest.mark.parametrize("field", ["grace", "heartbeatTimeout"])
+@pytest.mark.parametrize("span", ["87601h", "2540000h", "99999999h", "99999999999999999999999999999h"])
+def test_a_span_that_no_moment_can_name_is_refused(field: str, span: str) -> None:
+    with pytest.raises(errors.InvalidObject, match="longer than"):
+        pool(**{field: span})
+    assert pool(**{field: "87600h"})
