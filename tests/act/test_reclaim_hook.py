@@ -102,6 +102,7 @@ async def test_no_answer_is_tried_again() -> None:
         ('{"used": true}', None),
         ('{"used": "240"}', None),
         ("[240]", None),
+        ("[" * 64 * 1024, None),
         ("", None),
         ("fine", None),
     ],

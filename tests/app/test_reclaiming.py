@@ -147,6 +147,29 @@ async def test_the_vendors_count_is_asked_for_now_and_then(monkeypatch: pytest.M
     assert world.reclaiming.theirs("another") is None
 
 
+async def test_trouble_with_one_vendor_keeps_no_other_from_being_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world, post = World(monkeypatch), reclaim_hook.post
+    tries: list[str] = []
+
+    async def odd(session: Any, hook: Any, key: str, body: Any, *, token: str) -> Answer:
+        if body["instance"] == "a":
+            tries.append(key)
+            raise RecursionError("too deep")
+        return await post(session, hook, key, body, token=token)
+
+    monkeypatch.setattr(reclaim_hook, "post", odd)
+    other = pool(**HOOK).model_copy(update={"metadata": pool().metadata.model_copy(update={"name": "o", "uid": "o"})})
+    world.owe(returned(1))
+    world.owe(returned(2, "b"), of=other)
+    for _ in range(4):
+        await world.pass_by()
+    assert [body["instance"] for _, body in world.calls] == ["b"]
+    assert len(tries) == 2, "after 1 s, and not at each look"
+    assert "antivirus: RecursionError: too deep" in caplog.text
+
+
 def test_a_token_is_read_for_each_call(tmp_path: Any) -> None:
     file = tmp_path / "token"
     assert _token("") == ""

@@ -73,7 +73,7 @@ def _used(text: bytes) -> int | None:
     """The vendor's count from an answer like `{"used": 240}`; None where it tells none."""
     try:
         found = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):  # no JSON, or nested deeper than anybody means it
         return None
     used = found.get("used") if isinstance(found, dict) else None
     return used if isinstance(used, int) and not isinstance(used, bool) and used >= 0 else None

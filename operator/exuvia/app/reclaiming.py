@@ -80,16 +80,34 @@ class Reclaiming:
         """Make the calls that are due; none while exuvia only watches: what is owed stays owed."""
         if self._services.settings.read_only:
             return
-        now = self._services.clock.monotonic()
         for debt in tuple(self._debts.values()):
             hook = debt.pool.spec.reclaim.webhook
-            if hook is None:
-                continue
-            due = [one for one in debt.owed if debt.due.get(one, 0.0) <= now][:AT_ONCE]
-            await asyncio.gather(*(self._tell(session, debt, hook, one) for one in due))
-            if now - debt.counted >= COUNT_SECONDS:
-                debt.counted = now
-                await self._ask(session, debt, hook)
+            if hook is not None:
+                await self._serve(session, debt, hook)
+
+    async def _serve(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:
+        """One pool. Whatever trouble it makes, the vendors of the others are called."""
+        now = self._services.clock.monotonic()
+        due = [one for one in debt.owed if debt.due.get(one, 0.0) <= now][:AT_ONCE]
+        calls = (self._tell(session, debt, hook, one) for one in due)
+        for order, trouble in zip(due, await asyncio.gather(*calls, return_exceptions=True), strict=True):
+            self._stumble(debt, order, trouble)
+        if now - debt.counted >= COUNT_SECONDS:
+            debt.counted = now
+            (trouble,) = await asyncio.gather(self._ask(session, debt, hook), return_exceptions=True)
+            self._stumble(debt, None, trouble)
+
+    def _stumble(self, debt: Debt, order: int | None, trouble: BaseException | None) -> None:
+        """Say what ended a call; one that told of a return is made again later."""
+        if trouble is None:
+            return
+        if isinstance(trouble, errors.Fenced) or not isinstance(trouble, Exception):
+            raise trouble
+        said = f"{type(trouble).__name__}: {trouble}"
+        name = debt.pool.name
+        log.error("a call to the vendor of pool %s: %s", name, said, exc_info=trouble, extra={"pool": name})
+        if order is not None:
+            self._later(debt, order, Answer(reply=Reply.AGAIN, said=said))
 
     async def _tell(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook, order: int) -> None:
         returned = debt.owed[order]
