@@ -33,8 +33,10 @@ class World:
         self.answers: list[Answer] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.ledger, self.said = Remembering(), list[Any]()
+        self.down = False
         self.services = stage.services(
             ledger=self.ledger,
+            ledger_down=lambda: self.down,
             leadership=SimpleNamespace(check=lambda: None),
             events=SimpleNamespace(say=self.said.append),
         )
@@ -107,10 +109,24 @@ async def test_what_cannot_be_entered_is_told_again(monkeypatch: pytest.MonkeyPa
     world = World(monkeypatch)
     world.ledger.trouble = errors.LedgerDown("the disk is full")
     world.owe(returned(1))
-    await world.pass_by()
+    for _ in range(20):
+        await world.pass_by()
+    assert len(world.calls) == 4, "after 1 s, 2 s, 4 s"
     world.ledger.trouble = None
+    await world.pass_by(10)
+    assert len(world.calls) == 5
+    assert len({key for key, _ in world.calls}) == 1
+    assert world.outcomes() == ["done"]
+
+
+async def test_while_the_ledger_is_down_nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.down = True
+    world.owe(returned(1))
+    await world.pass_by(COUNT_SECONDS)
+    assert world.calls == []
+    world.down = False
     await world.pass_by()
-    assert [key for key, _ in world.calls] == ["pool-uid-1"] * 2
     assert world.outcomes() == ["done"]
 
 

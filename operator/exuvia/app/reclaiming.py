@@ -77,8 +77,9 @@ class Reclaiming:
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def once(self, session: aiohttp.ClientSession) -> None:
-        """Make the calls that are due; none while exuvia only watches: what is owed stays owed."""
-        if self._services.settings.read_only:
+        """Make the calls that are due; none while exuvia only watches, or while the ledger cannot keep what comes of
+        them: what is owed stays owed."""
+        if self._services.settings.read_only or self._services.ledger_down():
             return
         for debt in tuple(self._debts.values()):
             hook = debt.pool.spec.reclaim.webhook
@@ -107,7 +108,7 @@ class Reclaiming:
         name = debt.pool.name
         log.error("a call to the vendor of pool %s: %s", name, said, exc_info=trouble, extra={"pool": name})
         if order is not None:
-            self._later(debt, order, Answer(reply=Reply.AGAIN, said=said))
+            self._later(debt, order, f"could not be called: {said}")
 
     async def _tell(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook, order: int) -> None:
         returned = debt.owed[order]
@@ -116,14 +117,16 @@ class Reclaiming:
         if answer.used is not None:
             debt.theirs = answer.used
         if answer.reply is Reply.AGAIN:
-            self._later(debt, order, answer)
+            self._later(debt, order, f"does not answer: {answer.said}")
             return
         outcome = "dry-run" if hook.dry_run and answer.reply is Reply.DONE else str(answer.reply)
-        if await self._enter(debt.pool, returned, outcome):
-            for kept in (debt.owed, debt.tries, debt.due):
-                kept.pop(order, None)
-            if answer.reply is Reply.REFUSED:
-                self._say_refused(debt.pool, returned, answer)
+        if not await self._enter(debt.pool, returned, outcome):
+            self._later(debt, order, f"answered {outcome}, which could not be entered in the ledger")
+            return
+        for kept in (debt.owed, debt.tries, debt.due):
+            kept.pop(order, None)
+        if answer.reply is Reply.REFUSED:
+            self._say_refused(debt.pool, returned, answer)
 
     async def _ask(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:
         """How many seats the vendor counts."""
@@ -136,18 +139,17 @@ class Reclaiming:
         token = await asyncio.to_thread(_token, self._services.settings.reclaim_token_file)
         return await reclaim_hook.post(session, hook, call.key, call.body, token=token)
 
-    def _later(self, debt: Debt, order: int, answer: Answer) -> None:
+    def _later(self, debt: Debt, order: int, why: str) -> None:
         debt.tries[order] = tries = debt.tries.get(order, 0) + 1
         wait = owing.wait_after(tries).total_seconds()
         debt.due[order] = self._services.clock.monotonic() + wait
         if tries == 1:
             log.warning(
-                "the vendor of pool %s does not answer: %s; it is told again", debt.pool.name, answer.said,
-                extra={"pool": debt.pool.name},
-            )  # fmt: skip
+                "the vendor of pool %s %s; it is told again", debt.pool.name, why, extra={"pool": debt.pool.name}
+            )
 
     async def _enter(self, pool: LicensePool, returned: Returned, outcome: str) -> bool:
-        """Whether what came of it is durable; else the same call is made again."""
+        """Whether what came of it is durable; else the same call is made again later."""
         at = facts.microseconds(self._services.clock.now())
         done = Reported(at=at, uid=returned.lease.uid, order=returned.lease.order, outcome=outcome)
         try:
