@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +23,7 @@ from exuvia.record import (
     exporting,
     holds,
     importing,
+    opening,
     personal,
     queries,
     removal,
@@ -105,6 +107,42 @@ def test_no_byte_of_the_key_stays_in_the_file(tmp_path: Path) -> None:
     assert key in written(path)
     erase(path, "alice")
     assert key not in written(path)
+
+
+def test_a_key_that_stays_in_the_journal_is_told_and_goes_when_it_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(opening, "PATIENCE_MS", 200)
+    path = ledger(tmp_path / "l.db", session("A", "alice"))
+    with closing(sqlite3.connect(path, isolation_level=None)) as reader:
+        (key,) = reader.execute("SELECT key FROM subjects").fetchone()
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM entries").fetchone()
+        with pytest.raises(errors.LedgerLocked, match=r"'alice' was erased by entry \d+, but its key .*l\.db-wal"):
+            erase(path, "alice")
+        assert key in written(path)
+        with pytest.raises(errors.LedgerLocked, match=r"knows nobody of the name 'alice' .any more., but its key"):
+            erase(path, "alice")
+        reader.execute("COMMIT")
+        with pytest.raises(errors.InvalidObject, match="erased already"):
+            erase(path, "alice")
+        assert key not in written(path)
+
+
+def test_every_writer_overwrites_what_it_deletes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where SQLite was built without that."""
+    connect = sqlite3.dbapi2.connect
+
+    def careless(*words: Any, **named: Any) -> sqlite3.Connection:
+        made = connect(*words, **named)
+        made.execute("PRAGMA secure_delete = OFF")
+        return made
+
+    monkeypatch.setattr(sqlite3.dbapi2, "connect", careless)
+    engine = opening.open_for_writing(tmp_path / "l.db")
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("PRAGMA secure_delete").scalar() == 1
+    engine.dispose()
 
 
 def test_who_comes_again_after_an_erasure_is_somebody_new(tmp_path: Path) -> None:

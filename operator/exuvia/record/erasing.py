@@ -6,6 +6,8 @@ made before still has the key.
 
 from __future__ import annotations
 
+import sqlite3
+import time
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
@@ -15,34 +17,39 @@ from exuvia.model.facts import Fact, FactKind, Receipt
 from exuvia.record import appending, holds, importing, opening, personal, tables, versions
 from exuvia.record.places import Place
 
+LOOK_SECONDS = 0.1
+
 
 def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str = "") -> Receipt:
     """Destroy the key to a name; durable when it returns.
 
     Raises `errors.InvalidObject` without a reason, where nobody of that name is known, and where a hold keeps it;
-    `errors.LedgerError` as ever.
+    `errors.LedgerLocked` when the name was erased, but the key may still stand in the journal beside the file, because
+    somebody reads it; `errors.LedgerError` as ever. Asked again, it empties the journal though nobody is known now.
     """
     if not reason.strip():
         raise errors.InvalidObject("Erasing needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
     engine = opening.open_for_writing(place)
     try:
         with opening.in_words(place), engine.connect() as connection:
-            _securely(connection)
             with connection.begin():
                 receipt = _erase(connection, name, by, reason, at, cluster)
-            _settle(connection)
-            return receipt
+            _settle(connection, place, name, receipt)
     finally:
         engine.dispose()
+    if receipt is None:
+        remedy = "It was erased already, or never told, or is written differently."
+        raise errors.InvalidObject(f"The ledger knows nobody of the name {name!r}.", place="subject", remedy=remedy)
+    return receipt
 
 
-def _erase(connection: Connection, name: str, by: str, reason: str, at: datetime, cluster: str) -> Receipt:
+def _erase(connection: Connection, name: str, by: str, reason: str, at: datetime, cluster: str) -> Receipt | None:
+    """None: nobody of that name is known."""
     writer = importing.writer_for(connection, cluster)
     opening.alone(connection, writer.cluster)
     subject = personal.known(connection, name)
     if not subject:
-        remedy = "It was erased already, or never told, or is written differently."
-        raise errors.InvalidObject(f"The ledger knows nobody of the name {name!r}.", place="subject", remedy=remedy)
+        return None
     _check_holds(connection, subject)
     with opening.removing(connection):
         connection.execute(delete(tables.subjects).where(tables.subjects.c.subject == subject))
@@ -77,13 +84,33 @@ def _keeps(connection: Connection, hold: holds.Hold, subject: str) -> bool:
     return False
 
 
-def _securely(connection: Connection) -> None:
-    """SQLite overwrites what it deletes."""
-    if connection.dialect.name == "sqlite":
-        connection.connection.execute("PRAGMA secure_delete = ON")
+def _settle(connection: Connection, place: Place, name: str, receipt: Receipt | None) -> None:
+    """The journal beside the file is emptied, so that the key does not stand there either; else it is told."""
+    if connection.dialect.name != "sqlite":
+        return
+    why = _not_emptied(connection)
+    if not why:
+        return
+    done = f"The ledger knows nobody of the name {name!r} (any more)"
+    if receipt is not None:
+        done = f"The name {name!r} was erased by entry {receipt.seq}"
+    raise errors.LedgerLocked(
+        f"{done}, but its key may still stand in {place}-wal, which could not be emptied into {place}: {why}.",
+        remedy="End what reads the ledger, or let it come to its end, and run `exuvia ledger erase` again: the key is "
+        "gone once that says only that the ledger knows nobody of the name.",
+    )
 
 
-def _settle(connection: Connection) -> None:
-    """The journal beside the file is emptied, so that the key does not stand there either."""
-    if connection.dialect.name == "sqlite":
-        connection.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+def _not_emptied(connection: Connection) -> str:
+    """Why the journal stays, or "". Who reads is waited for, `opening.PATIENCE_MS` and once more."""
+    until = time.monotonic() + opening.PATIENCE_MS / 1000
+    while True:
+        try:
+            busy, *_ = connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        except sqlite3.Error as trouble:
+            return str(trouble)
+        if not busy:
+            return ""
+        if time.monotonic() >= until:
+            return "another process reads or writes the ledger"
+        time.sleep(LOOK_SECONDS)

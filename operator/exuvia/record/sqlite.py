@@ -97,10 +97,12 @@ def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def _durable(connection: sqlite3.Connection, record: Any) -> None:
-    """WAL with FULL: an acknowledged commit outlives a power loss."""
+    """WAL with FULL: an acknowledged commit outlives a power loss. What is deleted is overwritten, also where a writer
+    moves rows about, so that no copy of a key stays in a page."""
     _own_transactions(connection, record)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")
 
 
 def _begin(connection: Connection) -> None:
