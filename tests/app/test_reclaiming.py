@@ -63,7 +63,7 @@ async def test_each_return_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None
     world.owe(returned(1), returned(2, "b"))
     for _ in range(3):
         await world.pass_by()
-    assert [key for key, _ in world.calls] == ["pool-uid-1", "pool-uid-2"]
+    assert [key for key, _ in world.calls] == ["pool-uid-a-1-1", "pool-uid-b-1-2"]
     assert world.outcomes() == ["done", "done"]
 
 
@@ -76,7 +76,7 @@ async def test_an_operator_that_only_watches_calls_nobody_and_forgets_nothing(mo
     assert world.calls == []
     world.services.settings = acting
     await world.pass_by()
-    assert [key for key, _ in world.calls] == ["pool-uid-1"]
+    assert [key for key, _ in world.calls] == ["pool-uid-a-1-1"]
 
 
 async def test_no_answer_is_tried_again_later_and_later_with_the_same_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -89,7 +89,7 @@ async def test_no_answer_is_tried_again_later_and_later_with_the_same_key(monkey
         await world.pass_by()
         if len(world.calls) > before:
             moments.append(world.services.clock.seconds)
-    assert [key for key, _ in world.calls] == ["pool-uid-1"] * 4
+    assert [key for key, _ in world.calls] == ["pool-uid-a-1-1"] * 4
     assert [after - before for before, after in pairwise(moments)] == [1, 2, 4]
     assert world.outcomes() == ["done"]
 

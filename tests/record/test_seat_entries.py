@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from exuvia.decide.seats import advance, entries, recall
 from exuvia.model import facts
-from exuvia.model.seats import Claim, Claimant, Died, Reported, SeatChange, Seats, Terms
+from exuvia.model.seats import Claim, Claimant, Died, Granted, Reported, ReturnCause, Returned, SeatChange, Seats, Terms
 from exuvia.record import pruning, queries, seat_entries
 from tests.record import world
 
@@ -52,3 +53,19 @@ def test_a_seat_that_was_given_back_and_reported_keeps_nothing_from_pruning(tmp_
         found = pruning.plan(connection, "c", far)
     assert found.uids == {"a"}
     assert found.kept[pruning.Kept.OPEN] == 3
+
+
+def test_what_the_vendor_is_still_to_be_told_is_not_pruned(tmp_path: Path) -> None:
+    """Nor a seat that the same machine was given after one that was reported."""
+    terms = Terms(seats=2, owes=True)
+    events = (Claim(at=1, claimant=Claimant(uid="a")), Claim(at=2, claimant=Claimant(uid="b")), Died(at=3, uid="a"))
+    told = list(advance(Seats(at=0), terms, events, until=20).told)
+    granted = next(one for one in told if isinstance(one, Granted) and one.lease.uid == "b")
+    told.append(Returned(at=4, lease=granted.lease, cause=ReturnCause.RELEASE, owed=True))
+    told.append(replace(granted, at=5, lease=replace(granted.lease, since=5, order=3)))
+    told.append(Reported(at=9, uid="b", order=2, outcome="done"))
+    lives = [world.birth("a"), world.birth("b"), world.death("a", 1), world.death("b", 1), world.birth("last", 2)]
+    history = [*lives[:4], *(entered(one, "pool-1") for one in told), lives[4]]
+    with world.written(tmp_path / "ledger.db", *history) as connection:
+        found = pruning.plan(connection, "c", facts.microseconds(datetime.now(UTC)) + 1)
+    assert found.uids == frozenset()

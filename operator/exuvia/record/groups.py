@@ -18,7 +18,7 @@ from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables
 
 PAGE = 2000
-_SETTLED = frozenset({"returned", "reported", "denied", "left", "ghost"})
+_SETTLED = frozenset({"returned", "denied", "left", "ghost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,11 +47,12 @@ class Group:
     known: int
     sealed: bool = False
     seats: dict[tuple[str, str], str] = field(default_factory=dict)
+    owed: set[tuple[str, int]] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
 
     def seated(self) -> bool:
-        """Whether a seat of its is not given back."""
-        return any(event not in _SETTLED for event in self.seats.values())
+        """Whether a seat of its is not given back, or its vendor is still to be told."""
+        return bool(self.owed) or any(event not in _SETTLED for event in self.seats.values())
 
 
 class Groups:
@@ -103,6 +104,7 @@ class Groups:
         ours.first, ours.last = min(ours.first, theirs.first), max(ours.last, theirs.last)
         ours.known, ours.sealed = max(ours.known, theirs.known), ours.sealed or theirs.sealed
         ours.seats |= theirs.seats
+        ours.owed |= theirs.owed
         ours.subjects |= theirs.subjects
 
 
@@ -114,9 +116,19 @@ def _take(group: Group, entry: Entry) -> None:
         case FactKind.EVIDENCE.value | FactKind.CUSTODY.value:
             group.sealed = True
         case FactKind.SEAT.value:
-            group.seats[str(entry.body.get("uid")), str(entry.body.get("instance"))] = str(entry.body.get("event"))
+            _seat(group, entry.body)
         case FactKind.SESSION.value:
             group.subjects.add(str(entry.body.get("user")))
+
+
+def _seat(group: Group, body: Mapping[str, Any]) -> None:
+    pool, event = str(body.get("uid")), str(body.get("event"))
+    if event == "reported":
+        group.owed.discard((pool, int(body["order"])))
+        return
+    group.seats[pool, str(body.get("instance"))] = event
+    if event == "returned" and body.get("owed"):
+        group.owed.add((pool, int(body["order"])))
 
 
 def _ends(body: Mapping[str, Any]) -> list[int]:

@@ -24,7 +24,7 @@ class Kept(StrEnum):
 
     YOUNG = "young"  # something of it was so, or was learnt, after the cut
     LIVING = "living"  # the machine lives, or no death of it is known
-    OPEN = "open"  # an operation is open, or a seat is not given back
+    OPEN = "open"  # an operation is open, a seat is not given back, or its vendor is not told
     SEALED = "sealed"  # evidence was sealed of it, or somebody decided about it
     HELD = "held"  # a legal hold is on it
     SHARED = "shared"  # another chain of this ledger tells of it too

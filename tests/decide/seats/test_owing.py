@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from hypothesis import given
@@ -56,6 +57,15 @@ def test_a_call_says_what_came_back_and_has_one_key() -> None:
     assert call.key != owing.reclaim("antivirus", "pool-uid", second, dry_run=False).key
     assert call.key != owing.reclaim("antivirus", "made-anew", first, dry_run=False).key
     assert owing.reclaim("antivirus", "pool-uid", first, dry_run=True).dry_run
+
+
+def test_a_number_that_is_used_again_makes_no_old_key() -> None:
+    """After a pruning the numbers of leases begin anew."""
+    first, second = returns(owes=True)
+    again = replace(second, lease=replace(second.lease, order=first.lease.order))
+    later = replace(first, lease=replace(first.lease, since=first.lease.since + 1))
+    keys = {owing.reclaim("antivirus", "pool-uid", one, dry_run=False).key for one in (first, again, later)}
+    assert len(keys) == 3
 
 
 @given(st.integers(1, 10_000))

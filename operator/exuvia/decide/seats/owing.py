@@ -48,7 +48,8 @@ class Owing:
 
 
 def reclaim(pool: str, uid: str, returned: Returned, *, dry_run: bool) -> Call:
-    """Tell the vendor that a seat came back. `uid` is the pool's: a pool made anew has keys of its own."""
+    """Tell the vendor that a seat came back. `uid` is the pool's: a pool made anew has keys of its own. Orders begin
+    anew once the ledger was pruned; one machine is never granted twice at one moment and order."""
     died = None if returned.died is None else _time(returned.died)
     body = {
         "type": "reclaim",
@@ -60,7 +61,8 @@ def reclaim(pool: str, uid: str, returned: Returned, *, dry_run: bool) -> Call:
         "returnedAt": _time(returned.at),
         "dryRun": dry_run,
     }
-    return Call(key=f"{uid}-{returned.lease.order}", body=body, dry_run=dry_run)
+    lease = returned.lease
+    return Call(key=f"{uid}-{lease.uid}-{lease.since}-{lease.order}", body=body, dry_run=dry_run)
 
 
 def count(pool: str, uid: str, used: int, at: int) -> Call:
