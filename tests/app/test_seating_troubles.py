@@ -10,7 +10,7 @@ import pytest
 from exuvia import errors
 from exuvia.app import seating
 from exuvia.model.specs.license_pool import LicensePool
-from tests.app.test_seating import World, machine, pool
+from tests.app.test_seating import World, agent, machine, pool
 
 
 def other(name: str = "other") -> LicensePool:
@@ -50,3 +50,20 @@ def test_a_span_that_no_moment_can_name_is_refused(field: str, span: str) -> Non
     with pytest.raises(errors.InvalidObject, match="longer than"):
         pool(**{field: span})
     assert pool(**{field: "87600h"})
+
+
+async def test_nobody_expires_by_an_old_picture_of_pods(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"), agent={"daemonSet": "security/antivirus"}, heartbeatTimeout="2m")
+    ready = agent("n-a")
+    world.view.pods.store.put(ready, "1")
+    await world.look()
+    world.view.pods.store.put(agent("n-a", minute=60, ready=False), "2")
+    world.view.pods.last_heard = world.services.clock.now()
+    for _ in range(20):
+        world.services.clock.seconds += 30
+        world.view.nodes.last_heard = world.view.quarantines.last_heard = world.services.clock.now()
+        await world.seating.look((world.pool,))
+    assert world.told() == [("granted", "a")]
+    world.view.pods.store.put(ready, "3")
+    await world.look()
+    assert world.told() == [("granted", "a")]

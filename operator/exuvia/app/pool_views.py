@@ -29,9 +29,13 @@ FRESH = timedelta(seconds=60)
 def trusted(services: Services) -> bool:
     """Whether what is not in the view is really gone: no seat is granted or returned by half a picture."""
     view, now = services.view, services.clock.now()
-    heard = view.nodes.last_heard
     complete = view.nodes.synced and view.quarantines.synced and not view.nodes.unreadable
-    return complete and heard is not None and now - heard <= FRESH
+    return complete and _fresh(view.nodes.last_heard, now)
+
+
+def _fresh(heard: datetime | None, now: datetime) -> bool:
+    """A quiet watch is heard of by its bookmarks, and when it ends in order."""
+    return heard is not None and now - heard <= FRESH
 
 
 def not_supported(pool: LicensePool, hosts: str) -> tuple[Problem, ...]:
@@ -64,7 +68,7 @@ def view_of(
         pool=pool.model_copy(update={"status": status}),
         seats=seats,
         instances=instances,
-        agents=_agents(view, pool, instances),
+        agents=_agents(view, pool, instances, services.clock.now()),
         quarantined=frozenset(
             one.spec.instance.uid for one in view.open_quarantines() if one.status.phase is not QuarantinePhase.PENDING
         ),
@@ -72,9 +76,12 @@ def view_of(
     )
 
 
-def _agents(view: ClusterView, pool: LicensePool, instances: Iterable[Instance]) -> Mapping[str, AgentSign] | None:
+def _agents(
+    view: ClusterView, pool: LicensePool, instances: Iterable[Instance], now: datetime
+) -> Mapping[str, AgentSign] | None:
+    """None: there is no agent, or its pods cannot be seen now, so that silence says nothing."""
     agent = pool.spec.agent
-    if agent is None or not view.pods.synced:
+    if agent is None or not view.pods.synced or not _fresh(view.pods.last_heard, now):
         return None
     signs = ((one.uid, _sign(agent, one, view.pods_on(one.name))) for one in instances)
     return {uid: sign for uid, sign in signs if sign is not None}
