@@ -234,13 +234,21 @@ def test_what_was_learnt_later_changes_later_answers_only(folder: Path) -> None:
     """A score, a VEX statement that it never mattered, and that being taken back: each as of when it was known."""
     head = "vulnerability,score,published\n"
     bring(folder, "cvss", head + f"{CVE},9.8,2026-10-01\n", "--recorded-at", "2026-11-02T00:00:00Z")
-    cleared = openvex(says(CVE, timestamp="2026-10-01T00:00:00Z"))
+    cleared = openvex(says(CVE, timestamp="2026-10-01T00:00:00Z"), timestamp="2026-11-03T00:00:00Z")
     bring(folder, "openvex", cleared, "--recorded-at", "2026-11-04T00:00:00Z")
-    affected = openvex(says(CVE, "affected"), version=2)
+    affected = openvex(says(CVE, "affected"), version=2, timestamp="2026-11-05T00:00:00Z")
     bring(folder, "openvex", affected, "--recorded-at", "2026-11-06T00:00:00Z")
     asked = ("risk", "at", "--ledger", folder / "ledger.db", "--time", "2026-11-02T00:00:00Z", "--as-of")
     risks = {day: answer(*asked, f"2026-11-0{day}T00:00:00Z")["risk"] for day in (3, 5, 7)}
     assert risks == {3: 9.8, 5: 0, 7: 9.8}
+
+
+def test_a_file_of_a_day_to_come_does_not_block_its_feed(folder: Path) -> None:
+    file = folder / "ahead.csv"
+    file.write_text(epss({CVE: "0.1"}, "2036-11-24"), "utf-8")
+    refused = call("feed", "import", "epss", file, "--ledger", folder / "ledger.db", code=2).stderr
+    assert "ahead.csv: this file is dated 2036-11-24T12:55:00Z, more than a day after this import (" in refused
+    assert counts(bring(folder, "epss", epss({CVE: "0.1"}))) == [1, 0, 0, 0, 0]
 
 
 def test_a_ledger_of_several_clusters_is_told_whose_chain_it_is(folder: Path) -> None:

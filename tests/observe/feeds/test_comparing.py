@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from exuvia import errors
+from exuvia.model.facts import microseconds
 from exuvia.observe.feeds.changes import Change
 from tests.observe.feeds.files import (
     NAMED,
@@ -105,6 +109,20 @@ def test_an_older_file_is_refused_or_fills_gaps_only() -> None:
     assert (made.count(Change.NEW), made.count(Change.CHANGED), made.count(Change.WITHDRAWN)) == (2, 0, 0)
     again = memory.learn("epss", read("epss", epss({CVE: "0.9"}, "2026-11-22")), hour(3), gaps=True)
     assert (again.steps, again.skipped) == ((), 1)
+
+
+def test_a_file_of_a_day_to_come_is_refused_and_blocks_nothing() -> None:
+    memory = Memory()
+    for feed, text in (("epss", epss({CVE: "0.1"}, "2036-11-24")), ("epss", epss({CVE: "0.1"}, "2026-11-26"))):
+        with pytest.raises(errors.InvalidObject, match="more than a day after this import") as refused:
+            memory.learn(feed, read(feed, text), hour(1))
+        assert "the clock and --recorded-at are right" in refused.value.remedy
+    release = dataclasses.replace(read("kev", kev(entry(CVE))), released=microseconds(datetime(2036, 1, 1, tzinfo=UTC)))
+    with pytest.raises(errors.InvalidObject, match=r"this file is dated 2036-01-01T00:00:00Z"):
+        memory.learn("kev", release, hour(1))
+    assert memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-25")), hour(1)).steps, (
+        "within a day it is taken"
+    )
 
 
 def test_kev_adds_changes_and_takes_back() -> None:

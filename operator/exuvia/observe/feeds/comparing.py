@@ -24,6 +24,10 @@ SHARE = 10
 """So many in a hundred of what was known may vanish at once, when it is more than `MANY`."""
 
 
+AHEAD = 24 * 3600 * 1_000_000
+"""So many microseconds a file may be dated after its import: clocks and zones differ, and no more than that."""
+
+
 class Left(StrEnum):
     """Why nothing is written of an entry."""
 
@@ -50,9 +54,10 @@ class Terms:
 def compare(feed: Feed, release: Release, known: Iterable[Known], terms: Terms) -> Comparison:
     """What is to be written. `known`: the last version of every row of the sources that the feed speaks for.
 
-    Raises `errors.InvalidObject` for a file older than what is known, for a great loss, and for what would be recorded
-    before that which it changes.
+    Raises `errors.InvalidObject` for a file of a day to come or older than what is known, for a great loss, and for
+    what would be recorded before that which it changes.
     """
+    _refuse_to_come(release, terms)
     rows: dict[Key, list[Known]] = {}
     for one in known:
         rows.setdefault((one.score.vulnerability, one.score.source), []).append(one)
@@ -177,6 +182,17 @@ def _owned(feed: Feed, release: Release, row: Known) -> bool:
     if row.score.withdrawn:
         return False
     return row.score.source in feed.sources if not release.document else row.document == release.document
+
+
+def _refuse_to_come(release: Release, terms: Terms) -> None:
+    """Once taken, it would be the newest for good, and every right file after it too old."""
+    if release.released is None or release.released <= terms.recorded + AHEAD:
+        return
+    released, recorded = base.written(release.released), base.written(terms.recorded)
+    raise errors.InvalidObject(
+        f"this file is dated {released}, more than a day after this import ({recorded})",
+        remedy="Fetch it again, and see that the clock and --recorded-at are right.",
+    )
 
 
 def _refuse_older(feed: Feed, release: Release, rows: Mapping[Key, list[Known]]) -> None:
