@@ -9,6 +9,7 @@ import pytest
 
 from exuvia import errors
 from exuvia.app import seating
+from exuvia.model.facts import microseconds
 from exuvia.model.specs.license_pool import LicensePool
 from tests.app.test_seating import World, agent, machine, pool
 
@@ -67,3 +68,19 @@ async def test_nobody_expires_by_an_old_picture_of_pods(monkeypatch: pytest.Monk
     world.view.pods.store.put(ready, "3")
     await world.look()
     assert world.told() == [("granted", "a")]
+
+
+async def test_a_death_keeps_its_moment_while_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"))
+    with world.seating._listening():
+        await world.look()
+        world.down = True
+        world.view.nodes.store.drop("a")
+        for _ in range(5):
+            await world.look(60)
+        world.down = False
+        await world.look()
+        await world.look()
+    (back,) = [one for one in world.ledger.facts if one.body["event"] == "returned"]
+    assert back.body["died"] == microseconds(world.services.clock.now()) - 302_000_000
+    assert world.seating._died == {}, "it is not remembered for ever"

@@ -108,8 +108,15 @@ class Seating:
             if why := await self._try(pool):
                 unserved[pool.name] = why
         self._note_unserved(unserved)
+        self._forget_deaths()
+
+    def _forget_deaths(self) -> None:
+        """A death is remembered until every pool has looked since; one that nobody had seen alive, for a moment."""
+        if not self._died:
+            return
         horizon = self._services.clock.now() - REMEMBERED
-        self._died = {uid: at for uid, at in self._died.items() if at > horizon}
+        awaited = frozenset[str]().union(*(one.living for one in self._known.values()))
+        self._died = {uid: at for uid, at in self._died.items() if at > horizon or uid in awaited}
 
     async def _try(self, pool: LicensePool | ours.Unparsable) -> str:
         """Look at one; why it is not served, or "". Whatever trouble it makes, the next one is looked at; itself again
