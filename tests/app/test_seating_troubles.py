@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from exuvia import errors
 from exuvia.app import seating
+from exuvia.decide.seats import recall
+from exuvia.decide.seats.owing import Owing
 from exuvia.model.facts import microseconds
 from exuvia.model.specs.license_pool import LicensePool
-from tests.app.test_seating import World, agent, machine, pool
+from tests.app.test_seating import HOOK, World, agent, machine, pool
 
 
 def other(name: str = "other") -> LicensePool:
@@ -84,3 +87,27 @@ async def test_a_death_keeps_its_moment_while_nothing_is_served(monkeypatch: pyt
     (back,) = [one for one in world.ledger.facts if one.body["event"] == "returned"]
     assert back.body["died"] == microseconds(world.services.clock.now()) - 302_000_000
     assert world.seating._died == {}, "it is not remembered for ever"
+
+
+async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the ledger can keep it; what its vendor was not told of is owed to nobody any more."""
+    world = World(monkeypatch, machine("a"), machine("b", 1), **HOOK)
+    world.services.settings = replace(world.services.settings, reclaim_hosts="vendor.example.org")
+    await world.look()
+    world.view.nodes.store.drop("a")
+    await world.look()
+    world.view.nodes.store.put(machine("c", 2), "1")
+    await world.look()
+    world.down = True
+    await world.seating.look(())
+    before = len(world.told())
+    world.down, world.ledger.trouble = False, errors.LedgerDown("the disk is full")
+    await world.seating.look(())
+    world.ledger.trouble = None
+    for _ in range(3):
+        await world.seating.look(())
+    assert world.told()[before:] == [("returned", "b"), ("left", "c"), ("reported", "a")]
+    assert world.ledger.facts[before].body["cause"] == "release"
+    owed = Owing()
+    state = recall(owed.through(world.ledger.changes()), at=0)
+    assert (state.leases, state.waiting, owed.left) == ((), (), {})

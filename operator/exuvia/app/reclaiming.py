@@ -60,9 +60,10 @@ class Reclaiming:
         debt.pool, debt.used = pool, used
         debt.owed |= {one.lease.order: one for one in returned if one.owed}
 
-    def forget(self, uid: str) -> None:
-        """The pool is gone, or has no hook any more."""
-        self._debts.pop(uid, None)
+    def forget(self, uid: str) -> tuple[Returned, ...]:
+        """The pool is gone, or has no hook any more. What its vendor was not told of."""
+        debt = self._debts.pop(uid, None)
+        return () if debt is None else tuple(debt.owed.values())
 
     def theirs(self, uid: str) -> int | None:
         """The vendor's own count of a pool, as last told; None: it told none."""

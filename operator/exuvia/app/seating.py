@@ -17,6 +17,7 @@ import msgspec
 
 from exuvia import errors, ports
 from exuvia.app import pool_views, seat_ledger, seat_signs, telling
+from exuvia.app.ended_pools import EndedPools
 from exuvia.app.learning import NOT_LOOKED
 from exuvia.app.pool_memory import Failure, Known
 from exuvia.app.pool_statuses import PoolStatuses
@@ -54,6 +55,7 @@ class Seating:
         self._trouble = ""
         self._unserved: dict[str, str] = {}
         self._failed: dict[str, Failure] = {}
+        self._ended = EndedPools(services)
         self._down = False
         self._changed = asyncio.Event()
         self._pools = Reflector(
@@ -103,6 +105,7 @@ class Seating:
         """Look at every pool once."""
         self._note_ledger()
         self._forget({one.uid for one in pools})
+        await self._ended.enter()
         unserved = dict[str, str]()
         for pool in pools:
             if why := await self._try(pool):
@@ -232,9 +235,9 @@ class Seating:
 
     def _forget(self, pools: set[str]) -> None:
         for uid in set(self._known) - pools:
-            del self._known[uid]
-            self._changed_for(self._names.pop(uid), self._living())
-            self.reclaiming.forget(uid)
+            known, name = self._known.pop(uid), self._names.pop(uid)
+            self._changed_for(name, self._living())
+            self._ended.add(uid, name, known.seats, self.reclaiming.forget(uid))
         self._failed = {uid: one for uid, one in self._failed.items() if uid in pools}
 
     async def _serve(self, pool: LicensePool) -> None:

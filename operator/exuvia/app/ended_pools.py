@@ -1,0 +1,40 @@
+"""Licence pools that were deleted: what ended with them is entered, so that nothing of them stays open for ever."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+from exuvia import errors
+from exuvia.app import seat_ledger
+from exuvia.app.services import Services
+from exuvia.decide.seats import closing
+from exuvia.model import facts
+from exuvia.model.seats import Returned, SeatChange, Seats
+
+log = logging.getLogger(__name__)
+
+
+class EndedPools:
+    """Kept in memory until it is entered: a crash before that leaves it as it was."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._waiting: dict[str, tuple[str, tuple[SeatChange, ...]]] = {}
+
+    def add(self, uid: str, name: str, seats: Seats, owed: Iterable[Returned]) -> None:
+        """A pool of that UID and name is gone now. `owed`: what its vendor was not told of."""
+        at = facts.microseconds(self._services.clock.now())
+        self._waiting[uid] = name, tuple(closing.closed(seats, owed, at))
+
+    async def enter(self) -> None:
+        """Enter what ended; while the ledger cannot be written it waits."""
+        for uid, (name, told) in tuple(self._waiting.items()):
+            if self._services.ledger_down():
+                return
+            try:
+                await seat_ledger.enter(self._services, name, uid, told)
+            except errors.LedgerError as trouble:
+                log.debug("the end of pool %s waits for the ledger: %s", name, trouble, extra={"pool": name})
+                return
+            del self._waiting[uid]

@@ -1,0 +1,21 @@
+"""What becomes of the seats of a pool that was deleted: nobody holds or waits for one of it any more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from exuvia.model.seats import Left, Reported, ReturnCause, Returned, SeatChange, Seats
+
+GONE = "pool-deleted"
+"""The outcome of a return that the vendor was not told of before its pool, and so the hook, was gone."""
+
+
+def closed(seats: Seats, owed: Iterable[Returned], at: int) -> Iterator[SeatChange]:
+    """Every lease ends at `at` (microseconds) and every place in the queue is left; what is `owed` is told to nobody,
+    for whom to tell went with the pool."""
+    for lease in seats.leases:
+        yield Returned(at=at, lease=lease, cause=ReturnCause.RELEASE, died=lease.died)
+    for place in seats.waiting:
+        yield Left(at=at, uid=place.uid)
+    for one in owed:
+        yield Reported(at=at, uid=one.lease.uid, order=one.lease.order, outcome=GONE)
