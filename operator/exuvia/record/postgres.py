@@ -138,9 +138,16 @@ def explained(server: Server, trouble: DBAPIError) -> errors.LedgerError:
     found = _SAID.get(code) or _CLASSES.get(code[:2]) or next((it for word, it in _WORDS.items() if word in told), None)
     if found is None and cut(trouble):
         found = _CUT
+    if found is _DENIED and _takes_away(trouble):
+        found = _OWNERS
     what, remedy = found or ("The ledger {place} cannot be used: {said}.", f"Mend the server; {_GOES_ON}")
     kind = errors.LedgerCorrupt if code[:2] == "XX" else errors.LedgerDown
     return kind(what.format(place=server, said=told), remedy=remedy)
+
+
+def _takes_away(trouble: DBAPIError) -> bool:
+    """Whether rows should have been deleted: no writer may, whatever it is granted."""
+    return (trouble.statement or "").lstrip().upper().startswith("DELETE")
 
 
 def said(trouble: DBAPIError) -> str:
@@ -198,6 +205,10 @@ _RESTARTS = ("The server of the ledger {place} starts or stops: {said}.", f"Wait
 _DENIED = (
     "The role may not do this with the ledger {place}: {said}.",
     f"Grant its rights as the owner of the database: exuvia ledger prepare --ledger URL --writer ROLE; {_GOES_ON}",
+)
+_OWNERS = (
+    "The role may not take anything out of the ledger {place}: {said}.",
+    "A writer only adds and reads: to prune or to erase, run this again with the owner's URL (--ledger).",
 )
 _NOBODY = ("There is no such database or role for the ledger {place}: {said}.", "Create it, or name the right one.")
 _READ_ONLY = ("The server of the ledger {place} takes no writes: {said}.", _PRIMARY)

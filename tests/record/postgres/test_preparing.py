@@ -16,6 +16,8 @@ from tests.cli.calling import call
 from tests.record import world
 from tests.record.postgres import server as servers
 from tests.record.postgres.server import OWNER, PASSWORD, WRITER, Postgres
+from tests.record.test_importing import parsed
+from tests.record.test_pruning import life
 
 
 @pytest.fixture
@@ -66,8 +68,19 @@ def test_what_a_writer_may_not_is_said_with_the_next_step(postgres: Postgres, da
         opening.in_words(place),
         engine.begin() as connection,
     ):
-        connection.execute(text("DELETE FROM entries"))
+        connection.execute(text("UPDATE entries SET epoch = 9"))
     engine.dispose()
+
+
+def test_a_writer_that_prunes_or_erases_is_sent_to_the_owner(postgres: Postgres, database: str) -> None:
+    url, by = postgres.url(database, WRITER), ("--by", "alice")
+    told = parsed(*life("A", 0, 50), *life("B", 60, None))
+    importing.load(postgres.place(database), told, cluster="c")
+    erase = ("ledger", "erase", "--ledger", url, "--subject", "user-A", "--reason", "asked for", *by)
+    for words in (("ledger", "prune", "--ledger", url, "--keep", "100d", *by), erase):
+        said = call(*words, code=2).stderr
+        assert "may not take anything out" in said and "with the owner's URL" in said
+        assert "ledger prepare" not in said and PASSWORD not in said
 
 
 def test_preparing_again_keeps_what_is_there(postgres: Postgres, database: str) -> None:
