@@ -243,6 +243,17 @@ def test_what_was_learnt_later_changes_later_answers_only(folder: Path) -> None:
     assert risks == {3: 9.8, 5: 0, 7: 9.8}
 
 
+def test_a_gap_that_is_none_is_said_as_such(folder: Path) -> None:
+    bring(folder, "epss", epss({CVE: "0.1"}))
+    (folder / "old.csv").write_text(epss({CVE: "0.2", "CVE-2026-0009": "0.3"}), "utf-8")
+    asked = ("feed", "import", "epss", folder / "old.csv", "--ledger", folder / "ledger.db")
+    told = call(*asked, "--fill-gaps").stderr
+    assert "nothing is missing on that day: 1 in it had a score then already" in told
+    assert "ever seen" not in told
+    (folder / "old.csv").write_text(epss({"CVE-2026-0009": "0.3"}), "utf-8")
+    assert "nothing of it was ever seen on a machine" in call(*asked, "--fill-gaps").stderr
+
+
 def test_a_file_of_a_day_to_come_does_not_block_its_feed(folder: Path) -> None:
     file = folder / "ahead.csv"
     file.write_text(epss({CVE: "0.1"}, "2036-11-24"), "utf-8")

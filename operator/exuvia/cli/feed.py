@@ -148,12 +148,20 @@ def _show(found: Comparison, output: str, *, dry: bool) -> None:
     headings = ("FEED", "VERSION", *(one.upper() for one in counts))
     row = (found.feed.name, found.release.version, *map(str, counts.values()))
     printing.show([("", Rows(headings=headings, rows=(row,)))], data, output)
-    if output == "table" and counts["skipped"] and not (found.steps or found.unchanged):
-        click.echo(
-            "nothing of it was ever seen on a machine that the ledger knows; --all adds it all the same", err=True
-        )
+    if output == "table" and not (found.steps or found.unchanged):
+        for why in _nothing(found):
+            click.echo(why, err=True)
     if output == "table" and dry:
         click.echo("nothing was added (--dry-run)", err=True)
+
+
+def _nothing(found: Comparison) -> Iterator[str]:
+    """Why nothing of a file was added, nor known as it is."""
+    held = found.skipped - found.release.passed_over
+    if held:
+        yield f"nothing is missing on that day: {held} in it had a score then already, and --fill-gaps leaves that as it is"
+    elif found.skipped:
+        yield "nothing of it was ever seen on a machine that the ledger knows; --all adds it all the same"
 
 
 for _one in FEEDS:
