@@ -153,7 +153,7 @@ def test_what_is_open_sealed_or_unknown_stays(tmp_path: Path) -> None:
         world.death("B", 2),
         world.verdict("ghost", "violating", 1),
         world.birth("C", 0),
-        facts.seat({"uid": "pool", "pool": "p", "event": "granted", "instance": "C"}, at(0)),
+        facts.seat({"uid": "pool", "pool": "p", "event": "returned", "instance": "C", "order": 1, "owed": True}, at(0)),
         world.death("C", 1),
         facts.accepted(by="alice", reason="r", at=at(1)),
         facts.brake(name="storm", engaged=True, reason="r", at=at(1)),

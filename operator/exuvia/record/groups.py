@@ -18,7 +18,6 @@ from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import tables
 
 PAGE = 2000
-_SETTLED = frozenset({"returned", "denied", "left", "ghost"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +45,14 @@ class Group:
     last: int
     known: int
     sealed: bool = False
-    seats: dict[tuple[str, str], str] = field(default_factory=dict)
+    due: dict[tuple[str, str], int] = field(default_factory=dict)
     owed: set[tuple[str, int]] = field(default_factory=set)
     subjects: set[str] = field(default_factory=set)
 
-    def seated(self) -> bool:
-        """Whether a seat of its is not given back, or its vendor is still to be told."""
-        return bool(self.owed) or any(event not in _SETTLED for event in self.seats.values())
+    def seated(self, cut: int) -> bool:
+        """Whether a seat of its is kept for the dead at `cut` (microseconds) still, or its vendor is still to be told.
+        Any other seat ends with its machine, though its pool be gone and nobody there to say so."""
+        return bool(self.owed) or any(due >= cut for due in self.due.values())
 
 
 class Groups:
@@ -103,7 +103,7 @@ class Groups:
             return
         ours.first, ours.last = min(ours.first, theirs.first), max(ours.last, theirs.last)
         ours.known, ours.sealed = max(ours.known, theirs.known), ours.sealed or theirs.sealed
-        ours.seats |= theirs.seats
+        ours.due |= theirs.due
         ours.owed |= theirs.owed
         ours.subjects |= theirs.subjects
 
@@ -126,7 +126,11 @@ def _seat(group: Group, body: Mapping[str, Any]) -> None:
     if event == "reported":
         group.owed.discard((pool, int(body["order"])))
         return
-    group.seats[pool, str(body.get("instance"))] = event
+    seat = (pool, str(body.get("instance")))
+    if event == "ending":
+        group.due[seat] = int(body["due"])
+    elif event in ("kept", "returned"):
+        group.due.pop(seat, None)
     if event == "returned" and body.get("owed"):
         group.owed.add((pool, int(body["order"])))
 

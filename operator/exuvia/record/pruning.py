@@ -24,7 +24,7 @@ class Kept(StrEnum):
 
     YOUNG = "young"  # something of it was so, or was learnt, after the cut
     LIVING = "living"  # the machine lives, or no death of it is known
-    OPEN = "open"  # an operation is open, a seat is not given back, or its vendor is not told
+    OPEN = "open"  # an operation is open, a seat is in its grace, or its vendor is not told
     SEALED = "sealed"  # evidence was sealed of it, or somebody decided about it
     HELD = "held"  # a legal hold is on it
     SHARED = "shared"  # another chain of this ledger tells of it too
@@ -109,7 +109,7 @@ def _kept(
         return Kept.HELD
     if group.sealed:
         return Kept.SEALED
-    if group.seated() or any(uid in working for uid in members):
+    if group.seated(cut) or any(uid in working for uid in members):
         return Kept.OPEN
     if not all(_over(uid, lives, ended, cut) for uid in members):
         return Kept.LIVING
