@@ -159,7 +159,7 @@ def _nothing(found: Comparison) -> Iterator[str]:
     """Why nothing of a file was added, nor known as it is."""
     held = found.skipped - found.release.passed_over
     if held:
-        yield f"nothing is missing on that day: {held} in it had a score then already, and --fill-gaps leaves that as it is"
+        yield f"nothing is missing on that day: {held} in it had a score then already, which --fill-gaps leaves alone"
     elif found.skipped:
         yield "nothing of it was ever seen on a machine that the ledger knows; --all adds it all the same"
 
