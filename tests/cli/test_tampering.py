@@ -231,3 +231,26 @@ def test_a_table_that_says_something_else_than_the_entries(sound: Path, tmp_path
     tamper(file, "DELETE FROM presences")
     said_ = call("ledger", "verify", "--ledger", file, "--deep", code=1).stdout
     assert "the table presences is not what the entries say: (B, V, " in said_ and "is missing" in said_
+
+
+def test_a_table_that_is_not_what_the_entries_say_is_not_sound_and_has_a_way_out(file: Path, tmp_path: Path) -> None:
+    tamper(file, "DELETE FROM lives WHERE uid = 'A'")
+    plain = call("ledger", "verify", "--ledger", file).stdout
+    assert "is sound" in plain and "this is the chain only; --deep checks the tables that answers come from" in plain
+    told = call("ledger", "verify", "--ledger", file, "--deep", code=1).stdout
+    assert "is sound" not in told and "is not sound: its tables are not what its entries say." in told
+    assert "the table lives is not what the entries say" in told and "Put the last good copy in its place" in told
+    found = answer("ledger", "verify", "--ledger", file, "--deep", code=1)
+    assert (found["sound"], found["deep"], found["firstBad"]) == (False, True, None)
+    assert "the table lives" in found["problem"] and found["tables"][0]["table"] == "lives"
+    chain = call("ledger", "export", "--ledger", file).stdout
+    call("ledger", "import", "-", "--ledger", tmp_path / "anew.db", stdin=chain)
+    anew = call("ledger", "verify", "--ledger", tmp_path / "anew.db", "--deep").stdout
+    assert "is sound" in anew and "the tables that answers come from are what the entries say" in anew
+
+
+def test_no_entries_beside_filled_tables_are_not_sound(file: Path) -> None:
+    tamper(file, "DELETE FROM entries")
+    told = call("ledger", "verify", "--ledger", file, "--deep", code=1).stdout
+    assert "is sound" not in told and "is not sound" in told and "move the file away" in told
+    assert not answer("ledger", "verify", "--ledger", file, "--deep", code=1)["sound"]

@@ -51,6 +51,10 @@ deep_option = click.option(
 )
 
 
+_ANEW = (
+    "Put the last good copy in its place; where there is none, write its chains by `exuvia ledger export` and take them"
+    " into a new ledger by `exuvia ledger import`: that makes all tables anew (names of people stay behind)."
+)
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _HASH = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -79,7 +83,10 @@ class _Found:
 @deep_option
 @printing.output_option
 def verify(file: str, named: str, head: str, anchor: str, public_key: str, deep: bool, output: str) -> None:
-    """Walk the whole hash chain. Exit code 1 names the first entry that does not fit."""
+    """Walk the whole hash chain. Exit code 1 names the first entry that does not fit.
+
+    Answers come from tables that are made from the entries: whether these are as the entries say, --deep checks too.
+    """
     note = _note(anchor, public_key)
     named = named or (note.anchor.cluster if note else "")
     known = (note.anchor.seq, bytes.fromhex(note.anchor.hash)) if note else _head(head) if head else None
@@ -88,7 +95,7 @@ def verify(file: str, named: str, head: str, anchor: str, public_key: str, deep:
         if known:
             ledgers.only(which)
         found = {one: _verified(connection, one, known) for one in which}
-        odd = list(comparing.differences(connection)) if deep else []
+        odd = list(comparing.differences(connection)) if deep else None
     _show_verified(found, odd, file, output, known)
 
 
@@ -239,35 +246,59 @@ def _checkpoint(connection: Connection, which: str) -> str:
 
 
 def _show_verified(
-    found: dict[str, _Found], odd: list[tuple[str, str]], file: str, how: str, known: tuple[int, bytes] | None
+    found: dict[str, _Found], odd: list[tuple[str, str]] | None, file: str, how: str, known: tuple[int, bytes] | None
 ) -> None:
-    data = [_data(one) | ({"cluster": name} if name else {}) for name, one in found.items()]
-    tables = {"tables": [{"table": table, "problem": what} for table, what in odd]} if odd else {}
+    """`odd`: (table, what differs) of the tables that are not what the entries say; None: they were not looked at."""
     if how != "table":
+        data = [_data(one, odd) | ({"cluster": name} if name else {}) for name, one in found.items()]
+        tables = {"tables": [{"table": table, "problem": what} for table, what in odd]} if odd else {}
         printing.show([], (data[0] if len(data) == 1 else {"chains": data}) | tables, how)
     else:
         for name, one in found.items():
-            click.echo(_sentence(f"{file}, cluster {name}," if len(found) > 1 else file, one, known))
-        for table, what in odd:
-            click.echo(f"{file}: the table {table} is not what the entries say: {what}")
+            whose = f"{file}, cluster {name}," if len(found) > 1 else file
+            click.echo(_sentence(whose, one, known, tables=not odd))
+        for line in _tables(found, odd, file):
+            click.echo(line)
     printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
 
 
-def _data(one: _Found) -> dict[str, Any]:
+def _data(one: _Found, odd: list[tuple[str, str]] | None) -> dict[str, Any]:
     found = one.verified
     head = f"{found.entries}:{found.head.hex()}"
-    said = {"entries": found.entries, "head": head, "sound": not found.problem, "firstBad": found.first_bad}
-    return said | {"problem": found.problem or None, "pruned": found.pruned, "checkpoint": one.checkpoint or None}
+    problem = found.problem or "; ".join(_differs(*other) for other in odd or ())
+    said = {"entries": found.entries, "head": head, "sound": not problem, "firstBad": found.first_bad}
+    said |= {"problem": problem or None, "pruned": found.pruned, "checkpoint": one.checkpoint or None}
+    return said | {"deep": odd is not None}
 
 
-def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None) -> str:
+def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None, *, tables: bool) -> str:
+    """Of one chain. Where `tables` are not as they should be the chain is only whole."""
     found = one.verified
     head = f"{found.entries}:{found.head.hex()}"
     if found.problem:
         return f"{what} is not sound: {found.problem}; sound is {head}. {missing.DAMAGED_WAY_OUT}"
     pruned = f", {found.pruned} of them pruned under {one.checkpoint}" if found.pruned else ""
     unseen = f"; entry {known[0]} was pruned, so there was nothing to compare" if known and not found.compared else ""
-    return f"{what} is sound: {found.entries} entries{pruned}, head {head}{unseen}"
+    state = "is sound" if tables else "is not sound: its tables are not what its entries say. The chain alone is whole"
+    return f"{what} {state}: {found.entries} entries{pruned}, head {head}{unseen}"
+
+
+def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, file: str) -> Iterator[str]:
+    """What came of the tables that answers come from, and the way out."""
+    whole = not any(one.verified.problem for one in found.values())
+    if odd is None and whole:
+        yield "this is the chain only; --deep checks the tables that answers come from as well"
+    elif odd is not None and not odd and whole:
+        yield "the tables that answers come from are what the entries say"
+    for one in odd or ():
+        yield f"{file}: {_differs(*one)}"
+    if odd and whole:
+        anew = any(one.verified.entries for one in found.values())
+        yield "Trust no answer from it. " + (_ANEW if anew else missing.DAMAGED_WAY_OUT)
+
+
+def _differs(table: str, what: str) -> str:
+    return f"the table {table} is not what the entries say: {what}"
 
 
 def _import_facts(told: Iterator[str], file: str, named: str, output: str) -> None:
