@@ -144,6 +144,20 @@ def test_one_broken_line_refuses_the_whole_file(place: Place, broken: str, words
         assert connection.scalar(text("select count(*) from entries")) == 0
 
 
+@pytest.mark.parametrize(
+    ("broken", "words"),
+    [
+        ('{"type":"instance","uid":"X"\n', "line 2: no JSON: Expecting ',' delimiter (character 30). Write one"),
+        ("\ufeff{}\n", "line 2: no JSON: it begins with a byte order mark. Write it as UTF-8 without"),
+    ],
+)
+def test_a_line_that_is_no_json_is_named_by_one_number(broken: str, words: str) -> None:
+    with pytest.raises(errors.InvalidObject) as caught:
+        list(lines.read((instance("B", 0, 5, 0), broken), recorded=0))
+    assert words in str(caught.value) and "line 1" not in str(caught.value)
+    assert str(caught.value).count("line 2") == 1, "one number of one line"
+
+
 def test_an_import_takes_leadership_from_nobody(place: Place) -> None:
     with world.written(place, world.birth("N")) as connection:
         connection.execute(text("insert into leadership values ('c', 5)"))

@@ -26,6 +26,9 @@ LONGEST = {
 }
 """Characters that the ledger keeps of a text; others may have 512."""
 
+_MARK = "\ufeff"
+_MARKED = "Write it as UTF-8 without a byte order mark (utf-8, not utf-8-sig)."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -59,10 +62,15 @@ def parse(text: str, *, number: int, recorded: int) -> Line:
         place = f"line {number}" + (f", {trouble.place}" if trouble.place else "")
         raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
     except (ValueError, RecursionError) as trouble:
-        remedy = "Write one JSON object on each line."
-        raise errors.InvalidObject(
-            f"line {number}: no JSON: {trouble}.", place=f"line {number}", remedy=remedy
-        ) from None
+        place, remedy = f"line {number}", _MARKED if text.startswith(_MARK) else "Write one JSON object on each line."
+        raise errors.InvalidObject(f"{place}: no JSON: {_why(text, trouble)}.", place=place, remedy=remedy) from None
+
+
+def _why(text: str, trouble: Exception) -> str:
+    """Without the line that the parser counts itself: within its text that is nearly always the first."""
+    if text.startswith(_MARK):
+        return "it begins with a byte order mark"
+    return f"{trouble.msg} (character {trouble.pos + 1})" if isinstance(trouble, json.JSONDecodeError) else str(trouble)
 
 
 def of(body: object, *, recorded: int, number: int = 0) -> Line:
