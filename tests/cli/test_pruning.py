@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,9 @@ def test_what_is_pruned_is_told_by_verify_with_its_checkpoint(file: Path) -> Non
     found = answer("ledger", "verify", "--ledger", file)
     assert (found["pruned"], found["sound"]) == (5, True) and found["checkpoint"].startswith("checkpoint 16 of ")
     (entry,) = answer("ledger", "query", "--ledger", file, "--kind", "checkpoint")
+    of, cut = (datetime.fromisoformat(one) for one in re.findall(r"(?: of | cut at )(\S+Z)", found["checkpoint"]))
+    late = timedelta(hours=1)
+    assert datetime.now(UTC) - of < late and timedelta() <= of - cut - timedelta(days=100) < late
     assert entry["body"]["keep"] == "100d" and entry["body"]["by"].startswith("alice (said by ")
 
 

@@ -242,7 +242,8 @@ def _verified(connection: Connection, which: str, known: tuple[int, bytes] | Non
 
 def _checkpoint(connection: Connection, which: str) -> str:
     seq, body = checkpoints.last(connection, which)[-1]
-    return f"checkpoint {seq} of {remembering.written(moment(body['cut']))} by {body['by']}"
+    when, cut = (remembering.written(moment(at)) for at in (checkpoints.entered(connection, which, seq), body["cut"]))
+    return f"checkpoint {seq} of {when} by {body['by']}, cut at {cut}"
 
 
 def _show_verified(

@@ -37,6 +37,12 @@ def last(connection: Connection, cluster: str) -> list[tuple[int, dict[str, Any]
     return found[::-1]
 
 
+def entered(connection: Connection, cluster: str, seq: int) -> int:
+    """When the checkpoint of that number was recorded, microseconds since 1970 UTC."""
+    table = tables.entries
+    return int(connection.scalar(select(table.c.recorded).where(table.c.cluster == cluster, table.c.seq == seq)) or 0)
+
+
 def gaps(connection: Connection, cluster: str) -> dict[int, Gap]:
     """The gaps of a chain as its last checkpoint says, by their first number."""
     return read(body for _, body in last(connection, cluster))
