@@ -64,6 +64,30 @@ async def test_what_came_and_went_meanwhile_is_told_in_order_with_its_earliest_m
     assert sightings.heirs(found) == [born, NOW - timedelta(seconds=20), NOW - timedelta(seconds=20), None]
 
 
+async def test_a_birth_before_the_note_says_that_the_note_was_late() -> None:
+    server = Server(
+        event("DELETED", "a", 101, born="2026-11-25T10:00:00Z"),
+        event("ADDED", "b", 102, born="2026-11-25T11:58:40Z"),
+        event("DELETED", "b", 103, born="2026-11-25T11:58:40Z"),
+        event("ADDED", "c", 104, born="2026-11-25T11:59:10Z"),
+        event("DELETED", "c", 105, born="2026-11-25T11:59:10Z"),
+    )
+    found = await sightings.replay(server, LAST, "105")  # type: ignore[arg-type]
+    assert [sightings.refuted(LAST, one.instance) for one in found if not one.gone] == [True, False]
+    told = [(one.instance.uid, one.since) for one in sightings.doubted(LAST, found) if one.gone]
+    assert told == [
+        ("a", NOW - timedelta(hours=2)),
+        ("b", NOW - timedelta(seconds=80)),
+        ("c", NOW - timedelta(seconds=50)),
+    ], "what went before is only known to have lived; what went after, to have gone after"
+
+
+def test_a_birth_within_the_second_of_the_note_refutes_nothing() -> None:
+    last = Sighting(at=NOW + timedelta(seconds=0.9), version="1")
+    assert not sightings.refuted(last, node("w", born=NOW))
+    assert sightings.refuted(Sighting(at=NOW + timedelta(seconds=1), version="1"), node("w", born=NOW))
+
+
 async def test_while_the_machines_are_listed_anew_everything_that_comes_is_taken() -> None:
     server = Server(event("DELETED", "a", 102), event("ADDED", "b", 900))
     assert len(await sightings.replay(server, LAST, "")) == 2  # type: ignore[arg-type]

@@ -54,6 +54,9 @@ async def ask(services: Services) -> Meanwhile:
         return Meanwhile(gone=gone)
     nodes = view.nodes
     sights = await sightings.replay(services.client, last, nodes.version, nodes.store.newest)
+    if any(not one.gone and sightings.refuted(last, one.instance) for one in sights):
+        log.warning("the last leader saw machines later than it noted; what went since then has a wider interval")
+        return Meanwhile(sights=sightings.doubted(last, sights), gone=gone)
     return Meanwhile(last=last, sights=sights, gone=gone)
 
 

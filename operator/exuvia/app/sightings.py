@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import msgspec
@@ -29,6 +29,7 @@ KEY = f"{marks.GROUP}/seen"
 DELAY = timedelta(seconds=2)
 """What the server did so long ago has reached us, if anything has since."""
 
+SECOND = timedelta(seconds=1)
 LOOK_SECONDS = 0.1
 REPLAY_SECONDS = 20
 SILENCE_SECONDS = 1.0
@@ -121,8 +122,24 @@ async def _read(lines: AsyncGenerator[bytes], last: Sighting, until: int, newest
         if event.type in ("ADDED", "DELETED"):
             machine = nodes.from_bytes(event.object)
             gone = event.type == "DELETED"
-            since = since if gone else max(since, machine.born)
+            if not gone:
+                since = machine.born if refuted(last, machine) else max(since, machine.born)
             found.append(Sight(instance=machine, gone=gone, since=since))
+
+
+def refuted(last: Sighting, born: Instance) -> bool:
+    """Whether a machine that came after the note was born before it: what reached the last leader was older than it
+    thought. Births have whole seconds."""
+    return born.born + SECOND <= last.at
+
+
+def doubted(last: Sighting, sights: list[Sight]) -> list[Sight]:
+    """The same, where nothing but its own birth is believed of what went before the first birth that refutes the note.
+
+    The order of the API server holds, so what went after such a birth did so after it.
+    """
+    born = next((at for at, one in enumerate(sights) if not one.gone and refuted(last, one.instance)), 0)
+    return [replace(one, since=one.instance.born) if one.gone else one for one in sights[:born]] + sights[born:]
 
 
 def _version(raw: msgspec.Raw) -> str:
