@@ -97,7 +97,7 @@ def test_who_may_only_add_takes_nothing_out(told: Place, owner: Owner) -> None:
         lambda: prune(told),
         lambda: erasing.erase(told, "user-A", by="x", reason="r", at=LATER, cluster="c"),
     ):
-        with pytest.raises(errors.LedgerDown, match="The role may not do this with the ledger"):
+        with pytest.raises(errors.LedgerDown, match="The role may not take anything out of the ledger"):
             take()
     assert verified(told).entries == 15
     assert users(told, "a", 10) == ["user-A"]
