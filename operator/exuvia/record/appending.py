@@ -111,15 +111,6 @@ def add(
         connection.execute(insert(tables.dead_letters), letter)
         return None
     made = Head(former.seq + 1, chain.next_hash(former.hash, canonical), recorded)
-    row = {
-        "cluster": writer.cluster,
-        "seq": made.seq,
-        "hash": made.hash,
-        "kind": fact.kind.value,
-        "recorded": recorded,
-        "epoch": writer.epoch,
-        "body": canonical.decode(),
-    }
     told = projecting.Told(
         cluster=writer.cluster,
         seq=made.seq,
@@ -129,12 +120,24 @@ def add(
         body=fact.body,
     )
     waiting = Batch() if batch is None else batch
-    waiting.entries.append(row)
+    waiting.entries.append(_row(made, told, writer, canonical))
     waiting.mentions += projecting.mentions(told)
     if batch is None:
         waiting.flush(connection)
     projecting.project(connection, told, ready=partial(waiting.flush, connection))
     return made
+
+
+def _row(made: Head, told: projecting.Told, writer: Writer, canonical: bytes) -> dict[str, Any]:
+    return {
+        "cluster": told.cluster,
+        "seq": made.seq,
+        "hash": made.hash,
+        "kind": told.kind.value,
+        "recorded": told.recorded,
+        "epoch": writer.epoch,
+        "body": canonical.decode(),
+    }
 
 
 def receipt(of: Head) -> Receipt:

@@ -191,13 +191,6 @@ def _leases(told: Sequence[SeatChange], lives: Sequence[Life]) -> Iterator[Held]
             )
 
 
-def _latencies(told: Sequence[SeatChange]) -> Iterator[tuple[int, int]]:
-    """When a seat came back after a death, and how long that took."""
-    for change in told:
-        if isinstance(change, Returned) and change.died is not None:
-            yield change.at, change.at - change.died
-
-
 def _first(ended: int | None, died: int | None) -> int | None:
     """The earlier of two ends, of which each may be open."""
     known = [one for one in (ended, died) if one is not None]
