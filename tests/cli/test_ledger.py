@@ -92,7 +92,7 @@ def test_a_word_that_is_no_time_names_what_is(file: Path, option: str) -> None:
     command = ("who", "--name", "vdi-07") if option == "--at" else ("query",)
     said = call("ledger", *command, "--ledger", file, option, "yesterday", code=2).stderr
     assert "'yesterday' is no time. Write a time like 2026-11-24T12:00:00Z, or how long ago" in said
-    assert "24h, 90m or 2h30m (there is no d)" in said
+    assert "made of d, h, m and s, like 5d, 24h, 90m or 2h30m" in said
 
 
 def test_who_bore_a_name_then(file: Path) -> None:

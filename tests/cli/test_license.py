@@ -142,7 +142,7 @@ def test_bad_options_say_which_and_what_to_write(write: Any, tmp_path: Path) -> 
     plain = ("license", "simulate", "--facts", file, "--seats", 3)
     backwards = call(*plain, "--from", f"{DAY}T01:00:00Z", "--to", f"{DAY}T00:00:00Z", code=2)
     assert "has no length" in backwards.stderr
-    assert "--grace: '1d' is no span" in call(*plain, *FIRST_HOUR, "--grace", "1d", code=2).stderr
+    assert "--grace: '1w' is no span" in call(*plain, *FIRST_HOUR, "--grace", "1w", code=2).stderr
     missing = call("license", "simulate", "--facts", tmp_path / "none", "--seats", 3, *FIRST_HOUR, code=2)
     assert "cannot be read" in missing.stderr
     (tmp_path / "binary").write_bytes(b"\xff\xfe")
