@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+from exuvia.decide.patching import stamp
 from exuvia.decide.quarantine import patching
 from exuvia.decide.quarantine.patching import Patch, won
 from exuvia.model.blocking import Blocked
@@ -102,8 +103,8 @@ def test_what_blocks_keeps_its_since_and_is_refreshed_seldom() -> None:
 
     one = won(quarantine(), say(quarantine(), "shop/db", 0))
     assert say(one, "shop/db", 1) == {}
-    assert say(one, "shop/cart", 1)["blocked"]["since"] == patching.stamp(NOW)
-    assert say(one, "shop/db", 6)["blocked"]["since"] == patching.stamp(NOW)
+    assert say(one, "shop/cart", 1)["blocked"]["since"] == stamp(NOW)
+    assert say(one, "shop/db", 6)["blocked"]["since"] == stamp(NOW)
     body = Patch(one, LATER).blocked(None).body
     assert body["blocked"] is None
     assert body["conditions"][0]["status"] == "False"

@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from exuvia.decide.patching import stamp, step_of
 from exuvia.decide.quarantine import asking, handing_over, marking, passing
-from exuvia.decide.quarantine.patching import EXUVIA, Patch, stamp, step_of
+from exuvia.decide.quarantine.patching import EXUVIA, Patch
 from exuvia.model.evidence import Collected, CollectorOrder, CollectorResult, DiskState, EvidenceOrder, ItemResult
 from exuvia.model.quarantine_views import Noted, QuarantineView
 from exuvia.model.reasons import EventReason

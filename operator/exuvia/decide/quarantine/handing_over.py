@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from exuvia.decide.patching import step_of
 from exuvia.decide.quarantine import asking, isolating
-from exuvia.decide.quarantine.patching import EXUVIA, Patch, step_of, waits
+from exuvia.decide.quarantine.patching import EXUVIA, Patch, waits
 from exuvia.model.actions import EvictPod
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import QuarantineView

@@ -8,8 +8,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from exuvia.decide import freezing
+from exuvia.decide.patching import step_of
 from exuvia.decide.quarantine import asking, ending, isolating
-from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished, step_of
+from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.reasons import EndReason, EventReason
 from exuvia.model.specs.quarantine import ProtectionStatus

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from exuvia.decide import drain
+from exuvia.decide.patching import step_of
 from exuvia.decide.rotation import asking, claims, cordoning, undoing
-from exuvia.decide.rotation.patching import Patch, began, step_of, trouble_of, waits, whole
+from exuvia.decide.rotation.patching import Patch, began, trouble_of, waits, whole
 from exuvia.model.actions import RequestMachine
 from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance

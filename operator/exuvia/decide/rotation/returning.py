@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from exuvia.decide import drain
+from exuvia.decide.patching import step_of
 from exuvia.decide.rotation import asking, claims, marking
-from exuvia.decide.rotation.patching import Patch, began, finished, step_of, trouble_of, waits, whole
+from exuvia.decide.rotation.patching import Patch, began, finished, trouble_of, waits, whole
 from exuvia.model import marks
 from exuvia.model.actions import RemoveMachine
 from exuvia.model.instances import Instance, Reference

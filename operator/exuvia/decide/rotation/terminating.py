@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from exuvia.decide.patching import step_of
 from exuvia.decide.rotation import asking, claims, draining, replacing, undoing
-from exuvia.decide.rotation.patching import UNKNOWN, Patch, began, finished, step_of, trouble_of, waits, whole
+from exuvia.decide.rotation.patching import UNKNOWN, Patch, began, finished, trouble_of, waits, whole
 from exuvia.decide.rotation.replacing import Pursuit
 from exuvia.model.actions import RemoveMachine
 from exuvia.model.blocking import Blocked
