@@ -8,8 +8,9 @@ from datetime import datetime
 from sqlalchemy import Connection, and_, func, or_, select
 
 from exuvia.model.facts import microseconds
-from exuvia.record import tables, versions
+from exuvia.record import addresses, tables, versions
 from exuvia.record.moments import moment
+from exuvia.record.who import of_cluster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,27 +19,36 @@ class Former:
 
     uid: str
     name: str
+    cluster: str
     began: datetime
     ended: datetime
 
 
 def last(
-    connection: Connection, attribute: str, value: str, at: datetime, *, until: int = versions.INSTANT
+    connection: Connection,
+    attribute: str,
+    value: str,
+    at: datetime,
+    *,
+    until: int = versions.INSTANT,
+    cluster: str | None = None,
 ) -> Former | None:
     """The instance that bore the value of an attribute last, and no more at that moment, by what was recorded up to
-    `until` (microseconds); None where nobody ever did."""
+    `until` (microseconds); of one cluster, or of all; None where nobody ever did."""
     when, borne, lives = microseconds(at), tables.identities, tables.lives
+    texts = addresses.written(connection, attribute, value)
     end = func.coalesce(borne.c.ended, lives.c.died)
     row = connection.execute(
-        select(lives.c.uid, lives.c.name, lives.c.died, borne.c.began, borne.c.ended)
+        select(lives.c.uid, lives.c.name, lives.c.cluster, lives.c.died, borne.c.began, borne.c.ended)
         .join(borne, and_(borne.c.uid == lives.c.uid, borne.c.declared == lives.c.declared))
-        .where(borne.c.attribute == attribute, borne.c.value == value, borne.c.began <= when)
+        .where(borne.c.attribute == attribute, borne.c.value.in_(texts), borne.c.began <= when)
         .where(or_(borne.c.ended <= when, lives.c.died <= when))
         .where(versions.holds(borne, until), versions.holds(lives, until), lives.c.withdrawn.is_(False))
+        .where(*of_cluster(cluster))
         .order_by(end.desc(), borne.c.began.desc(), lives.c.uid)
         .limit(1)
     ).first()
     if row is None:
         return None
     over = min(one for one in (row.ended, row.died) if one is not None)
-    return Former(uid=row.uid, name=row.name, began=moment(row.began), ended=moment(over))
+    return Former(uid=row.uid, name=row.name, cluster=row.cluster, began=moment(row.began), ended=moment(over))

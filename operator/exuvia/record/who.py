@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from exuvia.model.facts import microseconds
-from exuvia.record import personal, tables, versions
+from exuvia.record import addresses, personal, tables, versions
 from exuvia.record.moments import moment
 
 
@@ -41,10 +41,11 @@ class Visit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
     """An instance that bore what was asked for. `certainty`: certain, uncertain (its end is known only within an
-    interval), ambiguous (several bore it)."""
+    interval), ambiguous (several bore it). `cluster`: whose chain tells of it, "" for the one without a name."""
 
     uid: str
     name: str
+    cluster: str
     born: datetime
     died: datetime | None
     certainty: str
@@ -54,16 +55,23 @@ class Bearer:
 
 
 def bore(
-    connection: Connection, attribute: str, value: str, at: datetime, *, until: int = versions.INSTANT
+    connection: Connection,
+    attribute: str,
+    value: str,
+    at: datetime,
+    *,
+    until: int = versions.INSTANT,
+    cluster: str | None = None,
 ) -> tuple[Bearer, ...]:
     """Every instance that bore the value of an attribute (`name`, `address`, `providerID`, ...) at that moment, by what
-    was recorded up to `until` (microseconds)."""
+    was recorded up to `until` (microseconds); of one cluster, or of all. An address is found however it was told."""
     when, table, lives = microseconds(at), tables.identities, tables.lives
+    texts = addresses.written(connection, attribute, value)
     found = connection.execute(
         select(lives)
         .join(table, and_(table.c.uid == lives.c.uid, table.c.declared == lives.c.declared))
-        .where(table.c.attribute == attribute, table.c.value == value, _covers(table, when))
-        .where(versions.holds(table, until), *_alive(when, until))
+        .where(table.c.attribute == attribute, table.c.value.in_(texts), _covers(table, when))
+        .where(versions.holds(table, until), *_alive(when, until), *of_cluster(cluster))
         .distinct()
         .order_by(lives.c.born, lives.c.uid)
     ).all()
@@ -71,19 +79,30 @@ def bore(
 
 
 def ran(
-    connection: Connection, namespace: str, pod: str, at: datetime, *, until: int = versions.INSTANT
+    connection: Connection,
+    namespace: str,
+    pod: str,
+    at: datetime,
+    *,
+    until: int = versions.INSTANT,
+    cluster: str | None = None,
 ) -> tuple[Bearer, ...]:
-    """Every instance that a pod of that name ran on at that moment."""
+    """Every instance that a pod of that name ran on at that moment; of one cluster, or of all."""
     when, table, lives = microseconds(at), tables.placements, tables.lives
     found = connection.execute(
         select(lives)
         .join(table, table.c.uid == lives.c.uid)
         .where(table.c.namespace == namespace, table.c.name == pod, _covers(table, when))
-        .where(versions.holds(table, until), table.c.withdrawn.is_(False), *_alive(when, until))
+        .where(versions.holds(table, until), table.c.withdrawn.is_(False), *_alive(when, until), *of_cluster(cluster))
         .distinct()
         .order_by(lives.c.born, lives.c.uid)
     ).all()
     return _bearers(connection, found, when, until)
+
+
+def of_cluster(cluster: str | None) -> tuple[ColumnElement[bool], ...]:
+    """Of `lives`: those that the chain of a cluster tells of; None for all."""
+    return () if cluster is None else (tables.lives.c.cluster == cluster,)
 
 
 def _covers(table: Any, when: int) -> ColumnElement[bool]:
@@ -110,6 +129,7 @@ def _bearer(connection: Connection, row: Any, when: int, until: int, *, several:
     return Bearer(
         uid=row.uid,
         name=row.name,
+        cluster=row.cluster,
         born=moment(row.born),
         died=None if row.died is None else moment(row.died),
         certainty=certainty,
