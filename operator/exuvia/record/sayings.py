@@ -27,7 +27,7 @@ class Saying:
 
 def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection[str] = ()) -> Iterator[Saying]:
     """Everything that holds now of these sources, or of all but some; ordered by vulnerability, source and moment.
-    Read while it is asked for: a large feed is never in memory as a whole."""
+    Read while it is asked for: a large feed is never in memory as a whole. Closed where the walk ends early, too."""
     scores, entries = tables.scores, tables.entries
     chains = queries.clusters(connection)  # named, so that an entry is found by its key
     said = and_(entries.c.cluster.in_(chains), entries.c.seq == scores.c.seq, entries.c.kind == FactKind.SCORE)
@@ -41,7 +41,8 @@ def sayings(connection: Connection, *, of: Collection[str] = (), but: Collection
         chosen = chosen.where(scores.c.source.in_(of))
     if but:
         chosen = chosen.where(scores.c.source.not_in(but))
-    return _once(_saying(row) for row in connection.execution_options(yield_per=PAGE).execute(chosen))
+    with connection.execute(chosen.execution_options(yield_per=PAGE)) as rows:
+        yield from _once(_saying(row) for row in rows)
 
 
 def seen(connection: Connection) -> frozenset[str]:

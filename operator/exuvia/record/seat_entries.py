@@ -15,7 +15,8 @@ PAGE = 5000
 
 
 def of_pool(connection: Connection, uid: str, cluster: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """When (microseconds) and what, of every change of the pool of that UID, oldest first."""
+    """When (microseconds) and what, of every change of the pool of that UID, oldest first. Closed where the walk ends
+    early, too."""
     entries, mentions = tables.entries, tables.mentions
     chosen = (
         select(entries.c.body)
@@ -23,6 +24,7 @@ def of_pool(connection: Connection, uid: str, cluster: str) -> Iterator[tuple[in
         .where(mentions.c.uid == uid, entries.c.cluster == cluster, entries.c.kind == FactKind.SEAT.value)
         .order_by(entries.c.seq)
     )
-    for (text,) in connection.execution_options(yield_per=PAGE).execute(chosen):
-        entry = json.loads(text)
-        yield int(entry["at"]), entry["body"]
+    with connection.execute(chosen.execution_options(yield_per=PAGE)) as rows:
+        for (text,) in rows:
+            entry = json.loads(text)
+            yield int(entry["at"]), entry["body"]
