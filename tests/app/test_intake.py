@@ -38,10 +38,12 @@ class Reviews:
 
     def __init__(self) -> None:
         self.allowed = True
-        self.away = False
+        self.away = self.forbidden = False
         self.asked: list[dict[str, Any]] = []
 
     async def create(self, resource: Any, body: Any, **_: Any) -> Any:
+        if self.forbidden:
+            raise errors.Forbidden("tokenreviews.authentication.k8s.io is forbidden", status=403)
         if self.away:
             raise errors.Unreachable("nobody answers")
         self.asked.append(body)
@@ -134,6 +136,16 @@ async def test_who_is_not_known_or_may_not_is_sent_away_and_nothing_is_read(tmp_
     access = door.reviews.asked[-1]["spec"]
     assert access["nonResourceAttributes"] == {"path": "/sessions", "verb": "post"}
     assert (access["user"], access["groups"]) == ("vdi", ["g"])
+
+
+async def test_without_the_right_to_ask_the_log_names_what_to_apply(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with opened(tmp_path) as door:
+        door.reviews.forbidden = True
+        assert (await door.post(ndjson(ALICE)))[0] == 503
+    assert "apply deploy/components/intake" in caplog.text
+    assert (Path(__file__).parents[2] / "deploy/components/intake/kustomization.yaml").is_file()
 
 
 async def test_a_token_is_asked_about_once_in_some_seconds(tmp_path: Path) -> None:

@@ -14,7 +14,8 @@ import yaml
 
 from exuvia.act.evidence import COLLECTORS
 from exuvia.act.providers import PROVIDERS
-from exuvia.app.manifests import admission, alerts, crds, declared, rbac, tree
+from exuvia.app.manifests import admission, alerts, crds, declared, names, rbac, tree
+from exuvia.app.settings import Settings
 from exuvia.model import marks
 from exuvia.model.permissions import Duty, Permission
 from exuvia.report.metrics import BY_NAME
@@ -31,7 +32,7 @@ def _documents(folder: str = "deploy/base/") -> list[dict[str, Any]]:
 
 
 def _roles() -> list[dict[str, Any]]:
-    found = [*_documents(), *_documents("deploy/overlays/")]
+    found = [*_documents(), *_documents("deploy/overlays/"), *_documents("deploy/components/")]
     return [one for one in found if one["kind"] in ("ClusterRole", "Role")]
 
 
@@ -138,7 +139,9 @@ def test_observing_writes_no_node_and_no_pod() -> None:
             assert set(rule["verbs"]) <= {"get", "list", "watch"}, rule
 
 
-@pytest.mark.parametrize(("duty", "other"), [("rotate", "quarantines"), ("observe", "rotations")])
+@pytest.mark.parametrize(
+    ("duty", "other"), [("rotate", "quarantines"), ("quarantine", "rotations"), ("observe", "rotations")]
+)
 def test_no_duty_can_start_what_another_would_have_to_finish(duty: str, other: str) -> None:
     """A start is a write of the status: a machine would be cordoned, and nothing could follow."""
     roles = [one for one in _roles() if one["metadata"]["name"] in ("exuvia-observe", f"exuvia-{duty}")]
@@ -153,6 +156,23 @@ def test_only_a_read_only_installation_is_bound_to_explain() -> None:
     assert role["rules"] == [
         {"apiGroups": [marks.GROUP], "resources": ["quarantines/status", "rotations/status"], "verbs": ["patch"]}
     ]
+
+
+def test_only_an_installation_with_the_intake_may_ask_who_sends_something() -> None:
+    reviews = {"tokenreviews", "subjectaccessreviews"}
+    assert not {r for one in _documents() for rule in one.get("rules", ()) for r in rule["resources"]} & reviews
+    role, binding = yaml.safe_load_all(FILES["deploy/components/intake/rbac.yaml"])
+    assert binding["roleRef"]["name"] == role["metadata"]["name"] == rbac.role_name(Duty.INTAKE)
+    assert {r for rule in role["rules"] for r in rule["resources"]} == reviews
+
+
+def test_the_intakes_port_is_the_one_that_the_operator_listens_on() -> None:
+    assert Settings().intake_port == names.INTAKE_PORT
+    service, policy = (
+        yaml.safe_load(FILES[f"deploy/components/intake/{one}.yaml"]) for one in ("service", "networkpolicy")
+    )
+    assert [one["port"] for one in service["spec"]["ports"]] == [names.INTAKE_PORT]
+    assert policy["spec"]["ingress"] == [{"ports": [{"protocol": "TCP", "port": names.INTAKE_PORT}]}]
 
 
 def test_rights_of_one_resource_are_joined_and_names_kept_apart() -> None:

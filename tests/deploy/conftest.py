@@ -1,7 +1,8 @@
 """A control plane of its own with all of deploy/ applied: its admission policies would disturb other tests.
 
-One plane lives a whole life: installed and deleted again, installed read-only, widened to the whole. `left_over` and
-`read_only` keep what was true on the way; other tests see the last state.
+One plane lives a whole life: installed and deleted again, installed with the intake and deleted, installed read-only,
+widened to the whole. `left_over`, `with_intake` and `read_only` keep what was true on the way; other tests see the last
+state.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,6 +46,11 @@ MADE = (
     "validatingadmissionpolicies",
     "validatingadmissionpolicybindings",
 )
+REVIEWS = (
+    ("create", "tokenreviews.authentication.k8s.io"),
+    ("create", "subjectaccessreviews.authorization.k8s.io"),
+)
+INTAKE = "deploy/overlays/intake"
 STATUS = (
     ("patch", "securitypolicies.exuvia.dev/status"),
     ("patch", "rotations.exuvia.dev/status"),
@@ -60,6 +67,16 @@ class ReadOnly:
     arguments: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithIntake:
+    """What the installation with the intake was before it was deleted."""
+
+    may: dict[tuple[str, str], bool]
+    pod: dict[str, Any]
+    service: dict[str, Any]
+    left_over: tuple[str, ...]
+
+
 @pytest.fixture(scope="session")
 def bare(executables: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane without simulated nodes and without anything of ours."""
@@ -74,20 +91,31 @@ def left_over(bare: ControlPlane) -> tuple[str, ...]:
     for kind in ("Rotation", "Quarantine"):
         made = calling.admin(bare).create(calling.operation(kind, calling.fresh_name("open")))
         assert made.done, made.said
-    done = bare.kubectl_run("delete", "-k", str(calling.ROOT / "deploy"), "--timeout=60s")
-    assert done.returncode == 0, done.stderr
-    return tuple(line for kind in MADE for line in bare.kubectl("get", kind, "-A", "-l", OURS, "-o", "name").split())
+    return _deleted(bare, "deploy")
 
 
 @pytest.fixture(scope="session")
-def read_only(bare: ControlPlane, left_over: tuple[str, ...]) -> ReadOnly:
+def with_intake(bare: ControlPlane, left_over: tuple[str, ...]) -> WithIntake:
+    """The same of `deploy/overlays/intake`, and what the operator may do between the two."""
+    _apply(bare, INTAKE)
+    operator = calling.operator(bare)
+    may = {one: operator.may_what(*one) for one in (*REVIEWS, *READS)}
+    return WithIntake(
+        may=may,
+        pod=_got(bare, "deployment/exuvia")["spec"]["template"]["spec"],
+        service=_got(bare, "service/exuvia-intake"),
+        left_over=_deleted(bare, INTAKE),
+    )
+
+
+@pytest.fixture(scope="session")
+def read_only(bare: ControlPlane, with_intake: WithIntake) -> ReadOnly:
     """`kubectl apply -k deploy/overlays/read-only`, and what the operator may do then."""
     _apply(bare, "deploy/overlays/read-only")
     operator = calling.operator(bare)
     asked = (*WRITES, *OPERATIONS, *READS, *STATUS)
-    path = "jsonpath={.spec.template.spec.containers[0].args}"
-    arguments = json.loads(bare.kubectl("get", "deployment", "exuvia", "-n", "exuvia-system", "-o", path))
-    return ReadOnly(may={one: operator.may_what(*one) for one in asked}, arguments=tuple(arguments))
+    (container,) = _got(bare, "deployment/exuvia")["spec"]["template"]["spec"]["containers"]
+    return ReadOnly(may={one: operator.may_what(*one) for one in asked}, arguments=tuple(container["args"]))
 
 
 @pytest.fixture(scope="session")
@@ -102,6 +130,18 @@ def _apply(plane: ControlPlane, folder: str) -> None:
     done = plane.kubectl_run("apply", "-k", str(calling.ROOT / folder))
     assert done.returncode == 0, done.stderr
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+
+def _deleted(plane: ControlPlane, folder: str) -> tuple[str, ...]:
+    """Delete it; what is left."""
+    done = plane.kubectl_run("delete", "-k", str(calling.ROOT / folder), "--timeout=60s")
+    assert done.returncode == 0, done.stderr
+    return tuple(line for kind in MADE for line in plane.kubectl("get", kind, "-A", "-l", OURS, "-o", "name").split())
+
+
+def _got(plane: ControlPlane, what: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(plane.kubectl("get", what, "-n", "exuvia-system", "-o", "json"))
+    return found
 
 
 def _await_policies(plane: ControlPlane) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import yaml
 
 from exuvia.app.manifests import declared, rbac
 from exuvia.localcluster.controlplane import ControlPlane
-from exuvia.model.permissions import Permission
+from exuvia.model.permissions import Duty, Permission
 from tests.deploy import calling
-from tests.deploy.conftest import MADE, OPERATIONS, READS, STATUS, WRITES, ReadOnly
+from tests.deploy.conftest import INTAKE, MADE, OPERATIONS, READS, REVIEWS, STATUS, WRITES, ReadOnly, WithIntake
 
 pytestmark = pytest.mark.cluster
+
+COMPONENT = "deploy/components/intake"
 
 FORBIDDEN = (
     ("get", "secrets"),
@@ -32,6 +35,7 @@ FORBIDDEN = (
     ("create", "serviceaccounts/token"),
     ("patch", "validatingadmissionpolicies.admissionregistration.k8s.io"),
     ("patch", "customresourcedefinitions.apiextensions.k8s.io"),
+    *REVIEWS,
 )
 
 
@@ -40,7 +44,7 @@ def _items(installed: ControlPlane, kind: str) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.parametrize("folder", ["crds", "deploy", "deploy/overlays/read-only"])
+@pytest.mark.parametrize("folder", ["crds", "deploy", "deploy/overlays/read-only", INTAKE])
 @pytest.mark.parametrize("side", ["--server-side", "--server-side=false"])
 def test_every_manifest_passes_the_servers_own_validation(installed: ControlPlane, folder: str, side: str) -> None:
     path = str(calling.ROOT / folder)
@@ -81,8 +85,8 @@ def test_the_operator_has_no_dangerous_right(installed: ControlPlane, verb: str,
 
 def test_the_operator_has_every_right_that_the_code_declares(installed: ControlPlane) -> None:
     operator = calling.operator(installed)
-    lacking = [one for one in declared.permissions() for verb in one.verbs if not _may(operator, verb, one)]
-    assert lacking == []
+    wanted = [one for one in declared.permissions() if one.duty is not Duty.INTAKE]
+    assert [one for one in wanted for verb in one.verbs if not _may(operator, verb, one)] == []
 
 
 def _may(operator: calling.Caller, verb: str, one: Permission) -> bool:
@@ -128,6 +132,36 @@ def test_read_only_drops_bindings_and_roles_of_the_writing_duties() -> None:
     assert rbac.role_name(rbac.Duty.ROTATE) in text and rbac.role_name(rbac.Duty.QUARANTINE) in text
 
 
+@pytest.mark.parametrize(("verb", "what"), (*REVIEWS, *READS))
+def test_with_the_intake_exuvia_may_ask_who_sends_it_something(with_intake: WithIntake, verb: str, what: str) -> None:
+    assert with_intake.may[(verb, what)]
+
+
+def test_the_intake_is_served_where_its_service_sends(with_intake: WithIntake) -> None:
+    (container,) = with_intake.pod["containers"]
+    (port,) = with_intake.service["spec"]["ports"]
+    assert {"name": port["targetPort"], "containerPort": 8443, "protocol": "TCP"} in container["ports"]
+    (mount,) = [one for one in container["volumeMounts"] if one["name"] == "intake"]
+    given = {word.partition("=")[0]: word.partition("=")[2] for word in container["args"] if "=" in word}
+    named = [given["--intake-cert"], given["--intake-key"]]
+    assert named == [f"{mount['mountPath']}/tls.crt", f"{mount['mountPath']}/tls.key"] and mount["readOnly"]
+    (volume,) = [one for one in with_intake.pod["volumes"] if one["name"] == "intake"]
+    assert volume["secret"]["secretName"] == "exuvia-intake"
+    assert with_intake.left_over == ()
+
+
+def test_the_intake_goes_with_a_read_only_installation(bare: ControlPlane, tmp_path: Path) -> None:
+    parts = [os.path.relpath(calling.ROOT / one, tmp_path) for one in ("deploy/overlays/read-only", COMPONENT)]
+    text = {"kind": "Kustomization", "resources": parts[:1], "components": parts[1:]}
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(text), encoding="utf-8")
+    built = list(yaml.safe_load_all(bare.kubectl("kustomize", "--load-restrictor=LoadRestrictionsNone", str(tmp_path))))
+    bound = {one["metadata"]["name"] for one in built if one["kind"] == "ClusterRoleBinding"}
+    assert bound == {"exuvia-observe", "exuvia-explain", "exuvia-intake"}
+    (deployment,) = [one for one in built if one["kind"] == "Deployment"]
+    args = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
+    assert {"--read-only", "--intake-cert=/tls/tls.crt", "--intake-key=/tls/tls.key"} <= set(args)
+
+
 def test_deleting_the_installation_leaves_nothing(left_over: tuple[str, ...]) -> None:
     assert left_over == ()
 
@@ -136,7 +170,7 @@ def test_everything_that_is_installed_is_looked_for_by_its_label() -> None:
     """Else the test above would pass without looking."""
     bodies = [
         one
-        for folder in ("deploy/base", "crds")
+        for folder in ("deploy/base", COMPONENT, "crds")
         for path in (calling.ROOT / folder).glob("*.yaml")
         for one in yaml.safe_load_all(path.read_text("utf-8"))
         if "metadata" in one

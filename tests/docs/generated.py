@@ -31,6 +31,8 @@ _SECTION = re.compile(r"(<!-- made from the code: (?P<name>[a-z-]+) -->\n).*?(<!
 
 Rows = Iterable[tuple[str, ...]]
 
+_ONLY_WITH = {Duty.EXPLAIN: " (read-only only)", Duty.INTAKE: " (with the intake only)"}
+
 
 def grid(headings: tuple[str, ...], rows: Rows) -> str:
     """A table of Markdown; a bar inside a cell would end it."""
@@ -97,7 +99,7 @@ def _rights() -> str:
 
 
 def _role(duty: Duty) -> str:
-    return rbac.role_name(duty) + ("" if duty in rbac.INSTALLED else " (read-only only)")
+    return rbac.role_name(duty) + _ONLY_WITH.get(duty, "")
 
 
 def _rules(role: str, found: Iterable[rbac.Rule]) -> Iterator[tuple[str, ...]]:

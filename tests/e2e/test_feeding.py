@@ -26,6 +26,7 @@ from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
 CRD = Path(__file__).with_name("vulnerabilityreports.yaml")
+INTAKE_RIGHTS = Path(__file__).parents[2] / "deploy/components/intake/rbac.yaml"
 DIGEST = "sha256:" + "1".zfill(64)  # of every image that KWOK runs
 REPLICA_SETS = resources.Resource(group="apps", plural="replicasets", kind="ReplicaSet", namespaced=True)
 
@@ -163,6 +164,7 @@ def freezes(world: Operated) -> list[dict[str, Any]]:
 async def test_sessions_are_taken_from_whom_the_cluster_lets_in(world: Operated, tmp_path: Path) -> None:
     authority = Authority(tmp_path / "ca", "intake-ca")
     pair, port = authority.issue("server", "intake", server=True), free_port()
+    world.plane.kubectl("apply", "-f", str(INTAKE_RIGHTS))
     await world.start(
         *("--intake-cert", str(pair.certificate), "--intake-key", str(pair.key), "--intake-port", str(port))
     )
@@ -196,6 +198,7 @@ async def test_sessions_are_taken_from_whom_the_cluster_lets_in(world: Operated,
         assert await post() == 200
     finally:
         world.plane.kubectl("delete", f"clusterrolebinding/{role}", f"clusterrole/{role}")
+        world.plane.kubectl("delete", "-f", str(INTAKE_RIGHTS))
     assert len([one for one in entries(world.ledger) if one["type"] == "session"]) == 1
     found = exuvia(world, "ledger", "who", "--name", name, "--ledger", str(world.ledger), "-o", "json").json()
     assert [one["user"] for one in found["instances"][0]["sessions"]] == ["alice"]

@@ -15,10 +15,12 @@ from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicy
 from tests.cluster import Cluster, until
 from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, operated, policy, settle
+from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen, release
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
+DELETED = {"provider": "NodeDelete", "strategy": "DrainFirst"}
 OWN = {("securitypolicies", "status"), ("fleetguards", "status"), ("leases", ""), ("events", ""), ("configmaps", "")}
 """What an operator writes that changes nothing: how things stand, who leads, and where the ledger ends."""
 
@@ -211,6 +213,41 @@ async def test_read_only_acts_on_no_policy(world: Operated) -> None:
         (one["objectRef"]["resource"], one["objectRef"].get("subresource", "")) for one in world.audit(since=since)
     }
     assert written <= {*OWN, ("rotations", "status")}, "what waits says for what, and nothing more"
+
+
+async def test_an_installation_that_only_quarantines_starts_no_rotation(cluster: Cluster, tmp_path: Path) -> None:
+    """Else the machine would be cordoned and drained, and could not be removed. A release by one waits, and says so."""
+    async with operated(cluster, tmp_path, unbound="exuvia-rotate") as world:
+        old, asked = await world.cluster.nodes(2, image=OLD_IMAGE)
+        (suspect,) = await world.cluster.nodes(1)
+        name, uid = asked["metadata"]["name"], asked["metadata"]["uid"]
+        world.apply(guard(), policy("quarantines", world.cluster.pool, OLD, RULE, rotation=DELETED))
+        replica = await world.start()
+        body = {
+            "apiVersion": "exuvia.dev/v1alpha1",
+            "kind": "Rotation",
+            "metadata": {"name": f"{name}-{uid[:8]}-1"},
+            "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
+        }
+        world.apply(body)
+        world.plane.kubectl("label", "node", suspect["metadata"]["name"], f"{SUSPICIOUS}=true")
+        held = await frozen(world, suspect["metadata"]["name"])
+        release(world, held, "Rotate")
+
+        async def forbidden() -> bool:
+            found = (await world.quarantines())[0].status.blocked
+            return found is not None and found.reason == "Forbidden" and "rotations" in found.message
+
+        async def refused() -> bool:
+            return replica.log.read_text(encoding="utf-8").count("is not started (Forbidden)") == 2
+
+        await until(forbidden, what="the release to say what exuvia may not")
+        await until(refused, what="the operator to say that it may start neither")
+        (rotation,) = await world.rotations()
+        assert (rotation.status.phase, rotation.status.started_at) == ("Pending", None)
+        for one in (old, asked):
+            node = await world.node(one["metadata"]["name"])
+            assert node is not None and not node["spec"].get("unschedulable")
 
 
 async def test_an_installation_that_only_rotates_starts_no_quarantine(cluster: Cluster, tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ from exuvia.model.permissions import Duty, Permission
 PERMISSIONS = (
     Permission(duty=Duty.ROTATE, group=marks.GROUP, resource="rotations", verbs=("create",)),
     Permission(duty=Duty.QUARANTINE, group=marks.GROUP, resource="quarantines", verbs=("create",)),
-    Permission(duty=Duty.QUARANTINE, group=marks.GROUP, resource="rotations", verbs=("create",)),
 )
 _KINDS = {one.kind: one for one in (resources.ROTATIONS, resources.QUARANTINES)}
 

@@ -32,11 +32,12 @@ REMEMBERED_SECONDS = 10.0
 REMEMBERED = 256  # tokens that were let in a moment ago
 RELOAD_SECONDS = 60.0
 RETRY = {"Retry-After": "5"}
+WITHOUT_RIGHT = "the ClusterRole exuvia-intake must be bound: apply deploy/components/intake"
 
 
 PERMISSIONS: tuple[Permission, ...] = (
-    Permission(duty=Duty.OBSERVE, group="authentication.k8s.io", resource="tokenreviews", verbs=("create",)),
-    Permission(duty=Duty.OBSERVE, group="authorization.k8s.io", resource="subjectaccessreviews", verbs=("create",)),
+    Permission(duty=Duty.INTAKE, group="authentication.k8s.io", resource="tokenreviews", verbs=("create",)),
+    Permission(duty=Duty.INTAKE, group="authorization.k8s.io", resource="subjectaccessreviews", verbs=("create",)),
 )
 
 
@@ -67,7 +68,8 @@ class Doorkeeper:
         try:
             await self._ask(token.strip())
         except errors.ClusterError as trouble:
-            log.warning("who sends sessions cannot be asked: %s", trouble)
+            way = f"; {WITHOUT_RIGHT}" if isinstance(trouble, errors.Forbidden) else ""
+            log.warning("who sends sessions cannot be asked: %s%s", trouble, way)
             raise Refused(503, "the API server cannot say who you are; try again") from trouble
         self._let_in.pop(known, None)
         self._let_in[known] = self._monotonic()

@@ -1,7 +1,8 @@
 """Rights of the composition root: the Lease, our own kinds, their status and our finalizer on them.
 
 A status is written on the subresource alone. What freezes machines works without the rights that replace them, so what
-both need is said for both. Whoever may write the status of operations can start them, so observing alone may not.
+both need is said for both. Whoever may write the status of operations can start them, so each duty may write only that
+of what it can also finish.
 """
 
 from __future__ import annotations
@@ -60,9 +61,6 @@ _ROTATING: tuple[Permission, ...] = (
 _FREEZING: tuple[Permission, ...] = (
     _ours(Duty.QUARANTINE, "quarantines", *_KEEP),
     _ours(Duty.QUARANTINE, "quarantines/status", "patch"),
-    # A Quarantine ends the open Rotation of its machine, and carries out a release by one.
-    _ours(Duty.QUARANTINE, "rotations", *_KEEP),
-    _ours(Duty.QUARANTINE, "rotations/status", "patch"),
     # Our network policies are watched while a machine is cut off by them.
     Permission(duty=Duty.QUARANTINE, group="networking.k8s.io", resource="networkpolicies", verbs=("watch",)),
 )

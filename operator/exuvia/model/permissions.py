@@ -13,6 +13,7 @@ class Duty(StrEnum):
     ROTATE = "rotate"  # replacing machines
     QUARANTINE = "quarantine"  # freezing machines and keeping evidence
     EXPLAIN = "explain"  # where nothing may be done: saying why operations wait
+    INTAKE = "intake"  # where others tell exuvia something: asking who they are
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -169,6 +169,21 @@ def test_rotate_makes_one_rotation_that_names_the_quarantine() -> None:
     assert len(world.rotations) == 1
 
 
+def test_a_rotation_that_may_not_be_made_is_said_once_however_often_it_is_tried() -> None:
+    world = World().held()
+    world.refuse = refusal(CreateOperation)
+    world.write(release=release("Rotate")).settle()
+    for _ in range(3):
+        world.tick().settle()
+    assert world.status.blocked.reason == "Forbidden"
+    assert [one.what for one in world.status.custody if "carries out the release" in one.what] == [
+        "Rotation worker-7-11111111-1 carries out the release"
+    ]
+    world.refuse = lambda action: None
+    world.tick().settle()
+    assert [one.name for one in world.rotations] == ["worker-7-11111111-1"]
+
+
 def test_rotate_takes_a_number_that_is_free() -> None:
     world = World(rotations=[rotation(phase="Aborted")]).held()
     world.write(release=release("Rotate")).settle()

@@ -1,4 +1,4 @@
-"""kustomization files: the base, and the overlay that only looks (Audit: no right to change a node or a pod)."""
+"""kustomization files: the base, components, and the overlay that only looks (no right to change a node or a pod)."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ def read_only(base: str) -> dict[str, Any]:
     told = [{"op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": "--read-only"}]
     target = {"kind": "Deployment", "name": names.NAME}
     return kustomization([base, "rbac.yaml"], patches=[*unbound, {"target": target, "patch": yaml.safe_dump(told)}])
+
+
+def component(resources: Sequence[str], changes: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """What an overlay may add to what it is made of: these files, and changes (JSON 6902) of the Deployment."""
+    target = {"kind": "Deployment", "name": names.NAME}
+    patches = [{"target": target, "patch": yaml.safe_dump(list(changes), sort_keys=False)}]
+    head = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component", "resources": list(resources)}
+    return head | {"patches": patches}
 
 
 def _deletion(kind: str, name: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ NAMESPACE = marks.SYSTEM_NAMESPACE
 LABELS = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/part-of": NAME}
 SELECTOR = {"app.kubernetes.io/name": NAME, "app.kubernetes.io/component": "operator"}
 HTTP_PORT = 8080
+INTAKE_PORT = 8443
 IMAGE = NAME
 ACCOUNT = {"kind": "ServiceAccount", "name": NAME, "namespace": NAMESPACE}
 

@@ -1,7 +1,8 @@
 """RBAC from declared rights: a ClusterRole for each duty, a Role in our own namespace, and one ServiceAccount.
 
 A read-only installation is without the bindings of `exuvia-rotate` and `exuvia-quarantine`, and alone has the one of
-`exuvia-explain`; one that only rotates is without `exuvia-quarantine`.
+`exuvia-explain`. One that only rotates is without `exuvia-quarantine`, one that only quarantines is without
+`exuvia-rotate`. Only one with the intake has `exuvia-intake`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ _ABOUT = {
     Duty.ROTATE: "exuvia replaces machines: marks and deletes nodes, evicts pods",
     Duty.QUARANTINE: "exuvia freezes machines: marks nodes, relabels and evicts pods, denies network, reads logs",
     Duty.EXPLAIN: "exuvia says in the status of operations why they wait; bound only where it runs with --read-only",
+    Duty.INTAKE: "exuvia asks who sends it something, and whether that one may; bound only where the intake is open",
 }
 
 INSTALLED = (Duty.OBSERVE, Duty.ROTATE, Duty.QUARANTINE)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from exuvia.app.manifests import admission, alerts, crds, declared, deployment, kustomize, rbac
+from exuvia.app.manifests import admission, alerts, crds, declared, deployment, intake, kustomize, rbac
 from exuvia.model.permissions import Duty
 
 Manifest = dict[str, Any]
@@ -55,7 +55,11 @@ def _deploy() -> dict[str, str]:
         "deploy/base/kustomization.yaml": dump(kustomize.kustomization(["../../crds", *base])),
         "deploy/kustomization.yaml": dump(kustomize.kustomization(["base"])),
         "deploy/overlays/read-only/kustomization.yaml": dump(kustomize.read_only("../../base")),
-        "deploy/overlays/read-only/rbac.yaml": dump(*_explaining()),
+        "deploy/overlays/read-only/rbac.yaml": dump(*_alone(Duty.EXPLAIN)),
+        **{f"deploy/components/intake/{name}": text for name, text in _intake().items()},
+        "deploy/overlays/intake/kustomization.yaml": dump(
+            kustomize.kustomization(["../../base"], components=["../../components/intake"])
+        ),
         "deploy/alerts/exuvia.rules.yaml": dump(alerts.rules()),
     }
 
@@ -84,10 +88,19 @@ def roles() -> list[Manifest]:
     ]
 
 
-def _explaining() -> list[Manifest]:
-    """What a read-only installation has beyond observing."""
-    duties = (Duty.EXPLAIN,)
-    return [*rbac.cluster_roles(declared.permissions(), duties), *rbac.bindings(duties)]
+def _intake() -> dict[str, str]:
+    """A component, for it goes with every other installation: also with one that is read-only."""
+    made = {
+        "rbac.yaml": dump(*_alone(Duty.INTAKE)),
+        "service.yaml": dump(intake.service()),
+        "networkpolicy.yaml": dump(intake.network_policy()),
+    }
+    return made | {"kustomization.yaml": dump(kustomize.component(list(made), intake.changes()))}
+
+
+def _alone(duty: Duty) -> list[Manifest]:
+    """Role and binding of a duty that not every installation has."""
+    return [*rbac.cluster_roles(declared.permissions(), (duty,)), *rbac.bindings((duty,))]
 
 
 def without_workload() -> list[Manifest]:

@@ -171,7 +171,8 @@ def _create(view: QuarantineView, now: datetime) -> Step:
     )
     action = CreateOperation(kind="Rotation", name=name, body=specs.body(name, spec, marks.FINALIZER))
     patch = Patch(quarantine, now).set(releaseRotation=name).began(asking.ROTATE)
-    patch.custody(EXUVIA, f"Rotation {name} carries out the release")
+    if name != quarantine.status.release_rotation:  # else it is tried again, and that was said
+        patch.custody(EXUVIA, f"Rotation {name} carries out the release")
     return Step(name=asking.ROTATE, status=patch.body, actions=(action,))
 
 
