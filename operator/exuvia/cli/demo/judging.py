@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from exuvia.cli.demo import looking, stage
+from exuvia.cli.demo import looking, memory, stage
 from exuvia.cli.demo.story import Story
 from exuvia.kube.client import Client
 from exuvia.model import marks
@@ -22,6 +22,7 @@ async def judge(story: Story, place: stage.Stage, client: Client) -> list[Checke
         *await _machines(client),
         *await _budget(client),
         *await _quarantine(client),
+        *memory.judge(place, story.run, await looking.first(client)),
         *await _history(story, place),
     ]
 

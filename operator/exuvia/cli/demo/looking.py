@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,14 @@ async def rotations(client: Client) -> list[Rotation]:
     """All there are, oldest first."""
     found = [Rotation.parse(body) async for page in client.pages(resources.ROTATIONS) for body in page]
     return sorted(found, key=lambda one: (one.metadata.creation_timestamp, one.name))
+
+
+async def first(client: Client) -> Rotation:
+    """The one that ended first. Raises `errors.ClusterError`: there is none."""
+    done = [one for one in await rotations(client) if one.status.finished_at]
+    if not done:
+        raise errors.ClusterError("No Rotation has ended.", remedy="The lines above say how far they came.")
+    return min(done, key=lambda one: (one.status.finished_at, one.name))
 
 
 async def quarantines(client: Client) -> list[Quarantine]:
@@ -49,8 +58,6 @@ async def until(
 ) -> None:
     """Look again and again. Raises `errors.ClusterError` when it takes too long or the operator has ended; `log` is its
     file that says why."""
-    import asyncio
-
     deadline = narrator.seconds + seconds
     while not await look():
         if not alive():

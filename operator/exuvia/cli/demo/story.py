@@ -1,14 +1,15 @@
 """The story: outdated machines go two at a time, a PodDisruptionBudget holds one drain until it may go, a suspicious
-machine is frozen with its evidence sealed while another takes over, and the ledger proves it."""
+machine is frozen with its evidence sealed while another takes over, the ledger remembers all of them, and proves it."""
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 from pathlib import Path
 
 import aiohttp
 
-from exuvia.cli.demo import looking, stage
+from exuvia.cli.demo import looking, memory, stage
 from exuvia.cli.demo.narrator import Narrator
 from exuvia.cli.demo.stage import Stage
 from exuvia.kube.client import Client
@@ -31,13 +32,17 @@ class Story:
         """All acts."""
         await self._rotate()
         await self._quarantine()
+        await self._remember()
         await self._prove()
 
     async def _rotate(self) -> None:
         say = self._narrator
         say.chapter("Rotation: four machines run an old kubelet, the policy lets two go at a time")
-        stage.apply(self._stage, "guard.yaml", "policy.yaml")
-        say.say("applied FleetGuard default and SecurityPolicy workers (mode Enforce)")
+        memory.scan(self._stage)
+        say.say(f"a scanner reports {memory.VULNERABILITY} in the image of shop/web: {memory.AT_FIRST}")
+        await self._until(self._known, seconds=30, what="the ledger to know of the report")
+        stage.apply(self._stage, "seats.yaml", "guard.yaml", "policy.yaml")
+        say.say("applied LicensePool antivirus, FleetGuard default and SecurityPolicy workers (mode Enforce)")
         await self._until(self._rotated, seconds=150, what="the four outdated machines to be replaced")
 
     async def _rotated(self) -> bool:
@@ -103,6 +108,15 @@ class Story:
             say(f"{name}: evidence sealed, {status.evidence.bytes} bytes, manifest {status.evidence.digest[:16]}…")
         if status.capacity is not None and status.capacity.state == "Replaced" and status.capacity.replacement:
             say(f"{name}: {status.capacity.replacement.name} took over its capacity")
+
+    async def _known(self) -> bool:
+        found = await asyncio.to_thread(memory.report, self._stage, self.run)
+        return bool(found["exposure"]["now"])
+
+    async def _remember(self) -> None:
+        self._narrator.chapter("Memory: what was on machines that are gone, how risky it was, whose seat they held")
+        first = await looking.first(self._client)
+        await asyncio.to_thread(memory.tell, self._stage, self._narrator, self.run, first)
 
     async def _prove(self) -> None:
         self._narrator.chapter("Proof")
