@@ -100,5 +100,6 @@ Look around:
   kubectl get events.events.k8s.io --field-selector reportingController=exuvia.dev/operator
   exuvia status
   exuvia ledger query --instance worker-1 --ledger {folder}/ledger.db
+  exuvia risk report --from 1h --ledger {folder}/ledger.db -o html > risk.html
 Metrics: {metrics}/metrics
 Stop it: exuvia dev down --folder {folder}"""
