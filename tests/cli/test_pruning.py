@@ -125,19 +125,27 @@ def test_who_acts_must_be_known(file: Path, tmp_path: Path) -> None:
     assert answer("ledger", "verify", "--ledger", file)["entries"] == 15
 
 
-@pytest.mark.parametrize("keep", ["soon", "0d", "-1d", "", "400"])
-def test_what_is_no_span_to_keep(file: Path, keep: str) -> None:
+@pytest.mark.parametrize(
+    ("keep", "problem"),
+    [
+        *((one, "is no span of time.") for one in ("soon", "-1d", "", "400")),
+        ("0d", "--keep 0d would keep nothing of the dead."),
+        ("9999999d", "reaches beyond all times."),
+    ],
+)
+def test_what_is_no_span_to_keep(file: Path, keep: str, problem: str) -> None:
     told = call("ledger", "prune", "--ledger", file, "--keep", keep, *PERSON, code=2).stderr
-    assert "is no span of time. Write one like 400d or 9600h." in told
+    assert f"{problem} Write a span like 400d or 9600h.\n" in told
+    assert answer("ledger", "verify", "--ledger", file)["pruned"] == 0
 
 
 def test_several_chains_are_named(file: Path) -> None:
     importing.load(file, parsed(*life("X", 0, 50), *life("Y", 0, None)), cluster="other")
-    several = "several chains: say which by --cluster (c, other)"
+    several = "error: The ledger has several chains. Say which by --cluster NAME: c, other.\n"
     for words in (("export",), ("anchor",), ("erase", "--subject", "user-A", "--reason", "r", *PERSON)):
-        assert several in call("ledger", *words, "--ledger", file, code=2).stderr
+        assert call("ledger", *words, "--ledger", file, code=2).stderr == several
         assert (
-            "no chain of x. There is c, other."
+            "no chain of x. Its chains: c, other."
             in call("ledger", *words, "--ledger", file, "--cluster", "x", code=2).stderr
         )
     found = answer("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
@@ -240,3 +248,40 @@ async def test_an_anchor_in_the_cluster_stands_beside_what_the_operator_notes(
     done = await admin.call("ledger", "verify", "--ledger", file, "--anchor", tmp_path / "head.json")
     assert "is sound: 20 entries" in done.stdout
     await anchoring.remove(cluster.client, "default")
+
+
+def test_a_chain_without_a_name_is_named_by_an_empty_word(file: Path) -> None:
+    """Given, it is that one; not given, or a variable that is empty, it is all of them, or the only one."""
+    importing.load(file, parsed(*life("X", 0, 50), *life("Y", 0, None)), cluster="")
+    told = call("ledger", "export", "--ledger", file, code=2).stderr
+    assert "Say which by --cluster NAME: '' (the one without a name), c." in told
+    nameless = call("ledger", "export", "--ledger", file, "--cluster", "").stdout.splitlines()
+    assert {json.loads(one)["entry"]["cluster"] for one in nameless} == {""}
+    assert call("ledger", "export", "--ledger", file, code=2, env={"EXUVIA_CLUSTER": ""}).stderr == told
+    named = call("ledger", "export", "--ledger", file, env={"EXUVIA_CLUSTER": "c"}).stdout
+    assert json.loads(named.splitlines()[0])["entry"]["cluster"] == "c"
+    both = call("ledger", "verify", "--ledger", file, env={"EXUVIA_CLUSTER": ""}).stdout
+    assert f"{file}, the chain without a name, is sound: " in both and f"{file}, the chain of c, is sound: " in both
+    assert [one["cluster"] for one in answer("ledger", "verify", "--ledger", file)["chains"]] == ["", "c"]
+    prune = ("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
+    pruned = answer(*prune, "--cluster", "")
+    assert (pruned["cluster"], pruned["entries"]) == ("", 5), "of that chain alone"
+    lines = call("ledger", "prune", "--ledger", file, "--keep", "100d", "--dry-run").stdout.splitlines()
+    assert [one.split(": ")[0] for one in lines] == ["the chain without a name", "the chain of c"]
+    hold = ("ledger", "hold", "add", "case", "--instance", "Y", "--reason", "r", *PERSON, "--ledger", file)
+    call(*hold, "--cluster", "")
+    assert '"kind"' not in call("ledger", "export", "--ledger", file, "--cluster", "c").stdout
+    last = call("ledger", "export", "--ledger", file, "--cluster", "").stdout.splitlines()[-1]
+    assert json.loads(last)["entry"]["type"] == "hold"
+    facts = file.parent / "more.ndjson"
+    facts.write_text("\n".join(life("Z", 0, 50)))
+    before = answer("ledger", "verify", "--ledger", file, "--cluster", "c")["entries"]
+    call("ledger", "import", facts, "--ledger", file, "--cluster", "")
+    assert answer("ledger", "verify", "--ledger", file, "--cluster", "c")["entries"] == before
+    refused = call("ledger", "import", facts, "--ledger", file, env={"EXUVIA_CLUSTER": ""}, code=2).stderr
+    assert "several chains. Say which by --cluster NAME: '' (the one without a name), c." in refused
+
+
+def test_one_chain_is_not_missed_by_the_word_for_one_without_a_name(file: Path) -> None:
+    told = call("ledger", "verify", "--ledger", file, "--cluster", "", code=2).stderr
+    assert told == "error: The ledger has no chain without a name. Its chains: c.\n"

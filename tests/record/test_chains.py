@@ -23,7 +23,7 @@ def exported(path: Path, cluster: str = "c") -> list[str]:
         return list(exporting.lines(connection, cluster))
 
 
-def load(path: Path, lines: list[str], cluster: str = "") -> chains.Taken:
+def load(path: Path, lines: list[str], cluster: str | None = None) -> chains.Taken:
     return chains.load(path, io.StringIO("".join(f"{line}\n" for line in lines)), cluster=cluster)
 
 
@@ -69,7 +69,7 @@ def test_what_follows_is_taken_and_what_is_known_is_passed_over(source: Path, tm
 def test_a_chain_that_does_not_follow_is_refused(source: Path, tmp_path: Path) -> None:
     target, lines = tmp_path / "target.db", exported(source)
     load(target, lines[:1])
-    with pytest.raises(errors.InvalidObject, match="ends at entry 1, and this file begins at 3"):
+    with pytest.raises(errors.InvalidObject, match="the chain of c ends at entry 1, and this file begins at 3"):
         load(target, lines[2:])
     with pytest.raises(errors.InvalidObject, match="entry 1 is missing"):
         load(tmp_path / "empty.db", lines[2:])
@@ -79,7 +79,10 @@ def test_a_chain_that_does_not_follow_is_refused(source: Path, tmp_path: Path) -
 def test_another_chain_of_the_same_cluster_is_refused(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target.db"
     importing.load(target, parsed(instance("X", 0, 1, 0)), cluster="c")
-    with pytest.raises(errors.InvalidObject, match="another chain of c: entry 1 is not the same"):
+    with pytest.raises(
+        errors.InvalidObject,
+        match="holds the chain of c already, and it is another one: its entry 1 is not the one on line 1",
+    ):
         load(target, exported(source))
     assert length(target) == 1
 

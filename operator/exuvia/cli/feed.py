@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from exuvia import errors
-from exuvia.cli import feeding, moments, printing
+from exuvia.cli import feeding, ledgers, moments, printing
 from exuvia.cli.feeding import Job
 from exuvia.cli.ledgers import DEFAULT
 from exuvia.model.facts import microseconds
@@ -59,12 +59,7 @@ def _options(of: Feed) -> Iterator[_Decorator]:
         metavar="FILE-or-URL",
         help="The ledger; a file is made where there is none.",
     )
-    yield click.option(
-        "--cluster",
-        default="",
-        metavar="NAME",
-        help="Whose chain it is entered in. Default: the only one; it counts for all.",
-    )
+    yield ledgers.cluster_option("Whose chain it is entered in. Default: the only one; it counts for all.")
     yield click.option(
         "--recorded-at", default="", metavar="TIME", help="When it was learnt of (RFC 3339). Default: now."
     )
@@ -122,7 +117,7 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         asked=asked,
         terms=terms,
         only_known=not given["everything"],
-        cluster=given["cluster"],
+        cluster=given["named"],
     )
     _show(feeding.bring(job, dry=given["dry_run"]), given["output"], dry=given["dry_run"])
 

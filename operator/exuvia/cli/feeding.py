@@ -37,7 +37,7 @@ class Job:
     asked: Asked
     terms: Terms
     only_known: bool
-    cluster: str = ""
+    cluster: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -12,11 +11,11 @@ import click
 from exuvia import errors
 from exuvia.cli import cluster, ledgers, moments, printing, remembering
 from exuvia.model.facts import microseconds
-from exuvia.record import erasing, holds, personal, pruning, removal
+from exuvia.record import erasing, holds, naming, personal, pruning, removal
 from exuvia.record.moments import moment
 from exuvia.report.text import Rows
 
-_DAYS = re.compile(r"([1-9][0-9]{0,4})d")
+_SPAN = "Write a span like 400d or 9600h."
 _WHY: Mapping[pruning.Kept, str] = {
     pruning.Kept.YOUNG: "younger than that",
     pruning.Kept.LIVING: "of machines that live",
@@ -30,26 +29,21 @@ _WHY: Mapping[pruning.Kept, str] = {
 
 @click.command()
 @ledgers.writing_option
-@click.option(
-    "--cluster",
-    "named",
-    envvar="EXUVIA_CLUSTER",
-    default="",
-    metavar="NAME",
-    help="The chain of this cluster. Default: all.",
-)
+@ledgers.cluster_option("Only the chain of this cluster. Default: all.")
 @click.option("--keep", required=True, metavar="SPAN", help="Keep what was so, or was learnt, since: 400d, 9600h.")
 @click.option("--dry-run", is_flag=True, help="Say what would go; change nothing.")
 @ledgers.by_option
 @printing.output_option
 @cluster.cluster_options
-def prune(file: str, named: str, keep: str, dry_run: bool, by: str, output: str, kubeconfig: str, context: str) -> None:
+def prune(
+    file: str, named: str | None, keep: str, dry_run: bool, by: str, output: str, kubeconfig: str, context: str
+) -> None:
     """Take out machines that are over for longer, with all that is known of them. The rest can be checked as before.
 
     What lives, is open, is held or has sealed evidence stays. A checkpoint with your name is entered.
     """
     place, now = ledgers.there(file), datetime.now(UTC)
-    cut = now - _span(keep)
+    cut = _cut(keep, now)
     with ledgers.reading(file) as connection:
         which = ledgers.chains(connection, named)
     if dry_run:
@@ -92,7 +86,7 @@ def add(
     ended: str,
     reason: str,
     by: str,
-    named: str,
+    named: str | None,
     kubeconfig: str,
     context: str,
 ) -> None:
@@ -113,7 +107,7 @@ def add(
 @ledgers.by_option
 @ledgers.chain_option
 @cluster.cluster_options
-def release(file: str, name: str, reason: str, by: str, named: str, kubeconfig: str, context: str) -> None:
+def release(file: str, name: str, reason: str, by: str, named: str | None, kubeconfig: str, context: str) -> None:
     """End the hold of that NAME."""
     place = ledgers.there(file)
     who = ledgers.person(by, kubeconfig, context)
@@ -129,7 +123,7 @@ def release(file: str, name: str, reason: str, by: str, named: str, kubeconfig: 
 @ledgers.by_option
 @ledgers.chain_option
 @cluster.cluster_options
-def erase(file: str, subject: str, reason: str, by: str, named: str, kubeconfig: str, context: str) -> None:
+def erase(file: str, subject: str, reason: str, by: str, named: str | None, kubeconfig: str, context: str) -> None:
     """Forget a person's name for good: its key is destroyed, the chain stays whole. A hold refuses it."""
     place, which = ledgers.there(file), ledgers.chain_of(file, named)
     who = ledgers.person(by, kubeconfig, context)
@@ -158,13 +152,15 @@ def _data(one: holds.Hold) -> dict[str, Any]:
     return {"name": one.name, "what": what, "by": one.by, "reason": one.reason}
 
 
-def _span(text: str) -> timedelta:
-    """Days too: what is kept is kept for long."""
-    days = _DAYS.fullmatch(text)
+def _cut(keep: str, now: datetime) -> datetime:
+    """What was so, or was learnt, since then is kept. Nothing to keep would be everything to lose."""
     try:
-        return timedelta(days=int(days[1])) if days else moments.span(text)
+        cut = moments.earlier(keep, now) if (span := moments.span(keep)) else now
     except errors.SettingsError as trouble:
-        raise errors.SettingsError(trouble.message, remedy="Write one like 400d or 9600h.") from trouble
+        raise errors.SettingsError(trouble.message, remedy=_SPAN) from trouble
+    if not span:
+        raise errors.SettingsError(f"--keep {keep} would keep nothing of the dead.", remedy=_SPAN)
+    return cut
 
 
 def _uid(file: str, instance: str) -> str:
@@ -204,7 +200,7 @@ def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str
         printing.show([], data[0] if len(data) == 1 else data, how)
         return
     for one in found:
-        whose = f"cluster {one.cluster}: " if len(found) > 1 else ""
+        whose = f"{naming.called(one.cluster)}: " if len(found) > 1 else ""
         done = "would be pruned" if dry_run else "pruned"
         under = f" under checkpoint {one.checkpoint}" if one.checkpoint else ""
         left = ", ".join(f"{count} {_WHY[why]}" for why, count in one.kept.items() if count)

@@ -1,5 +1,6 @@
 """`exuvia ledger query | who | accept`: questions to the history. None of them needs a cluster, but `accept` asks it
-who you are. The other commands of the group are in `chaining`, `keeping` and `preparing`.
+who you are. The other commands of the group are in `verifying`, `exporting`, `importing`,
+`anchoring`, `keeping` and `preparing`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,19 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import bearers, chaining, cluster, keeping, moments, preparing, printing, remembering
+from exuvia.cli import (
+    anchoring,
+    bearers,
+    cluster,
+    exporting,
+    importing,
+    keeping,
+    moments,
+    preparing,
+    printing,
+    remembering,
+    verifying,
+)
 from exuvia.cli.ledgers import DEFAULT, chain_option, ledger_option, reading, there, writing_option
 from exuvia.model.facts import microseconds
 from exuvia.record import accepting, former
@@ -134,6 +147,6 @@ def _word(value: Any) -> str:
     return json.dumps(value)
 
 
-for _module in (chaining, keeping, preparing):
+for _module in (verifying, exporting, importing, anchoring, keeping, preparing):
     for _one in _module.COMMANDS:
         ledger.add_command(_one)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import getpass
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO
+from typing import IO, Any, TypeVar
 
 import click
 from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import cluster
-from exuvia.record import places, queries
+from exuvia.record import naming, places, queries
 from exuvia.record.reading import reading as reading_of
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 DEFAULT = "/var/lib/exuvia/ledger.db"
 
@@ -45,14 +47,20 @@ by_option = click.option(
 )
 
 
-chain_option = click.option(
-    "--cluster",
-    "named",
-    envvar="EXUVIA_CLUSTER",
-    default="",
-    metavar="NAME",
-    help="The chain to enter it in. Default: the only one.",
-)
+def cluster_option(words: str) -> Callable[[_Command], _Command]:
+    """`--cluster NAME` as `named`: None where it is not given, "" for the chain without a name. A variable that is
+    empty counts as not given."""
+    return click.option(
+        "--cluster",
+        "named",
+        envvar="EXUVIA_CLUSTER",
+        default=None,
+        metavar="NAME",
+        help=f"{words} '' is the one without a name.",
+    )
+
+
+chain_option = cluster_option("The chain to enter it in. Default: the only one.")
 
 
 @contextmanager
@@ -70,26 +78,23 @@ def there(file: str) -> places.Place:
     return place
 
 
-def chains(connection: Connection, named: str) -> list[str]:
-    """The chain that was named, or all there are; of an empty ledger the one without a name."""
+def chains(connection: Connection, named: str | None) -> list[str]:
+    """The chain that was named ("" is the one without a name), or, of None, all there are; of an empty ledger the one
+    without a name. Raises `errors.SettingsError`."""
     found = list(queries.clusters(connection)) or [""]
-    if named and named not in found:
-        known = ", ".join(one or "one without a name" for one in found)
-        raise errors.SettingsError(f"The ledger has no chain of {named}.", remedy=f"There is {known}.")
-    return [named] if named else found
+    if named is None:
+        return found
+    if named not in found:
+        wanted = f"of {named}" if named else "without a name"
+        known = f"Its chains: {naming.listed(found)}." if any(found) else "Leave --cluster out: its chain has no name."
+        raise errors.SettingsError(f"The ledger has no chain {wanted}.", remedy=known)
+    return [named]
 
 
-def only(found: Sequence[str]) -> str:
-    """The one chain; several are a mistake of the caller."""
-    if len(found) > 1:
-        raise click.UsageError(f"The ledger has several chains: say which by --cluster ({', '.join(found)}).")
-    return found[0]
-
-
-def chain_of(file: str, named: str) -> str:
+def chain_of(file: str, named: str | None) -> str:
     """The chain that a person enters something in."""
     with reading(file) as connection:
-        return only(chains(connection, named))
+        return naming.only(chains(connection, named))
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:

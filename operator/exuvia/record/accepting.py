@@ -16,7 +16,7 @@ from exuvia.record import appending, chain, importing, missing, opening, places,
 from exuvia.record.places import Place
 
 
-def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str = "") -> facts.Receipt:
+def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> facts.Receipt:
     """Add the acceptance; durable when it returns.
 
     Raises `errors.InvalidObject` without a reason, `errors.LedgerError` as ever. A chain that is damaged in itself

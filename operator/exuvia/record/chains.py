@@ -15,7 +15,7 @@ from sqlalchemy import Connection, insert
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
-from exuvia.record import appending, chain, checkpoints, opening, projecting, tables, versions
+from exuvia.record import appending, chain, checkpoints, naming, opening, projecting, tables, versions
 from exuvia.record.places import Place
 
 KEYS = {"seq", "hash", "entry"}
@@ -47,11 +47,12 @@ def is_chain(line: str) -> bool:
     return isinstance(found, dict) and set(found) == KEYS
 
 
-def load(place: Place, file: IO[str], *, cluster: str = "") -> Taken:
+def load(place: Place, file: IO[str], *, cluster: str | None = None) -> Taken:
     """Check the chain in a file that can be read twice, then enter it; durable when it returns.
 
-    `cluster`: whose chain it is; by default the one that its last entry names. Raises `errors.InvalidObject` for a line
-    that cannot be used and a chain that does not fit, `errors.LedgerError` as ever: nothing was entered then.
+    `cluster`: whose chain it is ("" is the one without a name); by default the one that its last entry names. Raises
+    `errors.InvalidObject` for a line that cannot be used and a chain that does not fit, `errors.LedgerError` as ever:
+    nothing was entered then.
     """
     engine = opening.open_for_writing(place)
     try:
@@ -61,9 +62,9 @@ def load(place: Place, file: IO[str], *, cluster: str = "") -> Taken:
         engine.dispose()
 
 
-def _enter(connection: Connection, file: IO[str], cluster: str) -> Taken:
+def _enter(connection: Connection, file: IO[str], cluster: str | None) -> Taken:
     first, last, gaps = _survey(file)
-    named = cluster or str(last.entry["cluster"])
+    named = str(last.entry["cluster"]) if cluster is None else cluster
     opening.alone(connection, named)
     head = appending.head(connection, named)
     start = _start(connection, named, head, first)
@@ -103,8 +104,8 @@ def _start(connection: Connection, cluster: str, head: appending.Head, first: _E
     hash_ = appending.hash_at(connection, cluster, before)
     if hash_ is None:
         raise errors.InvalidObject(
-            f"The chain of {cluster or 'this ledger'} ends at entry {head.seq}, and this file begins at {before + 1}.",
-            remedy="Export what is between, or import into an empty ledger.",
+            f"In the ledger {naming.called(cluster)} ends at entry {head.seq}, and this file begins at {before + 1}.",
+            remedy="Export what is between, or import into a new ledger.",
         )
     return chain.Link(seq=before, hash=hash_, canonical=b"")
 
@@ -122,8 +123,9 @@ def _check(links: Iterable[chain.Link], gaps: Mapping[int, chain.Gap], start: ch
 def _check_known(connection: Connection, cluster: str, one: _Exported) -> None:
     if appending.hash_at(connection, cluster, one.link.seq) != one.link.hash:
         raise errors.InvalidObject(
-            f"The ledger has another chain of {cluster or 'this ledger'}: entry {one.link.seq} is not the same.",
-            remedy="Name another cluster by --cluster, or another ledger by --ledger.",
+            f"The ledger holds {naming.called(cluster)} already, and it is another one: its entry {one.link.seq} is not"
+            f" the one on line {one.number} of the file.",
+            remedy="Name a new ledger by --ledger, or say by --cluster NAME under which other name to take it in.",
         )
 
 

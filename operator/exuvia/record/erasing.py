@@ -20,7 +20,7 @@ from exuvia.record.places import Place
 LOOK_SECONDS = 0.1
 
 
-def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str = "") -> Receipt:
+def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> Receipt:
     """Destroy the key to a name; durable when it returns.
 
     Raises `errors.InvalidObject` without a reason, where nobody of that name is known, and where a hold keeps it;
@@ -43,7 +43,9 @@ def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluste
     return receipt
 
 
-def _erase(connection: Connection, name: str, by: str, reason: str, at: datetime, cluster: str) -> Receipt | None:
+def _erase(
+    connection: Connection, name: str, by: str, reason: str, at: datetime, cluster: str | None
+) -> Receipt | None:
     """None: nobody of that name is known."""
     writer = importing.writer_for(connection, cluster)
     opening.alone(connection, writer.cluster)

@@ -55,7 +55,7 @@ def active(connection: Connection) -> tuple[Hold, ...]:
     return tuple(found[name] for name in sorted(found))
 
 
-def add(place: Place, hold: Hold, *, at: datetime, cluster: str = "") -> Receipt:
+def add(place: Place, hold: Hold, *, at: datetime, cluster: str | None = None) -> Receipt:
     """Enter a hold; durable when it returns. Raises `errors.InvalidObject` without a reason and for a name that holds
     already, `errors.LedgerError` as ever."""
     _check_reason(hold.reason)
@@ -67,14 +67,14 @@ def add(place: Place, hold: Hold, *, at: datetime, cluster: str = "") -> Receipt
     return _enter(place, body, at, cluster, wanted=False)
 
 
-def release(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str = "") -> Receipt:
+def release(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> Receipt:
     """End a hold. Raises `errors.InvalidObject` without a reason and where there is no such hold."""
     _check_reason(reason)
     body = {"event": "released", "name": name, "by": by, "reason": reason[:1024]}
     return _enter(place, body, at, cluster, wanted=True)
 
 
-def _enter(place: Place, body: Mapping[str, Any], at: datetime, cluster: str, *, wanted: bool) -> Receipt:
+def _enter(place: Place, body: Mapping[str, Any], at: datetime, cluster: str | None, *, wanted: bool) -> Receipt:
     engine = opening.open_for_writing(place)
     try:
         with opening.in_words(place), engine.begin() as connection:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
-from exuvia.record import appending, opening, queries, tables
+from exuvia.record import appending, naming, opening, queries, tables
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
 from exuvia.record.places import Place
@@ -30,10 +30,11 @@ class Imported:
     head: Receipt
 
 
-def load(place: Place, lines: Iterable[Line], *, cluster: str = "") -> Imported:
+def load(place: Place, lines: Iterable[Line], *, cluster: str | None = None) -> Imported:
     """Enter lines in one transaction; durable when it returns. Makes the ledger where there is none.
 
-    `cluster`: whose chain it goes to; by default that of the cluster which wrote last. Takes leadership from nobody.
+    `cluster`: whose chain it goes to ("" is the one without a name); by default that of the cluster which wrote last.
+    Takes leadership from nobody.
     Raises `errors.InvalidObject` for a line that cannot be used and `errors.LedgerError`: nothing was entered then.
     """
     engine = opening.open_for_writing(place)
@@ -47,28 +48,28 @@ def load(place: Place, lines: Iterable[Line], *, cluster: str = "") -> Imported:
         engine.dispose()
 
 
-def writer_for(connection: Connection, cluster: str) -> appending.Writer:
+def writer_for(connection: Connection, cluster: str | None) -> appending.Writer:
     """In whose name a person adds to the ledger: the named cluster, else the one that led last, else the only one.
 
-    Raises `errors.SettingsError` where several clusters share a database and none is named.
+    Raises `errors.SettingsError` where there are several and none is named.
     """
-    named = cluster or _led_last(connection) or _only(queries.clusters(connection))
+    named = _found(connection) if cluster is None else cluster
     return appending.Writer(cluster=named, epoch=appending.greatest_epoch(connection, named))
 
 
-def _led_last(connection: Connection) -> str:
-    """In a file epochs are of one installation, so the greatest is the last; in a database each cluster has its own."""
+def _found(connection: Connection) -> str:
+    led, shared = _led(connection), connection.dialect.name == "postgresql"
+    if led:
+        return naming.only(led) if shared else led[0]
+    return naming.only(queries.clusters(connection) or ("",))
+
+
+def _led(connection: Connection) -> tuple[str, ...]:
+    """Whoever led, the last one first: in a file epochs are of one installation; in a database each cluster has its
+    own, and they tell no order."""
     table = tables.leadership
-    led = select(table.c.cluster).group_by(table.c.cluster).order_by(func.max(table.c.epoch).desc())
-    found = list(connection.scalars(led))
-    if len(found) > 1 and connection.dialect.name == "postgresql":
-        several = ", ".join(sorted(one or "one without a name" for one in found))
-        raise errors.SettingsError(f"The ledger has several chains ({several}).", remedy="Say which by --cluster.")
-    return found[0] if found else ""
-
-
-def _only(clusters: tuple[str, ...]) -> str:
-    return clusters[0] if len(clusters) == 1 else ""
+    chosen = select(table.c.cluster).group_by(table.c.cluster).order_by(func.max(table.c.epoch).desc())
+    return tuple(connection.scalars(chosen))
 
 
 def enter(connection: Connection, lines: Iterable[Line], writer: appending.Writer) -> Imported:

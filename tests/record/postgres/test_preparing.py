@@ -159,7 +159,7 @@ def test_who_imports_into_a_shared_database_says_for_whom(postgres: Postgres, da
         with engine.begin() as connection:
             appending.register(connection, name)
         engine.dispose()
-    with pytest.raises(errors.SettingsError, match=r"several chains \(north, south\). Say which by --cluster"):
+    with pytest.raises(errors.SettingsError, match=r"several chains\. Say which by --cluster NAME: north, south"):
         importing.load(place, [line])
     assert importing.load(place, [line], cluster="south").head.seq == 1
 
