@@ -13,8 +13,10 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.record import missing
+from exuvia.record import missing, unwritable
 
+GOES_ON = "a running exuvia goes on by itself"
+"""What is said of the way out where the operator and a command read the same words."""
 _READ = "exuvia_reads"
 
 
@@ -31,9 +33,11 @@ def writing(path: Path, *, patience_ms: int) -> Engine:
 
 
 def reading(path: Path, *, patience_ms: int) -> Engine:
-    """Connections that cannot write."""
+    """Connections that cannot write; also where nobody can write, and so nothing beside the file. Raises
+    `errors.LedgerDown` where a part of it could not be read there."""
+    still = {"immutable": "1"} if unwritable.still(path) else {}
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"}),
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true", **still}),
         connect_args={"timeout": patience_ms / 1000},
     )
     event.listen(engine, "connect", _own_transactions)
@@ -75,19 +79,19 @@ def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerE
         remedy = "See which process holds it, and stop that one."
         return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
     if "malformed" in said or "not a database" in said or "corrupt" in said:
-        remedy = f"Put the last good copy in its place, and exuvia goes on by itself; {missing.WITHOUT_COPY}."
+        remedy = f"Put the last good copy in its place, and {GOES_ON}; {missing.WITHOUT_COPY}."
         return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
     if "no such table" in said:
         return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
     if "full" in said:
-        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy="Free disk space; exuvia goes on.")
+        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy=f"Free disk space; {GOES_ON}.")
     return _down(path, said)
 
 
 def _down(path: Path, why: str) -> errors.LedgerDown:
     return errors.LedgerDown(
         f"The ledger {path} cannot be opened or written: {why}.",
-        remedy="Mend the volume or its rights; exuvia goes on by itself.",
+        remedy=f"Mend the volume or its rights; {GOES_ON}.",
     )
 
 
