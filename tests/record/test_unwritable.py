@@ -126,8 +126,9 @@ def test_what_changed_while_it_was_read_does_not_count(file: Path) -> None:
 def test_where_it_can_be_written_it_is_read_with_its_writer(file: Path) -> None:
     assert not unwritable.still(file)
     with reading(file) as before:
+        assert queries.life(before, "B") == []
         with world.written(file, world.birth("B")):
             pass
-        assert queries.life(before, "B") == []
+        assert queries.life(before, "B") == [], "it sees one moment"
         with reading(file) as after:
             assert [one["type"] for one in queries.life(after, "B")] == ["birth"]
