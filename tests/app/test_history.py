@@ -139,6 +139,12 @@ async def test_a_machine_that_exuvia_removed_while_nobody_led_died_by_exuvia(tmp
     assert deaths == {("Node", "p", "exuvia"): 1.0, ("Node", "p", "unknown"): 1.0}
 
 
+async def test_deaths_before_any_report_are_counted_on(tmp_path: Path) -> None:
+    died = facts.death(uid="uid-a", reason=facts.DeathReason.UNKNOWN, at=LEFT, scanned=False)
+    services = await takeover(tmp_path / "ledger.db", told=[born("a"), died, born("alive")])
+    assert ("exuvia_instances_unscanned_at_death_total", ("p",), 1.0) in counters(services)
+
+
 def rows_of_entries(path: Path) -> list[str]:
     with opening.open_for_reading(path).connect() as connection:
         return [str(row.kind) for row in connection.execute(select(tables.entries).order_by(tables.entries.c.seq))]

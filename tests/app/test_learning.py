@@ -35,12 +35,16 @@ class Scene:
             events=SimpleNamespace(say=lambda event: None),
             tallies=SimpleNamespace(add=lambda *labels: self.tallied.append(labels)),
             durations=SimpleNamespace(observe=lambda *some: None),
-            chronicle=SimpleNamespace(ready_once=set(), loaded=True, gone=lambda *some: True),
+            chronicle=SimpleNamespace(ready_once=set(), loaded=True, gone=self.gone),
         )
         self.services.policies.refresh([policy(*rules)])
         self.learnings = self.services.learnings
         self.machine: Instance = node(pool="desktops")
         self.examiner = Examiner(self.services, stage.fleet(self.services, self.machine))
+
+    def gone(self, *_: Any, scanned: bool) -> bool:
+        self.scanned = scanned
+        return True
 
     async def examine(self, after: float = 0) -> list[str]:
         self.services.clock.seconds += after
@@ -105,6 +109,7 @@ def test_a_death_before_any_report_is_counted_by_pool() -> None:
     scene = Scene(RISK)
     scene.learnings.scanner = True
     assert scene.die() == [("exuvia_instances_unscanned_at_death_total", "desktops")]
+    assert scene.scanned is False, "the ledger keeps it, for the counter of the next leader"
 
 
 def test_without_a_scanner_every_death_is_one() -> None:
@@ -117,7 +122,7 @@ def test_a_scanned_machine_and_one_of_which_that_is_not_known_are_not_counted() 
     scene = Scene(RISK)
     scene.learnings.scanner = True
     scene.learnings.note_scanned(scene.machine.uid)
-    assert scene.die() == [] and scene.learnings.scanned == set()
+    assert scene.die() == [] and scene.learnings.scanned == set() and scene.scanned
     assert Scene(RISK).die() == [], "nobody knows yet whether there are reports"
 
 

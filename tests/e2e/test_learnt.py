@@ -111,3 +111,6 @@ async def test_seats_and_risk_are_judged_measured_and_survive_a_kill(cluster: Cl
             return await exported(replica, unscanned) == 1.0
 
         await until(counts_one, what="one of the two to have died unscanned", seconds=30)
+        replica.kill()
+        replica.start()
+        await until(counts_one, what="the next leader to count on", seconds=60)

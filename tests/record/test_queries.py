@@ -211,6 +211,22 @@ def test_counts_begin_where_history_stands(place: Place) -> None:
         assert set(recall.lives(connection, "c")) == {"A", "C"}
 
 
+def test_deaths_before_any_report_are_counted_by_pool(place: Place) -> None:
+    told = [
+        *(
+            world.birth("A", pool="x"),
+            world.birth("B", pool="x"),
+            world.birth("C", pool="y"),
+            world.birth("D", pool="y"),
+        ),
+        *(world.death("A", 5, scanned=False), world.death("B", 5, scanned=False), world.death("C", 5)),
+        world.death("D", 5, by='"scanned":false'),  # who did it says so, not the entry
+    ]
+    with written(place, *told) as connection:
+        assert counts.counts(connection, at(30), cluster="c").unscanned == {"x": 2}
+        assert counts.counts(connection, at(30), cluster="other").unscanned == {}
+
+
 def test_an_empty_ledger_answers_too(place: Place) -> None:
     with written(place) as connection:
         assert counts.counts(connection, at(0), cluster="c").records == {}

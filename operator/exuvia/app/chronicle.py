@@ -99,6 +99,7 @@ class Chronicle:
         by: str,
         not_before: datetime | None = None,
         heir: datetime | None = None,
+        scanned: bool = True,
     ) -> None:
         """No life ends before it began: where our clock is behind the server's, it ended between the two moments. Nor
         does one last until after the birth of its `heir`, who bears the same name: a name is free by then."""
@@ -113,7 +114,7 @@ class Chronicle:
             self._freed[name] = at
         while len(self._freed) > FREED:
             del self._freed[next(iter(self._freed))]
-        self._note(facts.death(uid=uid, reason=reason, at=at, by=by, not_before=earliest))
+        self._note(facts.death(uid=uid, reason=reason, at=at, by=by, not_before=earliest, scanned=scanned))
 
     def _end(self, pod_uid: str, *, missed: bool = False, last_seen: datetime | None = None) -> None:
         placed = self.placements.pop(pod_uid)
@@ -156,15 +157,18 @@ class Chronicle:
         by: str,
         not_before: datetime | None = None,
         heir: datetime | None = None,
+        *,
+        scanned: bool = True,
     ) -> bool:
         """A machine is gone now; with `not_before` it may have been since then; `heir`: when another was born that
-        bears its name. False: its death was told already. Of one that nobody had told of yet the birth is told too."""
+        bears its name; `scanned` False: no report of an image on it was ever there. False: its death was told already.
+        Of one that nobody had told of yet the birth is told too."""
         if not self.loaded or (last.uid not in self._alive and last.uid in self._told):
             return False
         if last.uid not in self._alive:
             self.seen(last)
         self.ready_once.discard(last.uid)
-        self._die(last.uid, reason, by, not_before, heir)
+        self._die(last.uid, reason, by, not_before, heir, scanned)
         return True
 
     def missed(

@@ -51,7 +51,8 @@ class Examiner:
         self._seen.pop(last.uid, None)
         unscanned = services.learnings.scanner is not None and last.uid not in services.learnings.scanned
         services.learnings.drop(last.uid)
-        if services.chronicle.gone(last, reason, by, self._missed_since(last.uid), self._heir(last)):
+        since, heir = self._missed_since(last.uid), self._heir(last)
+        if services.chronicle.gone(last, reason, by, since, heir, scanned=not unscanned):
             services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
             lived = (services.clock.now() - last.born).total_seconds()
             services.durations.observe("exuvia_instance_lifetime_seconds", lived)

@@ -334,6 +334,8 @@ def begin_counters(services: Services, counts: counting.Counts) -> None:
         tallies.begin("exuvia_instance_births_total", born, count)
     for died, count in counts.deaths.items():
         tallies.begin("exuvia_instance_deaths_total", died, count)
+    for pool, count in counts.unscanned.items():
+        tallies.begin("exuvia_instances_unscanned_at_death_total", (pool,), count)
     for ended, count in counts.rotations.items():
         tallies.begin("exuvia_rotations_total", ended, count)
     services.judgements.violations.begin()

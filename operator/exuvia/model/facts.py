@@ -97,9 +97,20 @@ def birth(*, instance: Mapping[str, Any], at: datetime) -> Fact:
     return Fact(kind=FactKind.BIRTH, at=at, body=dict(instance))
 
 
-def death(*, uid: str, reason: DeathReason, at: datetime, by: str = "", not_before: datetime | None = None) -> Fact:
-    """An instance died at `at`; with `not_before` it is only known to have been between the two."""
+def death(
+    *,
+    uid: str,
+    reason: DeathReason,
+    at: datetime,
+    by: str = "",
+    not_before: datetime | None = None,
+    scanned: bool = True,
+) -> Fact:
+    """An instance died at `at`; with `not_before` it is only known to have been between the two. `scanned` False: it is
+    known that no report of an image on it was ever there."""
     body: dict[str, Any] = {"uid": uid, "reason": reason.value, "by": by}
+    if not scanned:
+        body["scanned"] = False
     if not_before is not None:
         body["notBefore"] = microseconds(not_before)
     return Fact(kind=FactKind.DEATH, at=at, body=body)

@@ -9,12 +9,14 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Connection, case, func, select
 
-from exuvia.model.facts import microseconds
+from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import checkpoints, tables, versions
 from exuvia.record.belonging import told_in
 
 _Key = TypeVar("_Key")
 _Number = TypeVar("_Number", int, float)
+UNSCANNED = '"scanned":false'
+"""As it stands in the canonical JSON of an entry; inside a string each quote has a backslash before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,7 @@ class Counts:
     deaths: dict[tuple[str, str, str], int]
     rotations: dict[tuple[str, str], int]
     noncompliant_seconds: dict[tuple[str, str], float]
+    unscanned: dict[str, int]  # by pool
 
 
 def counts(connection: Connection, now: datetime, *, cluster: str) -> Counts:
@@ -49,6 +52,7 @@ def written(found: Counts) -> dict[str, Any]:
         "noncompliant": [
             [*key, round(seconds * 1e6)] for key, seconds in sorted(found.noncompliant_seconds.items()) if seconds
         ],
+        "unscanned": [[pool, count] for pool, count in sorted(found.unscanned.items()) if count],
     }
 
 
@@ -61,6 +65,7 @@ def read(body: Mapping[str, Any]) -> Counts:
         deaths={(kind, pool, reason): count for kind, pool, reason, count in body.get("deaths", ())},
         rotations={(policy, result): count for policy, result, count in body.get("rotations", ())},
         noncompliant_seconds=noncompliant,
+        unscanned=dict(body.get("unscanned", ())),
     )
 
 
@@ -71,6 +76,7 @@ def _added(one: Counts, other: Counts, sign: int) -> Counts:
         deaths=_sum(one.deaths, other.deaths, sign),
         rotations=_sum(one.rotations, other.rotations, sign),
         noncompliant_seconds=_sum(one.noncompliant_seconds, other.noncompliant_seconds, sign),
+        unscanned=_sum(one.unscanned, other.unscanned, sign),
     )
 
 
@@ -92,6 +98,7 @@ def standing(connection: Connection, now: datetime, *, cluster: str) -> Counts:
         deaths=deaths,
         rotations=_outcomes(connection, cluster),
         noncompliant_seconds=_noncompliant(connection, microseconds(now), cluster),
+        unscanned=_unscanned(connection, cluster),
     )
 
 
@@ -108,6 +115,19 @@ def _lives(connection: Connection, cluster: str) -> tuple[dict[tuple[str, str], 
         if not alive:
             deaths[kind, pool, reason] = deaths.get((kind, pool, reason), 0) + count
     return births, deaths
+
+
+def _unscanned(connection: Connection, cluster: str) -> dict[str, int]:
+    """Deaths before any report, by pool. An entry says so, and the row of the life that it ended says of which pool."""
+    entries, lives = tables.entries, tables.lives
+    rows = connection.execute(
+        select(lives.c.pool, func.count())
+        .join(entries, (entries.c.cluster == lives.c.cluster) & (entries.c.seq == lives.c.seq))
+        .where(entries.c.kind == FactKind.DEATH, entries.c.cluster == cluster)
+        .where(entries.c.body.contains(UNSCANNED, autoescape=True))
+        .group_by(lives.c.pool)
+    )
+    return {row[0]: row[1] for row in rows}
 
 
 def _outcomes(connection: Connection, cluster: str) -> dict[tuple[str, str], int]:
