@@ -31,6 +31,26 @@ BROKEN = {
     "no zone": ('{"type":"instance","uid":"X","born":"2026-01-01T00:00:00"}', "names no zone", "End it with Z"),
     "twice": ('{"type":"instance","uid":"X","uid":"Y","born":"2026-01-01T00:00:00Z"}', "'uid' stands there twice", ""),
     "no score": (said("score", vulnerability="V", source="s", value="high", validFrom=rfc(0)), "no score", "from 0 to"),
+    "cvss above 10": (
+        said("score", vulnerability="V", source="cvss", value=11, validFrom=rfc(0)),
+        "value: 11 is above 10, the most that a value of 'cvss' can be",
+        "Write a number from 0 to 10.",
+    ),
+    "epss above 1": (
+        said("score", vulnerability="V", source="epss", value=1.5, validFrom=rfc(0)),
+        "value: 1.5 is above 1, the most that a value of 'epss' can be",
+        "Write a number from 0 to 1.",
+    ),
+    "below 0": (
+        said("score", vulnerability="V", source="cvss", value=-1, validFrom=rfc(0)),
+        "no score",
+        "from 0 to 10",
+    ),
+    "not a number": ('{"type":"score","value":NaN}', "NaN is no number of JSON", "Write one JSON object on each line."),
+    "too deep": ("[" * 100_000, "no JSON: it is nested too deeply", "Write one JSON object on each line."),
+    "a long name": (instance("N" * 129, 0, None, 0), "uid: 129 characters are too many", "keeps 128 of 'uid' at most"),
+    "no flag": (instance("N", 0, None, 0, persistent="no"), "persistent: 'no' is neither true", "Write true or false"),
+    "no list": (instance("N", 0, None, 0, addresses="1"), "addresses: '1' is no list of strings", "Write one like ["),
     "a sealed name": (said("session", uid="N1", user="enc:v1:a:b", from_=rfc(0)), "user: ", "may not begin with"),
 }
 WRITERS = {

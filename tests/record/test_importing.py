@@ -158,6 +158,17 @@ def test_a_line_that_is_no_json_is_named_by_one_number(broken: str, words: str) 
     assert str(caught.value).count("line 2") == 1, "one number of one line"
 
 
+def test_a_score_that_is_out_of_bounds_can_still_be_taken_back(place: Place) -> None:
+    """One that was entered when there were no bounds stays readable; only telling it anew is refused."""
+    thing = {"vulnerability": "V", "source": "cvss", "validFrom": rfc(0)}
+    importing.load(place, [lines.of({"type": "score", **thing, "value": "11", "recordedAt": rfc(1)}, recorded=0)])
+    importing.load(place, parsed(said("score", **thing, value=11, recordedAt=rfc(2), withdrawn=True)))
+    with reading(place) as connection:
+        assert [one.withdrawn for one in histories.scores(connection, ALWAYS)] == [False, True]
+    with pytest.raises(errors.InvalidObject, match="11 is above 10"):
+        parsed(said("score", **thing, value=11, recordedAt=rfc(3)))
+
+
 def test_an_import_takes_leadership_from_nobody(place: Place) -> None:
     with world.written(place, world.birth("N")) as connection:
         connection.execute(text("insert into leadership values ('c', 5)"))

@@ -42,7 +42,7 @@ def is_chain(line: str) -> bool:
     """Whether a line is one of an exported chain, and no line of facts."""
     try:
         found = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return isinstance(found, dict) and set(found) == KEYS
 

@@ -9,23 +9,14 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from exuvia import errors
-from exuvia.model.facts import microseconds
-from exuvia.model.histories import Freeze, Life, Presence, Score, Session, Stay
+from exuvia.model.histories import EPSS, KEV, Freeze, Life, Presence, Score, Session, Stay
+from exuvia.record.fields import Fields, Written
 
 Version = Life | Presence | Score | Freeze | Stay | Session
-LONGEST = {
-    **dict.fromkeys(("uid", "podUid", "vulnerability"), 128),
-    **dict.fromkeys(("name", "pool", "zone", "namespace", "pod", "serviceAccount"), 253),
-    **dict.fromkeys(("source", "basis", "closed", "reason"), 64),
-    "kind": 32,
-}
-"""Characters that the ledger keeps of a text; others may have 512."""
-
 _MARK = "\ufeff"
 _MARKED = "Write it as UTF-8 without a byte order mark (utf-8, not utf-8-sig)."
 
@@ -54,10 +45,12 @@ def read(texts: Iterable[str], *, recorded: int) -> Iterator[Line]:
 
 
 def parse(text: str, *, number: int, recorded: int) -> Line:
-    """One line. Raises `errors.InvalidObject`."""
+    """One line, of which a score is no higher than scores can be. Raises `errors.InvalidObject`."""
     try:
-        body = json.loads(text, parse_float=_Decimal, object_pairs_hook=_once)
-        return of(body, number=number, recorded=recorded)
+        body = json.loads(text, parse_float=Written, parse_constant=_refuse, object_pairs_hook=_once)
+        line = of(body, number=number, recorded=recorded)
+        _in_bounds(line)
+        return line
     except errors.InvalidObject as trouble:
         place = f"line {number}" + (f", {trouble.place}" if trouble.place else "")
         raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
@@ -66,10 +59,16 @@ def parse(text: str, *, number: int, recorded: int) -> Line:
         raise errors.InvalidObject(f"{place}: no JSON: {_why(text, trouble)}.", place=place, remedy=remedy) from None
 
 
+def _refuse(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
 def _why(text: str, trouble: Exception) -> str:
     """Without the line that the parser counts itself: within its text that is nearly always the first."""
     if text.startswith(_MARK):
         return "it begins with a byte order mark"
+    if isinstance(trouble, RecursionError):
+        return "it is nested too deeply"
     return f"{trouble.msg} (character {trouble.pos + 1})" if isinstance(trouble, json.JSONDecodeError) else str(trouble)
 
 
@@ -82,13 +81,9 @@ def of(body: object, *, recorded: int, number: int = 0) -> Line:
     if make is None:
         known = ", ".join(_MAKERS)
         raise errors.InvalidObject(f"unknown type {type_!r}", place="type", remedy=f"Known are {known}.")
-    fields = _Fields(body, recorded)
-    version, at, dead = make(fields)
+    version = make(Fields(body, recorded))
+    at, dead = _when(version)
     return Line(number=number, type=str(type_), version=version, body=_kept(body), at=at, dead=dead)
-
-
-class _Decimal(str):
-    """A JSON number that is no integer, as its source text."""
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -116,181 +111,100 @@ def _plain(value: Any) -> Any:
             return value
 
 
-class _Fields:
-    """The keys of one line, read with complaints that name the key."""
-
-    def __init__(self, body: Mapping[str, Any], recorded: int) -> None:
-        self._body = body
-        self.recorded = recorded if body.get("recordedAt") is None else self.moment("recordedAt")
-        self.withdrawn = self.flag("withdrawn", default=False)
-
-    def text(self, key: str, *, default: str | None = None) -> str:
-        value = self._body.get(key)
-        if value is None and default is not None:
-            return default
-        if not isinstance(value, str) or isinstance(value, _Decimal) or (not value and default is None):
-            raise errors.InvalidObject(f"{_said(value)} is no text", place=key, remedy=f"Write {key!r} as a string.")
-        if len(value) > LONGEST.get(key, 512):
-            raise errors.InvalidObject(f"{len(value)} characters are too many", place=key)
-        return value
-
-    def flag(self, key: str, *, default: bool) -> bool:
-        value = self._body.get(key)
-        if value is None:
-            return default
-        if not isinstance(value, bool):
-            raise errors.InvalidObject(f"{_said(value)} is neither true nor false", place=key)
-        return value
-
-    def moment(self, key: str) -> int:
-        found = self.later(key)
-        if found is None:
-            remedy = "Write a time like 2026-01-01T00:00:00Z."
-            raise errors.InvalidObject("this time is missing", place=key, remedy=remedy)
-        return found
-
-    def later(self, key: str) -> int | None:
-        """A moment that may be open (`null` or left out)."""
-        value = self._body.get(key)
-        if value is None:
-            return None
-        try:
-            found = datetime.fromisoformat(value)
-        except (TypeError, ValueError):
-            remedy = "Write one like 2026-01-01T00:00:00Z."
-            raise errors.InvalidObject(f"{_said(value)} is no time", place=key, remedy=remedy) from None
-        if found.tzinfo is None:
-            raise errors.InvalidObject(f"{value!r} names no zone", place=key, remedy="End it with Z for UTC.")
-        try:
-            return microseconds(found.astimezone(UTC))
-        except OverflowError:
-            raise errors.InvalidObject(f"{value!r} is out of range", place=key) from None
-
-    def decimal(self, key: str) -> str:
-        value = self._body.get(key)
-        text = str(value)
-        try:
-            number = None if isinstance(value, bool) or value is None else Decimal(text)
-        except InvalidOperation:
-            number = None
-        if number is None or not _plausible(number, text):
-            remedy = "Write a number from 0 to 10 (for epss and kev from 0 to 1)."
-            raise errors.InvalidObject(f"{_said(value)} is no score", place=key, remedy=remedy)
-        return text
-
-    def texts(self, key: str) -> tuple[str, ...]:
-        value = self._body.get(key)
-        if value is None:
-            return ()
-        if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
-            raise errors.InvalidObject(f"{_said(value)} is no list of strings", place=key)
-        return tuple(value)
+def _in_bounds(line: Line) -> None:
+    """A score that was entered before there were bounds can still be taken back. Raises `errors.InvalidObject`."""
+    score = line.version
+    if not isinstance(score, Score) or score.withdrawn:
+        return
+    most = 1 if score.source in (EPSS, KEV) else 10
+    if Decimal(score.value) > most:
+        raise errors.InvalidObject(
+            f"{score.value} is above {most}, the most that a value of {score.source!r} can be",
+            place="value",
+            remedy=f"Write a number from 0 to {most}.",
+        )
 
 
-def _plausible(number: Decimal, text: str) -> bool:
-    """From 0 to 1000, and written so that exact arithmetic stays cheap: 1e-999999999 would take minutes."""
-    if not number.is_finite() or len(text) > 64:
-        return False
-    exponent = number.as_tuple().exponent
-    return isinstance(exponent, int) and abs(exponent) <= 64 and 0 <= number <= 1000
-
-
-def _said(value: object) -> str:
-    return "nothing" if value is None else repr(str(value) if isinstance(value, str) else value)
+def _when(version: Version) -> tuple[int, str]:
+    """The moment of validity, and why it cannot have been so, or ""."""
+    match version:
+        case Life():
+            return version.born, _backwards(version.born, version.died, "died before it was born")
+        case Score():
+            return version.valid_from, ""
+        case _:
+            return version.began, _backwards(version.began, version.ended, "ended before it began")
 
 
 def _backwards(began: int, ended: int | None, words: str) -> str:
     return words if ended is not None and ended < began else ""
 
 
-def _instance(fields: _Fields) -> tuple[Version, int, str]:
-    life = Life(
-        uid=fields.text("uid"),
-        recorded=fields.recorded,
-        born=fields.moment("born"),
-        died=fields.later("died"),
-        kind=fields.text("kind", default="Node"),
-        name=fields.text("name", default=""),
-        pool=fields.text("pool", default=""),
-        zone=fields.text("zone", default=""),
-        not_before=fields.later("notBefore"),
-        reason=fields.text("reason", default=""),
-        persistent=fields.flag("persistent", default=True),
-        withdrawn=fields.withdrawn,
-    )
+def _instance(of: Fields) -> Life:
     for key in ("providerID", "machineID", "bootID"):
-        fields.text(key, default="")
-    fields.texts("addresses")
-    return life, life.born, _backwards(life.born, life.died, "died before it was born")
-
-
-def _presence(fields: _Fields) -> tuple[Version, int, str]:
-    one = Presence(
-        uid=fields.text("uid"),
-        vulnerability=fields.text("vulnerability"),
-        recorded=fields.recorded,
-        began=fields.moment("from"),
-        ended=fields.later("to"),
-        closed=fields.text("closed", default=""),
-        withdrawn=fields.withdrawn,
+        of.text(key, default="")
+    of.texts("addresses")
+    return Life(
+        **_told(of),
+        uid=of.text("uid"),
+        born=of.moment("born"),
+        died=of.later("died"),
+        kind=of.text("kind", default="Node"),
+        name=of.text("name", default=""),
+        pool=of.text("pool", default=""),
+        zone=of.text("zone", default=""),
+        not_before=of.later("notBefore"),
+        reason=of.text("reason", default=""),
+        persistent=of.flag("persistent", default=True),
     )
-    return one, one.began, _backwards(one.began, one.ended, "ended before it began")
 
 
-def _score(fields: _Fields) -> tuple[Version, int, str]:
-    one = Score(
-        vulnerability=fields.text("vulnerability"),
-        source=fields.text("source"),
-        recorded=fields.recorded,
-        valid_from=fields.moment("validFrom"),
-        value=fields.decimal("value"),
-        basis=fields.text("basis", default=""),
-        withdrawn=fields.withdrawn,
+def _score(of: Fields) -> Score:
+    return Score(
+        **_told(of),
+        vulnerability=of.text("vulnerability"),
+        source=of.text("source"),
+        valid_from=of.moment("validFrom"),
+        value=of.decimal("value"),
+        basis=of.text("basis", default=""),
     )
-    return one, one.valid_from, ""
 
 
-def _frozen(fields: _Fields) -> tuple[Version, int, str]:
-    one = Freeze(
-        uid=fields.text("uid"),
-        recorded=fields.recorded,
-        began=fields.moment("from"),
-        ended=fields.later("to"),
-        withdrawn=fields.withdrawn,
+def _presence(of: Fields) -> Presence:
+    return Presence(**_interval(of), vulnerability=of.text("vulnerability"), closed=of.text("closed", default=""))
+
+
+def _frozen(of: Fields) -> Freeze:
+    return Freeze(**_interval(of))
+
+
+def _placement(of: Fields) -> Stay:
+    return Stay(
+        **_interval(of),
+        pod_uid=of.text("podUid"),
+        namespace=of.text("namespace", default=""),
+        name=of.text("pod", default=""),
+        service_account=of.text("serviceAccount", default=""),
+        owner=of.text("owner", default=""),
+        images=of.texts("images"),
     )
-    return one, one.began, _backwards(one.began, one.ended, "ended before it began")
 
 
-def _placement(fields: _Fields) -> tuple[Version, int, str]:
-    one = Stay(
-        uid=fields.text("uid"),
-        pod_uid=fields.text("podUid"),
-        recorded=fields.recorded,
-        began=fields.moment("from"),
-        ended=fields.later("to"),
-        namespace=fields.text("namespace", default=""),
-        name=fields.text("pod", default=""),
-        service_account=fields.text("serviceAccount", default=""),
-        owner=fields.text("owner", default=""),
-        images=fields.texts("images"),
-        withdrawn=fields.withdrawn,
-    )
-    return one, one.began, _backwards(one.began, one.ended, "ended before it began")
+def _session(of: Fields) -> Session:
+    return Session(**_interval(of), user=of.text("user"))
 
 
-def _session(fields: _Fields) -> tuple[Version, int, str]:
-    one = Session(
-        uid=fields.text("uid"),
-        user=fields.text("user"),
-        recorded=fields.recorded,
-        began=fields.moment("from"),
-        ended=fields.later("to"),
-        withdrawn=fields.withdrawn,
-    )
-    return one, one.began, _backwards(one.began, one.ended, "ended before it began")
+def _interval(of: Fields) -> dict[str, Any]:
+    """What every line says of something that was on a machine for a while."""
+    return {**_told(of), "uid": of.text("uid"), "began": of.moment("from"), "ended": of.later("to")}
 
 
-_MAKERS: dict[str, Callable[[_Fields], tuple[Version, int, str]]] = {
+def _told(of: Fields) -> dict[str, Any]:
+    """What every line says of itself."""
+    return {"recorded": of.recorded, "withdrawn": of.withdrawn}
+
+
+_MAKERS: dict[str, Callable[[Fields], Version]] = {
     "instance": _instance,
     "presence": _presence,
     "score": _score,
