@@ -254,6 +254,15 @@ def test_a_gap_that_is_none_is_said_as_such(folder: Path) -> None:
     assert "nothing of it was ever seen on a machine" in call(*asked, "--fill-gaps").stderr
 
 
+def test_what_was_withdrawn_stays_so_whatever_older_file_comes(folder: Path) -> None:
+    bring(folder, "epss", epss({CVE: "0.9", "CVE-2026-0002": "0.1"}, "2026-11-22"), "--all")
+    bring(folder, "epss", epss({"CVE-2026-0002": "0.1"}, "2026-11-24"), "--all")
+    (folder / "old.csv").write_text(epss({CVE: "0.9"}, "2026-11-23"), "utf-8")
+    told = call("feed", "import", "epss", folder / "old.csv", "--ledger", folder / "ledger.db", "--fill-gaps")
+    assert "nothing is missing on that day: 1 in it was withdrawn later, which --fill-gaps leaves alone" in told.stderr
+    assert stands(folder) == {("epss", "CVE-2026-0002"): ["0.1"]}
+
+
 def test_a_file_of_a_day_to_come_does_not_block_its_feed(folder: Path) -> None:
     file = folder / "ahead.csv"
     file.write_text(epss({CVE: "0.1"}, "2036-11-24"), "utf-8")

@@ -152,9 +152,12 @@ def _show(found: Comparison, output: str, *, dry: bool) -> None:
 
 def _nothing(found: Comparison) -> Iterator[str]:
     """Why nothing of a file was added, nor known as it is."""
-    held = found.skipped - found.release.passed_over
-    if held:
-        yield f"nothing is missing on that day: {held} in it had a score then already, which --fill-gaps leaves alone"
+    held = found.skipped - found.release.passed_over - found.taken_back
+    if held or found.taken_back:
+        had = [f"{held} in it had a score then already"] if held else []
+        was = "was" if found.taken_back == 1 else "were"
+        gone = [f"{found.taken_back} in it {was} withdrawn later"] if found.taken_back else []
+        yield f"nothing is missing on that day: {' and '.join(had + gone)}, which --fill-gaps leaves alone"
     elif found.skipped:
         yield "nothing of it was ever seen on a machine that the ledger knows; --all adds it all the same"
 

@@ -111,6 +111,20 @@ def test_an_older_file_is_refused_or_fills_gaps_only() -> None:
     assert (again.steps, again.skipped) == ((), 1)
 
 
+def test_a_gap_is_not_filled_with_what_was_withdrawn() -> None:
+    """Neither on the days on which it stood, nor before, nor where it came back later."""
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0.1", "CVE-2026-0002": "0.2"}, "2026-11-22")), hour(1))
+    memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-24")), hour(2))
+    for day in ("2026-11-20", "2026-11-22", "2026-11-23"):
+        made = memory.learn("epss", read("epss", epss({CVE: "0.1"}, day)), hour(3), gaps=True)
+        assert (made.steps, made.skipped, made.taken_back) == ((), 1, 1), day
+    memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-25")), hour(25))
+    made = memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-23")), hour(26), gaps=True)
+    assert (made.steps, made.taken_back) == ((), 1), "between, the feed did not hold it"
+    assert memory.stands()[CVE, "epss", "2026-11-25T12:55:00Z"] == "0.3"
+
+
 def test_a_file_of_a_day_to_come_is_refused_and_blocks_nothing() -> None:
     memory = Memory()
     for feed, text in (("epss", epss({CVE: "0.1"}, "2036-11-24")), ("epss", epss({CVE: "0.1"}, "2026-11-26"))):

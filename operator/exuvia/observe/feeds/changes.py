@@ -59,7 +59,8 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All that an import would write, and how much it would leave as it is."""
+    """All that an import would write, and how much it would leave as it is. Of what is `skipped`, `taken_back` was
+    withdrawn before, and an older file does not bring it back."""
 
     feed: Feed
     release: Release
@@ -67,6 +68,7 @@ class Comparison:
     steps: tuple[Step, ...]
     unchanged: int
     skipped: int
+    taken_back: int = 0
 
     def count(self, change: Change) -> int:
         """How many entries became so."""

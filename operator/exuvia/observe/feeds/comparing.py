@@ -32,7 +32,8 @@ class Left(StrEnum):
     """Why nothing is written of an entry."""
 
     UNCHANGED = "unchanged"  # it is as it was
-    PASSED_OVER = "passed over"  # it was not asked for
+    PASSED_OVER = "passed over"  # something is known of it on that day
+    TAKEN_BACK = "taken back"  # it was withdrawn, and an older file brings nothing back
 
 
 Key = tuple[str, str]
@@ -72,7 +73,8 @@ def compare(feed: Feed, release: Release, known: Iterable[Known], terms: Terms) 
         recorded=terms.recorded,
         steps=(*(one for one in judged if isinstance(one, Step)), *vanished),
         unchanged=sum(one is Left.UNCHANGED for one in judged),
-        skipped=sum(one is Left.PASSED_OVER for one in judged) + release.passed_over,
+        skipped=sum(one in (Left.PASSED_OVER, Left.TAKEN_BACK) for one in judged) + release.passed_over,
+        taken_back=sum(one is Left.TAKEN_BACK for one in judged),
     )
     _refuse_early(made, rows)
     return made
@@ -88,8 +90,10 @@ def _grouped(release: Release) -> dict[Key, list[Statement]]:
 def _judged(feed: Feed, release: Release, statements: list[Statement], rows: list[Known], terms: Terms) -> Step | Left:
     """What is to be written of one vulnerability."""
     standing = sorted((one for one in rows if not one.score.withdrawn), key=lambda one: one.score.valid_from)
+    if feed.dated and terms.gaps:
+        return _gap(statements[0], standing, rows)
     if feed.dated:
-        return _dated(statements[0], standing, gaps=terms.gaps)
+        return _dated(statements[0], standing)
     if not any(one.value for one in statements):
         said = statements[0].notes.get(SAID, "")
         return _gone(standing, said) if standing else Left.UNCHANGED
@@ -98,11 +102,19 @@ def _judged(feed: Feed, release: Release, statements: list[Statement], rows: lis
     return _replaced(statements, standing)
 
 
-def _dated(statement: Statement, standing: list[Known], *, gaps: bool) -> Step | Left:
+def _gap(statement: Statement, standing: list[Known], rows: list[Known]) -> Step | Left:
+    """Only where nothing is known of its day. What was once withdrawn was withdrawn for all days: a row of an older one
+    would hold from there on, and bring it back."""
+    if any(one.score.valid_from <= statement.valid_from for one in standing):
+        return Left.PASSED_OVER
+    if any(one.score.withdrawn for one in rows):
+        return Left.TAKEN_BACK
+    return Step(change=Change.NEW, statements=(statement,))
+
+
+def _dated(statement: Statement, standing: list[Known]) -> Step | Left:
     """Older rows stay true of older days: only the last one is compared."""
     before = [one for one in standing if one.score.valid_from <= statement.valid_from]
-    if gaps:
-        return Left.PASSED_OVER if before else Step(change=Change.NEW, statements=(statement,))
     if not before:
         return Step(change=Change.NEW, statements=(statement,))
     if before[-1].score.value == statement.value:
