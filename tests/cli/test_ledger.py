@@ -110,7 +110,8 @@ def test_who_answers_none_and_several_plainly(file: Path) -> None:
     who = ("ledger", "who", "--ledger", file)
     assert answer(*who, "--name", "nobody") == {"answer": "none", "instances": []}
     between = (*who, "--name", "vdi-07", "--at", "2026-11-24T14:30:00Z")
-    former = {"uid": "uid-a", "name": "vdi-07", "from": "2026-11-24T12:00:00Z", "to": "2026-11-24T14:00:00Z"}
+    span = {"from": "2026-11-24T12:00:00Z", "to": "2026-11-24T14:00:00Z"}
+    former = {"uid": "uid-a", "name": "vdi-07", "cluster": "test", **span}
     assert answer(*between) == {"answer": "none", "instances": [], "former": former}
     said = call(*between).stdout
     assert "vdi-07 (uid-a) bore it from 2026-11-24T12:00:00Z until 2026-11-24T14:00:00Z" in said

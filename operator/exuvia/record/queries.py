@@ -21,16 +21,24 @@ PAGE = 1000
 
 
 def clusters(connection: Connection) -> tuple[str, ...]:
-    """Every cluster that the ledger has a chain of, by name."""
-    table = tables.entries
-    return tuple(connection.scalars(select(table.c.cluster).distinct().order_by(table.c.cluster)))
+    """Every cluster that the ledger has a chain of, by name. One look at the index for each: a chain may be long."""
+    named, found = tables.entries.c.cluster, list[str]()
+    one = connection.scalar(select(func.min(named)))
+    while one is not None:
+        found.append(one)
+        one = connection.scalar(select(func.min(named)).where(named > one))
+    return tuple(found)
 
 
 def life(connection: Connection, uid: str) -> list[dict[str, Any]]:
     """Every entry about an instance or one of its operations, in order: the whole life."""
+    return about(connection, with_operations(connection, uid))
+
+
+def with_operations(connection: Connection, uid: str) -> set[str]:
+    """An instance and its operations, by UID."""
     table = tables.operations
-    operations = connection.scalars(select(table.c.uid).where(table.c.instance == uid).distinct())
-    return about(connection, {uid, *operations})
+    return {uid, *connection.scalars(select(table.c.uid).where(table.c.instance == uid).distinct())}
 
 
 def about(connection: Connection, uids: set[str]) -> list[dict[str, Any]]:
