@@ -19,7 +19,7 @@ from sqlalchemy import func, select
 
 from exuvia import errors
 from exuvia.app import intake
-from exuvia.app.intake import LARGEST, Intake
+from exuvia.app.intake import AUDIT, LARGEST, SESSIONS, Intake
 from exuvia.app.sessions import MOST
 from exuvia.app.settings import Settings
 from exuvia.localcluster.certificates import Authority
@@ -187,9 +187,23 @@ async def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async with (
         opened(tmp_path) as door,
         aiohttp.ClientSession() as session,
-        session.post(door.url, data=io.BytesIO(b" " * (LARGEST + 1)), headers=door.headers, ssl=door.trusted) as answer,
+        session.post(
+            door.url, data=io.BytesIO(b" " * (LARGEST[SESSIONS] + 1)), headers=door.headers, ssl=door.trusted
+        ) as answer,
     ):
         assert answer.status == 413
+
+
+async def test_who_may_tell_of_sessions_may_not_yet_tell_of_deletions(tmp_path: Path) -> None:
+    async with opened(tmp_path) as door:
+        assert (await door.post(ndjson(ALICE)))[0] == 200
+        door.url = door.url.replace(SESSIONS, AUDIT)
+        door.reviews.allowed = False
+        status, said = await door.post('{"kind":"EventList","items":[]}')
+        assert (status, said["error"].startswith("vdi may not post to /signals/audit")) == (403, True)
+        door.reviews.allowed = True
+        assert await door.post('{"kind":"EventList","items":[]}') == (200, {"entered": 0, "known": 0, "unknown": 0})
+        assert (await door.post(ndjson(ALICE)))[0] == 400
 
 
 async def test_nothing_is_taken_that_would_not_be_durable(tmp_path: Path) -> None:
@@ -222,7 +236,7 @@ async def test_without_tls_nobody_answers_and_other_paths_are_not_there(tmp_path
 async def test_what_is_no_token_is_refused_without_asking_anybody(header: str) -> None:
     doorkeeper = intake.Doorkeeper(None, lambda: 0.0)  # type: ignore[arg-type]
     with pytest.raises(intake.Refused) as caught:
-        await doorkeeper.check(header)
+        await doorkeeper.check(header, SESSIONS)
     assert caught.value.status == 401
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from exuvia.app.examining import Examiner
 from exuvia.app.learning import PATIENCE_SECONDS
 from exuvia.app.sweep import Sweep
+from exuvia.model.facts import DeathReason
 from exuvia.model.findings import Result
 from exuvia.model.instances import Instance
 from exuvia.model.learnt import Doubt, RiskFigure, SeatSign, SeatState
@@ -35,7 +36,9 @@ class Scene:
             events=SimpleNamespace(say=lambda event: None),
             tallies=SimpleNamespace(add=lambda *labels: self.tallied.append(labels)),
             durations=SimpleNamespace(observe=lambda *some: None),
-            chronicle=SimpleNamespace(ready_once=set(), loaded=True, gone=self.gone),
+            chronicle=SimpleNamespace(
+                ready_once=set(), loaded=True, gone=self.gone, reason_of=lambda last: (DeathReason.UNKNOWN, "")
+            ),
         )
         self.services.policies.refresh([policy(*rules)])
         self.learnings = self.services.learnings

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from exuvia.model import resources
 from exuvia.model.facts import text
 from exuvia.record.moments import moment
 from tests.cluster import until
-from tests.e2e.operated import Operated, entries, exuvia, free_port, guard, policy, settle
+from tests.e2e.operated import Operated, audit_lines, entries, exuvia, free_port, guard, policy, settle
 from tests.e2e.test_crash import QUICK_LEASE, sound
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen
 
@@ -161,44 +163,102 @@ def freezes(world: Operated) -> list[dict[str, Any]]:
     return [one["body"] for one in entries(world.ledger) if one["type"] == "frozen"]
 
 
-async def test_sessions_are_taken_from_whom_the_cluster_lets_in(world: Operated, tmp_path: Path) -> None:
-    authority = Authority(tmp_path / "ca", "intake-ca")
-    pair, port = authority.issue("server", "intake", server=True), free_port()
-    world.plane.kubectl("apply", "-f", str(INTAKE_RIGHTS))
-    await world.start(
-        *("--intake-cert", str(pair.certificate), "--intake-key", str(pair.key), "--intake-port", str(port))
-    )
-    (machine,) = await world.cluster.nodes(1)
-    uid, name = machine["metadata"]["uid"], machine["metadata"]["name"]
-    namespace = world.cluster.namespace
-    world.plane.kubectl("create", "serviceaccount", "broker", "-n", namespace)
-    token = world.plane.kubectl("create", "token", "broker", "-n", namespace).strip()
-    line = {"type": "session", "uid": uid, "user": "alice", "from": text(datetime.now(UTC)), "to": None}
-    trusted = ssl.create_default_context(cafile=str(authority.pair.certificate))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Broker:
+    """Somebody who tells the operator something, and may so far not."""
 
-    async def post() -> int:
+    world: Operated
+    port: int
+    token: str
+    trusted: ssl.SSLContext
+
+    async def post(self, path: str, body: str) -> int:
+        """The code of the answer."""
         async with (
-            aiohttp.ClientSession(headers={"Authorization": f"Bearer {token}"}) as session,
-            session.post(f"https://127.0.0.1:{port}/sessions", data=json.dumps(line), ssl=trusted) as answer,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.token}"}) as session,
+            session.post(f"https://127.0.0.1:{self.port}{path}", data=body, ssl=self.trusted) as answer,
         ):
             return answer.status
 
-    assert await until(post, what="an answer") == 403
-    role = f"sessions-{namespace}"
-    world.plane.kubectl("create", "clusterrole", role, "--verb=post", "--non-resource-url=/sessions")
-    world.plane.kubectl(
-        "create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:broker"
-    )
+    @contextmanager
+    def let_in(self, path: str) -> Iterator[None]:
+        """As a ClusterRole lets it."""
+        kubectl, namespace = self.world.plane.kubectl, self.world.cluster.namespace
+        role = f"tells-{namespace}"
+        kubectl("create", "clusterrole", role, "--verb=post", f"--non-resource-url={path}")
+        kubectl("create", "clusterrolebinding", role, f"--clusterrole={role}", f"--serviceaccount={namespace}:broker")
+        try:
+            yield
+        finally:
+            kubectl("delete", f"clusterrolebinding/{role}", f"clusterrole/{role}")
+
+    async def tell(self, path: str, body: str) -> None:
+        """Once it is let in."""
+
+        async def taken() -> bool:
+            return await self.post(path, body) == 200
+
+        await until(taken, what=f"{path} to be taken")
+
+
+@pytest.fixture
+async def broker(world: Operated, tmp_path: Path) -> AsyncIterator[Broker]:
+    """With an operator that runs with the intake, and the rights of its component."""
+    authority = Authority(tmp_path / "ca", "intake-ca")
+    pair, port = authority.issue("server", "intake", server=True), free_port()
+    world.plane.kubectl("apply", "-f", str(INTAKE_RIGHTS))
     try:
-
-        async def let_in() -> bool:
-            return await post() == 200
-
-        await until(let_in, what="the broker to be let in")
-        assert await post() == 200
+        await world.start(
+            *("--intake-cert", str(pair.certificate), "--intake-key", str(pair.key), "--intake-port", str(port))
+        )
+        world.plane.kubectl("create", "serviceaccount", "broker", "-n", world.cluster.namespace)
+        token = world.plane.kubectl("create", "token", "broker", "-n", world.cluster.namespace).strip()
+        trusted = ssl.create_default_context(cafile=str(authority.pair.certificate))
+        yield Broker(world=world, port=port, token=token, trusted=trusted)
     finally:
-        world.plane.kubectl("delete", f"clusterrolebinding/{role}", f"clusterrole/{role}")
         world.plane.kubectl("delete", "-f", str(INTAKE_RIGHTS))
+
+
+def answered(world: Operated, *arguments: str) -> Any:
+    """What `ledger who` says."""
+    return exuvia(world, "ledger", "who", *arguments, "--ledger", str(world.ledger), "-o", "json").json()
+
+
+async def test_sessions_are_taken_from_whom_the_cluster_lets_in(broker: Broker) -> None:
+    world = broker.world
+    (machine,) = await world.cluster.nodes(1)
+    uid, name = machine["metadata"]["uid"], machine["metadata"]["name"]
+    line = {"type": "session", "uid": uid, "user": "alice", "from": text(datetime.now(UTC)), "to": None}
+    assert await broker.post("/sessions", json.dumps(line)) == 403
+    with broker.let_in("/sessions"):
+        await broker.tell("/sessions", json.dumps(line))
+        assert await broker.post("/sessions", json.dumps(line)) == 200
+        assert await broker.post("/signals/audit", "") == 403
     assert len([one for one in entries(world.ledger) if one["type"] == "session"]) == 1
-    found = exuvia(world, "ledger", "who", "--name", name, "--ledger", str(world.ledger), "-o", "json").json()
+    found = answered(world, "--name", name)
     assert [one["user"] for one in found["instances"][0]["sessions"]] == ["alice"]
+
+
+async def test_a_person_who_deleted_a_machine_is_named_by_the_audit_log(broker: Broker) -> None:
+    """The very lines that the API server wrote: all of them, one in many concerns a machine."""
+    world = broker.world
+    since = world.audit_position()
+    (machine,) = await world.cluster.nodes(1)
+    name = machine["metadata"]["name"]
+    carol = world.plane.issue_kubeconfig("carol", ["system:masters"])
+    await settle(1.5)  # a birth is told in whole seconds
+    world.plane.kubectl("delete", "node", name, "--kubeconfig", str(carol))
+
+    async def told() -> list[dict[str, Any]]:
+        return [one for one in entries(world.ledger) if one["type"] == "death"]
+
+    await until(told, what="a death to be told")
+    lines = "".join(f"{json.dumps(one)}\n" for one in audit_lines(world.plane, since))
+    with broker.let_in("/signals/audit"):
+        await broker.tell("/signals/audit", lines)
+        assert await broker.post("/signals/audit", lines) == 200
+
+    unknown, corrected = [one["body"] for one in await told()]
+    assert (unknown["reason"], corrected["reason"], corrected["by"]) == ("unknown", "person", "carol")
+    born = answered(world, "--name", name)["former"]["from"]
+    assert [one["reason"] for one in answered(world, "--name", name, "--at", born)["instances"]] == ["person"]

@@ -9,7 +9,6 @@ from datetime import datetime
 
 from exuvia import errors
 from exuvia.app import sightings
-from exuvia.app.chronicle import reason_of
 from exuvia.app.services import Services
 from exuvia.app.sightings import Sight, Sighting
 from exuvia.model.facts import DeathReason
@@ -86,8 +85,8 @@ def tell(services: Services, meanwhile: Meanwhile, known: Iterable[str], removed
 def _tell_death(
     services: Services, machine: Instance, since: datetime, heir: datetime | None, removed: Mapping[str, str]
 ) -> None:
-    by = removed.get(machine.uid, "")
-    reason = DeathReason.EXUVIA if by else reason_of(machine)
+    ours = removed.get(machine.uid, "")
+    reason, by = (DeathReason.EXUVIA, ours) if ours else services.chronicle.reason_of(machine)
     if services.chronicle.missed(machine, reason, by, since, heir):
         services.tallies.add("exuvia_instance_deaths_total", str(machine.kind), machine.pool, str(reason))
 

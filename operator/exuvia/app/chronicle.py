@@ -18,7 +18,9 @@ from exuvia.record.standing import Placed
 SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
 SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
 READY_ONCE = "readyOnce"
+DELETED_BY = "deletedBy"  # a person who asked the API server for it: the machine may live on while it has finalizers
 GRAIN = timedelta(seconds=1)  # of creation times
+DELETIONS = 1024  # of which it is remembered who asked for them
 FREED = 1024  # names whose last death is remembered: others are taken again later than a second after it
 VALUE_LENGTH = 512  # of a value, as the ledger keeps it
 
@@ -37,6 +39,7 @@ class Chronicle:
         self._borne: dict[str, Mapping[str, set[str]]] = {}
         self._told: set[str] = set()
         self._freed: dict[str, datetime] = {}
+        self._deleted: dict[str, str] = {}
         self.placements = Placements()
         self.ready_once: set[str] = set()
         self.loaded = False
@@ -60,6 +63,7 @@ class Chronicle:
         self._freed |= freed or {}
         self.placements.load(placed)
         self.ready_once |= set(ready_once)
+        self._deleted |= {uid: by for uid, borne_ in borne.items() for by in borne_.get(DELETED_BY, ())}
         self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}
         self.loaded = True
         self.loads += 1
@@ -77,9 +81,8 @@ class Chronicle:
         found = []
         heirs = {one.name: one.born for one in living.values()}
         for uid in [one for one in self._alive if one not in living]:
-            by = removed.get(uid, "")
-            reason = DeathReason.EXUVIA if by else DeathReason.UNKNOWN
-            life = self._lives[uid]
+            ours, life = removed.get(uid, ""), self._lives[uid]
+            reason, by = (DeathReason.EXUVIA, ours) if ours else self._by_person(uid)
             found.append((life, reason))
             heir = min((heirs[name] for name in self._names(uid) if name in heirs), default=None)
             self._die(uid, reason, by, last_seen or life.born, heir)
@@ -87,6 +90,21 @@ class Chronicle:
         for uid in set(self.placements) - running:
             self._end(uid, missed=True, last_seen=last_seen)
         return found
+
+    def deleted(self, uid: str, by: str) -> None:
+        """A person asked the API server to delete it."""
+        self._deleted[uid] = by
+        while len(self._deleted) > DELETIONS:
+            del self._deleted[next(iter(self._deleted))]
+
+    def reason_of(self, last: Instance) -> tuple[DeathReason, str]:
+        """Why a machine is gone that exuvia did not remove, and by whom: who asked for it is more than any mark."""
+        reason, by = self._by_person(last.uid)
+        return (reason, by) if by else (marked_reason(last), "")
+
+    def _by_person(self, uid: str) -> tuple[DeathReason, str]:
+        by = self._deleted.get(uid, "")
+        return (DeathReason.PERSON if by else DeathReason.UNKNOWN), by
 
     def _names(self, uid: str) -> Iterable[str]:
         known = self._alive[uid]
@@ -199,7 +217,7 @@ class Chronicle:
             self._end(pod_uid)
 
 
-def reason_of(last: Instance) -> DeathReason:
+def marked_reason(last: Instance) -> DeathReason:
     """By the marks that others leave on a machine that they remove; honestly unknown without one."""
     if any(one.key in SCALE_DOWN_TAINTS for one in last.taints):
         return DeathReason.SCALE_DOWN

@@ -7,7 +7,6 @@ from datetime import datetime
 from typing import Any
 
 from exuvia.app import telling
-from exuvia.app.chronicle import reason_of
 from exuvia.app.expressions import Answers, Subject
 from exuvia.app.fleet import Fleet
 from exuvia.app.judging import Change, worst
@@ -43,7 +42,7 @@ class Examiner:
             self._services.tallies.add("exuvia_instance_births_total", str(instance.kind), instance.pool)
 
     def died(self, last: Instance) -> None:
-        """A machine is gone: by our own hand, or by whose marks say so, or nobody knows."""
+        """A machine is gone: by our own hand, by a person's, by whose marks say so, or nobody knows."""
         services = self._services
         reason, by = self._cause(last)
         services.judgements.drop(last.uid)
@@ -115,7 +114,7 @@ class Examiner:
             ours = one.status.phase in (RotationPhase.TERMINATING, RotationPhase.SUCCEEDED)
             if one.spec.instance.uid == last.uid and ours:
                 return DeathReason.EXUVIA, one.uid
-        return reason_of(last), ""
+        return self._services.chronicle.reason_of(last)
 
     def _changed(self, machine: Instance, change: Change) -> None:
         policy = self._services.policies.facts.get(change.policy)

@@ -1,4 +1,5 @@
-"""What is told to exuvia by HTTP: `POST /sessions` with TLS and a bearer token, off unless a certificate is given.
+"""What is told to exuvia by HTTP, with TLS and a bearer token, off unless a certificate is given: `POST /sessions`, and
+audit events to `POST /signals/audit`.
 
 The API server says whose token it is (TokenReview) and whether that user may (SubjectAccessReview of the verb `post` on
 the path). A 2xx is given only once what was told is durable; whoever hears another, or none, sends it again.
@@ -11,11 +12,12 @@ import hashlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict
 
 from aiohttp import web
 
 from exuvia import errors, ports
-from exuvia.app import sessions
+from exuvia.app import deletions, sessions
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
 from exuvia.model import resources
@@ -23,9 +25,9 @@ from exuvia.model.permissions import Duty, Permission
 
 log = logging.getLogger(__name__)
 
-PATH = "/sessions"
+SESSIONS, AUDIT = "/sessions", "/signals/audit"
 VERB = "post"
-LARGEST = 1 << 20  # bytes of a body
+LARGEST = {SESSIONS: 1 << 20, AUDIT: 8 << 20}  # bytes of a body: events of an audit log hold whole objects
 AT_ONCE = 16  # requests
 READ_SECONDS = 10.0
 REMEMBERED_SECONDS = 10.0
@@ -57,26 +59,26 @@ class Doorkeeper:
         self._monotonic = monotonic
         self._let_in: dict[bytes, float] = {}
 
-    async def check(self, authorization: str) -> None:
+    async def check(self, authorization: str, path: str) -> None:
         """Raises `Refused` with 401 or 403, or 503 where the API server cannot be asked."""
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip() or not token.isascii():
             raise Refused(401, "a bearer token is needed")
-        known = hashlib.sha256(token.strip().encode()).digest()
+        known = hashlib.sha256(f"{path} {token.strip()}".encode()).digest()
         if self._monotonic() - self._let_in.get(known, float("-inf")) < REMEMBERED_SECONDS:
             return
         try:
-            await self._ask(token.strip())
+            await self._ask(token.strip(), path)
         except errors.ClusterError as trouble:
             way = f"; {WITHOUT_RIGHT}" if isinstance(trouble, errors.Forbidden) else ""
-            log.warning("who sends sessions cannot be asked: %s%s", trouble, way)
+            log.warning("who sends something to the intake cannot be asked: %s%s", trouble, way)
             raise Refused(503, "the API server cannot say who you are; try again") from trouble
         self._let_in.pop(known, None)
         self._let_in[known] = self._monotonic()
         while len(self._let_in) > REMEMBERED:
             del self._let_in[next(iter(self._let_in))]
 
-    async def _ask(self, token: str) -> None:
+    async def _ask(self, token: str, path: str) -> None:
         review = await self._cluster.create(resources.TOKEN_REVIEWS, _body(resources.TOKEN_REVIEWS, {"token": token}))
         status = review.get("status") or {}
         user = status.get("user") or {}
@@ -87,12 +89,12 @@ class Doorkeeper:
             "uid": user.get("uid") or "",
             "groups": user.get("groups") or [],
             "extra": user.get("extra") or {},
-            "nonResourceAttributes": {"path": PATH, "verb": VERB},
+            "nonResourceAttributes": {"path": path, "verb": VERB},
         }
         access = resources.SUBJECT_ACCESS_REVIEWS
         answer = await self._cluster.create(access, _body(access, spec))
         if (answer.get("status") or {}).get("allowed") is not True:
-            raise Refused(403, f"{user['username']} may not {VERB} to {PATH} (a ClusterRole with nonResourceURLs)")
+            raise Refused(403, f"{user['username']} may not {VERB} to {path} (a ClusterRole with nonResourceURLs)")
 
 
 def _body(resource: resources.Resource, spec: dict[str, object]) -> dict[str, object]:
@@ -119,8 +121,8 @@ class Intake:
         """Listen and return the running site. OSError when the port is taken; `errors.SettingsError` for a certificate
         that cannot be used."""
         self.load()
-        app = web.Application(client_max_size=LARGEST)
-        app.add_routes([web.post(PATH, self._answer)])
+        app = web.Application()
+        app.add_routes([web.post(path, self._answer) for path in LARGEST])
         app.cleanup_ctx.append(self._reloading)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=2)
         await runner.setup()
@@ -163,22 +165,38 @@ class Intake:
                 return _said(no.status, str(no), RETRY if no.status == 503 else {})
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
-        await self._doorkeeper.check(request.headers.get("Authorization", ""))
+        await self._doorkeeper.check(request.headers.get("Authorization", ""), request.path)
         services = self._services()
         if services is None or not services.past_known:
             raise Refused(503, "this replica does not write the ledger now; try again")
         try:
             async with asyncio.timeout(READ_SECONDS):
-                body = await request.read()
-            told = sessions.read(body, recorded=sessions.now(services))
-            entered, known = await sessions.enter(services, told)
+                body = await _body_of(request)
+            return web.json_response(await _entered(services, request.path, body))
         except TimeoutError:
             raise Refused(408, f"the body did not come within {READ_SECONDS:.0f} s") from None
         except errors.InvalidObject as trouble:
             raise Refused(400, str(trouble)) from trouble
         except (errors.LedgerError, errors.Fenced) as trouble:
             raise Refused(503, "the ledger cannot be written now; try again") from trouble
-        return web.json_response({"entered": entered, "known": known})
+
+
+async def _body_of(request: web.Request) -> bytes:
+    """Never more than its path takes."""
+    found = bytearray()
+    async for chunk in request.content.iter_any():
+        found += chunk
+        if len(found) > LARGEST[request.path]:
+            raise Refused(413, f"more than {LARGEST[request.path]} bytes; send less at a time")
+    return bytes(found)
+
+
+async def _entered(services: Services, path: str, body: bytes) -> dict[str, int]:
+    """Enter what was told; how much was new, and how much not."""
+    if path == AUDIT:
+        return asdict(await deletions.enter(services, deletions.read(body)))
+    entered, known = await sessions.enter(services, sessions.read(body, recorded=sessions.now(services)))
+    return {"entered": entered, "known": known}
 
 
 def _said(status: int, why: str, headers: dict[str, str]) -> web.Response:
