@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, bindparam, desc, func, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
-from exuvia.record import chain, personal, projecting, tables, versions
+from exuvia.record import chain, personal, projecting, tables
+from exuvia.record.batches import Batch as Batch
 
 
 class Head(NamedTuple):
@@ -28,21 +28,6 @@ class Writer:
 
     cluster: str
     epoch: int
-
-
-@dataclass(slots=True)
-class Batch:
-    """Entries of one transaction that are not in their table yet: many go there at once, by `flush`."""
-
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    mentions: list[dict[str, Any]] = field(default_factory=list)
-
-    def flush(self, connection: Connection) -> None:
-        """Put them there, before the transaction is committed or anything asks for them."""
-        for table, rows in ((tables.entries, self.entries), (tables.mentions, self.mentions)):
-            if rows:
-                connection.execute(versions.adding(table), rows)
-                rows.clear()
 
 
 def head(connection: Connection, cluster: str) -> Head:
@@ -96,36 +81,41 @@ def add(
     """
     fact = personal.sealed(connection, fact)
     recorded = max(microseconds(datetime.now(UTC)) if recorded is None else recorded, former.recorded)
-    entry = {
-        "type": fact.kind.value,
-        "at": microseconds(fact.at),
-        "recorded": recorded,
-        "cluster": writer.cluster,
-        "epoch": writer.epoch,
-        "body": dict(fact.body),
-    }
-    canonical = chain.canonical(entry)
-    reason = projecting.refusal(connection, fact, writer.cluster)
-    if reason:
-        letter = {"cluster": writer.cluster, "recorded": recorded, "reason": reason, "body": canonical.decode()}
-        connection.execute(insert(tables.dead_letters), letter)
-        return None
-    made = Head(former.seq + 1, chain.next_hash(former.hash, canonical), recorded)
     told = projecting.Told(
         cluster=writer.cluster,
-        seq=made.seq,
+        seq=former.seq + 1,
         kind=fact.kind,
         at=microseconds(fact.at),
         recorded=recorded,
         body=fact.body,
+        line=projecting.line_of(fact.kind, fact.body, recorded),
     )
+    canonical = chain.canonical(_entry(told, writer))
     waiting = Batch() if batch is None else batch
-    waiting.entries.append(_row(made, told, writer, canonical))
-    waiting.mentions += projecting.mentions(told)
+    reason = projecting.refusal(connection, waiting, told)
+    made = None
+    if reason:
+        letter = {"cluster": writer.cluster, "recorded": recorded, "reason": reason, "body": canonical.decode()}
+        waiting.put(tables.dead_letters, letter)
+    else:
+        made = Head(told.seq, chain.next_hash(former.hash, canonical), recorded)
+        waiting.put(tables.entries, _row(made, told, writer, canonical))
+        waiting.put(tables.mentions, *projecting.mentions(told))
+        projecting.take(connection, waiting, told)
     if batch is None:
         waiting.flush(connection)
-    projecting.project(connection, told, ready=partial(waiting.flush, connection))
     return made
+
+
+def _entry(told: projecting.Told, writer: Writer) -> dict[str, Any]:
+    return {
+        "type": told.kind.value,
+        "at": told.at,
+        "recorded": told.recorded,
+        "cluster": writer.cluster,
+        "epoch": writer.epoch,
+        "body": dict(told.body),
+    }
 
 
 def _row(made: Head, told: projecting.Told, writer: Writer, canonical: bytes) -> dict[str, Any]:

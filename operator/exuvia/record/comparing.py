@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert, select
 
-from exuvia.record import opening, rebuilding, tables
+from exuvia.record import opening, queries, rebuilding, tables
 
 PAGE = 2000
 
@@ -26,8 +26,9 @@ def differences(connection: Connection) -> Iterator[tuple[str, str]]:
             with engine.begin() as anew:
                 _copy(connection, anew)
                 rebuilding.rebuild(anew)
+                several = len(queries.clusters(connection)) > 1
                 for table in rebuilding.DERIVED:
-                    found = _difference(table, connection, anew)
+                    found = _difference(table, connection, anew, several=several)
                     if found:
                         yield table.name, found
         finally:
@@ -46,8 +47,8 @@ def _copy(source: Connection, target: Connection) -> None:
         place = (rows[-1].cluster, rows[-1].seq)
 
 
-def _difference(table: Table, stored: Connection, anew: Connection) -> str:
-    for one, other in zip_longest(_rows(table, stored), _rows(table, anew)):
+def _difference(table: Table, stored: Connection, anew: Connection, *, several: bool) -> str:
+    for one, other in zip_longest(_rows(table, stored, several), _rows(table, anew, several)):
         if one != other:
             return _said(one, other)
     return ""
@@ -63,9 +64,19 @@ def _row(row: tuple[Any, ...] | None) -> str:
     return "(" + ", ".join(str(one) for one in row or ()) + ")"
 
 
-def _rows(table: Table, connection: Connection) -> Iterator[tuple[Any, ...]]:
-    """By key, byte by byte, as both databases and every collation order them alike."""
+def _rows(table: Table, connection: Connection, several: bool) -> Iterator[tuple[Any, ...]]:
+    """By key, byte by byte, as both databases and every collation order them alike.
+
+    Of versions of one moment the one that holds, without its rank: what it outweighed is asked for by nobody, and is
+    there or not by the order in which lines came. With several chains a number alone says nothing: two may tell alike.
+    """
     names = [column.name for column in table.columns]
-    at = [names.index(column.name) for column in table.primary_key.columns]
     rows = (tuple(row) for row in connection.execute(select(table)))
-    return iter(sorted(rows, key=lambda row: tuple(row[one] for one in at)))
+    at = [names.index(column.name) for column in table.primary_key.columns]
+    found = sorted(rows, key=lambda row: tuple(row[one] for one in at))
+    if "rank" not in names:
+        return iter(found)
+    last = {tuple(row[one] for one in at[:-1]): row for row in found}
+    left_out = {"rank", "seq"} if several and "cluster" not in names else {"rank"}
+    kept = [place for place, name in enumerate(names) if name not in left_out]
+    return (tuple(row[place] for place in kept) for row in last.values())

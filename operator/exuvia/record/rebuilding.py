@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 
 from sqlalchemy import Connection, delete, select
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
-from exuvia.record import projecting, tables, versions
+from exuvia.record import projecting, tables
+from exuvia.record.batches import Batch
+from exuvia.record.projecting import Told
 
 DERIVED = (
     tables.lives,
@@ -35,21 +38,20 @@ def rebuild(connection: Connection) -> None:
     for derived in DERIVED:
         connection.execute(delete(derived))
     table, place = tables.entries, ("", 0)
-    chosen = select(table).order_by(table.c.cluster, table.c.seq).limit(PAGE)
+    chosen = select(table.c.cluster, table.c.seq, table.c.body).order_by(table.c.cluster, table.c.seq).limit(PAGE)
     while True:
         after = (table.c.cluster > place[0]) | ((table.c.cluster == place[0]) & (table.c.seq > place[1]))
         rows = connection.execute(chosen.where(after)).all()
-        for row in rows:
-            _project(connection, row.cluster, row.seq, row.body)
-            place = (row.cluster, row.seq)
+        _project(connection, [told for row in rows if (told := _told(row.cluster, row.seq, row.body)) is not None])
         if len(rows) < PAGE:
             return
+        place = (rows[-1].cluster, rows[-1].seq)
 
 
-def _project(connection: Connection, cluster: str, seq: int, body: str) -> None:
+def _told(cluster: str, seq: int, body: str) -> Told | None:
     try:
         entry = json.loads(body)
-        told = projecting.Told(
+        return Told(
             cluster=cluster,
             seq=seq,
             kind=FactKind(entry["type"]),
@@ -58,15 +60,16 @@ def _project(connection: Connection, cluster: str, seq: int, body: str) -> None:
             body=entry["body"],
         )
     except (ValueError, KeyError, TypeError):
-        return
-    try:
-        projecting.project(connection, told, ready=_nothing)
-        about = projecting.mentions(told)
-        if about:
-            connection.execute(versions.adding(tables.mentions), about)
-    except (KeyError, TypeError, errors.InvalidObject):
-        return
+        return None
 
 
-def _nothing() -> None:
-    """Every entry is in its table."""
+def _project(connection: Connection, page: Sequence[Told]) -> None:
+    batch = Batch()
+    projecting.read_ahead(connection, batch, page)
+    for told in page:
+        try:
+            projecting.take(connection, batch, told)
+            batch.put(tables.mentions, *projecting.mentions(told))
+        except (KeyError, TypeError, errors.InvalidObject):
+            continue
+    batch.flush(connection)

@@ -1,71 +1,104 @@
 """Lines of history into their tables: each a whole version of its thing.
 
-Of versions that were recorded at the same moment the one with the greater canonical JSON holds, so that the order in
-which they are entered says nothing (history.md, Ledger).
+Of versions that were recorded at the same moment the one with the greater canonical JSON holds; of lives that are told
+alike the one of the greater cluster. So neither the order in which lines are entered nor that in which chains come into
+one database says anything (history.md, Ledger).
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from functools import lru_cache
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, bindparam, desc, select
+from sqlalchemy import Connection, Table, select
 
+from exuvia import errors
 from exuvia.model.histories import Freeze, Life, Presence, Score, Session, Stay
-from exuvia.record import chain, tables, versions
+from exuvia.record import batches, chain, lines, queries, tables
+from exuvia.record.batches import Batch, Known, View
 from exuvia.record.bearing import borne
 from exuvia.record.lines import Line, Version
 
+Thing = tuple[View, tuple[Any, ...]]
+"""Where to look for the versions of a thing, and which thing it is."""
 
-def stated(connection: Connection, line: Line, *, cluster: str, seq: int, ready: Callable[[], None]) -> None:
-    """Add the version that a line says, unless one of the same moment outweighs it. `ready` is called before entries
-    are read."""
+Weight = tuple[bytes, str]
+"""Of two versions of one moment the greater holds: canonical JSON, and the cluster where the table has it."""
+
+
+def stated(connection: Connection, batch: Batch, line: Line, *, cluster: str, seq: int) -> None:
+    """Add the version that a line says, unless one of the same moment outweighs it."""
     version = line.version
     table = _TABLES[type(version)]
     row = {**_row(version), "recorded": version.recorded, "seq": seq, "withdrawn": version.withdrawn}
     if isinstance(version, Life):
         row |= {"cluster": cluster, "declared": seq}
-    former = _of_the_moment(connection, table, row)
-    if former is None:
-        versions.add(connection, table, row)
-    else:
-        ready()
-        if not _outweighs(connection, line, cluster, former.seq):
-            return
-        versions.add(connection, table, row, rank=former.rank + 1)
+    former = batch.of_the_moment(connection, table, row)
+    holds = former is None or _outweighs(connection, batch, line, (cluster, seq), former)
+    if holds:
+        batch.add(table, row, rank=0 if former is None else former["rank"] + 1)
     if isinstance(version, Life):
-        _bear(connection, line.body, version, seq)
+        _bear(connection, batch, line.body, version, seq, holds=holds)
 
 
-def _of_the_moment(connection: Connection, table: Table, row: Mapping[str, Any]) -> Any:
-    """The row that holds of the same thing among those recorded at the same moment, or None."""
-    names = (*versions.key(table), "recorded")
-    return connection.execute(_same(table), {f"the_{one}": row[one] for one in names}).first()
+def things(line: Line) -> list[Thing]:
+    """What will be asked for when a line is stated."""
+    version = line.version
+    view = batches.of(_TABLES[type(version)])
+    row = _row(version)
+    found = [(view, tuple(row[one] for one in view.names))]
+    if isinstance(version, Life):
+        named = batches.of(tables.identities)
+        found += [(named, tuple(row[one] for one in named.names)) for row in _borne(line.body, version, 0)]
+    return found
 
 
-@lru_cache(maxsize=16)
-def _same(table: Table) -> Select[Any]:
-    columns = table.c
-    same = (columns[one] == bindparam(f"the_{one}") for one in (*versions.key(table), "recorded"))
-    return select(columns.seq, columns.rank).where(*same).order_by(desc(columns.rank)).limit(1)
+def _outweighs(connection: Connection, batch: Batch, line: Line, own: tuple[str, int], former: Known) -> bool:
+    """Whether a line holds against the version of the same moment that held so far."""
+    batch.flush(connection, tables.entries)
+    theirs = max(_weights(connection, line, own, former), default=None)
+    return theirs is None or _weight(line.body, own[0], former) > theirs
 
 
-def _outweighs(connection: Connection, line: Line, cluster: str, seq: int) -> bool:
-    entries = tables.entries
-    said = select(entries.c.body).where(entries.c.cluster == cluster, entries.c.seq == seq)
-    body = connection.scalar(said)
-    return body is None or chain.canonical(line.body) > chain.canonical(json.loads(body)["body"])
+def _weight(body: Mapping[str, Any], cluster: str, former: Known) -> Weight:
+    return chain.canonical(body), cluster if "cluster" in former else ""
 
 
-def _bear(connection: Connection, body: Mapping[str, Any], life: Life, seq: int) -> None:
-    """What a line says an instance bears holds all its life, for as long as this line holds."""
+def _weights(connection: Connection, line: Line, own: tuple[str, int], former: Known) -> Iterator[Weight]:
+    """Of the entry that said the former version. Most rows do not tell of which chain it is: then it is the one that
+    says this very thing, of the entries of that number."""
+    named, seq, entries = (former["cluster"],) if "cluster" in former else (), former["seq"], tables.entries
+    chosen = select(entries.c.cluster, entries.c.body).where(entries.c.seq == seq)
+    rows = connection.execute(chosen.where(entries.c.cluster.in_(named or queries.clusters(connection)))).all()
+    others = [(one.cluster, json.loads(one.body)) for one in rows if (one.cluster, seq) != own]
+    for cluster, entry in others:
+        if len(others) == 1 or _same(line, entry):
+            yield _weight(entry["body"], cluster, former)
+
+
+def _same(line: Line, entry: Mapping[str, Any]) -> bool:
+    """Whether an entry is a line about the same thing, recorded at the same moment."""
+    try:
+        other = lines.of({**entry["body"], "type": entry["type"]}, recorded=entry["recorded"])
+    except errors.InvalidObject:
+        return False
+    return other.version.recorded == line.version.recorded and things(other)[0] == things(line)[0]
+
+
+def _bear(connection: Connection, batch: Batch, body: Mapping[str, Any], life: Life, seq: int, *, holds: bool) -> None:
+    """What a line says an instance bears holds all its life, for as long as this line holds. One that is outweighed
+    leaves what it alone says, which nobody asks for, so that the order in which they came says nothing."""
+    for row in _borne(body, life, seq):
+        former = batch.of_the_moment(connection, tables.identities, row)
+        if former is None or holds:
+            batch.add(tables.identities, row, rank=0 if former is None else former["rank"] + 1)
+
+
+def _borne(body: Mapping[str, Any], life: Life, seq: int) -> Iterator[dict[str, Any]]:
     for attribute, value in borne(body):
         row = {"uid": life.uid, "attribute": attribute, "value": value, "began": life.born}
-        row |= {"recorded": life.recorded, "seq": seq, "declared": seq, "ended": None}
-        former = _of_the_moment(connection, tables.identities, row)
-        versions.add(connection, tables.identities, row, rank=0 if former is None else former.rank + 1)
+        yield {**row, "recorded": life.recorded, "seq": seq, "declared": seq, "ended": None}
 
 
 def _row(version: Version) -> dict[str, Any]:

@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    Connection,
-    Insert,
-    Select,
-    Table,
-    and_,
-    bindparam,
-    desc,
-    exists,
-    insert,
-    literal,
-    select,
-    tuple_,
-)
+from sqlalchemy import ColumnElement, Insert, Table, and_, exists, insert, literal, select, tuple_
 
 KNOWN = ("recorded", "rank")
 INSTANT = 2**62
@@ -48,31 +33,7 @@ def _original(table: Any) -> Table:
     return found
 
 
-def latest(connection: Connection, table: Table, **thing: Any) -> Any:
-    """The row that holds of one thing, or None."""
-    return connection.execute(_latest(table), {f"the_{name}": value for name, value in thing.items()}).first()
-
-
-@lru_cache(maxsize=64)
-def _latest(table: Table) -> Select[Any]:
-    same = and_(*(table.c[one] == bindparam(f"the_{one}") for one in key(table)))
-    return select(table).where(same).order_by(desc(table.c.recorded), desc(table.c.rank)).limit(1)
-
-
 @lru_cache(maxsize=64)
 def adding(table: Table) -> Insert:
     """The statement that adds a row; made once: building statements costs most."""
     return insert(table)
-
-
-def add(connection: Connection, table: Table, row: Mapping[str, Any], *, rank: int = 0) -> None:
-    """Add a row as it was learnt; `rank` tells it from others of the same thing and the same moment."""
-    connection.execute(adding(table), {**row, "rank": rank})
-
-
-def follow(connection: Connection, table: Table, row: Mapping[str, Any], former: Any = None) -> None:
-    """Add a row that holds after `former`, the row of the same thing that held so far."""
-    if former is None or former.recorded < row["recorded"]:
-        add(connection, table, row)
-    else:
-        add(connection, table, {**row, "recorded": former.recorded}, rank=former.rank + 1)

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
-from exuvia.record import appending, chain, opening
+from exuvia.record import appending, chain, opening, projecting
 from exuvia.record.places import Place
 from exuvia.record.requests import Request
 
@@ -116,6 +116,7 @@ def likeness(fact: Fact) -> bytes:
 def _enter(connection: Connection, batch: Sequence[Request], terms: Terms) -> Attempt:
     former, waiting = appending.head(connection, terms.writer.cluster), appending.Batch()
     _check_former(connection, former, terms)
+    projecting.read_ahead(connection, waiting, (fact for request in batch for fact in request.facts))
     head = former
     written, left = list[Written](), dict(terms.entered)
     for request in batch:

@@ -1,0 +1,162 @@
+"""What one transaction adds: rows that are kept back and put into their tables many at once, and what holds of the
+things that they are about, read for many at once. A statement for each row, and a question before it, costs more than
+all else, above all on a server.
+
+What holds of a thing is told by what was read and by what was added since, as if every row had gone to its table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import BindParameter, Connection, Row, Select, Table, bindparam, desc, select, tuple_
+
+from exuvia.record import tables, versions
+
+TOGETHER = 100
+"""Things that are read by one question, always as many: a server prepares a question once for each number."""
+
+Thing = tuple[Any, ...]
+Known = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Of the rows that share these columns the one that was learnt last is looked for."""
+
+    table: Table
+    names: tuple[str, ...]
+
+
+def of(table: Table) -> View:
+    """The versions of one thing."""
+    return _VIEWS[table][0]
+
+
+class Batch:
+    """Rows on their way. The caller flushes it before the transaction is committed."""
+
+    def __init__(self) -> None:
+        self._rows: dict[Table, list[Known]] = {}
+        self._held: dict[View, dict[Thing, Known | None]] = {}
+        self._unread: set[Table] = set()
+
+    @property
+    def entries(self) -> list[Known]:
+        """Entries of the chain that are not in their table yet."""
+        return self._rows.get(tables.entries, [])
+
+    def put(self, table: Table, *rows: Known) -> None:
+        """Rows that have no versions."""
+        self._rows.setdefault(table, []).extend(rows)
+
+    def add(self, table: Table, row: Known, *, rank: int = 0) -> None:
+        """A version of a thing as it was learnt; `rank` tells it from others of the same moment."""
+        version = {**row, "rank": rank}
+        self.put(table, version)
+        for view in _VIEWS[table]:
+            held, thing = self._held.get(view, {}), tuple(row[one] for one in view.names)
+            if thing not in held:
+                self._unread.add(table)
+            elif _later(version, held[thing]):
+                held[thing] = version
+
+    def follow(self, table: Table, row: Known, former: Known | None = None) -> None:
+        """A version that holds after `former`, that of the same thing which held so far."""
+        if former is None or former["recorded"] < row["recorded"]:
+            self.add(table, row)
+        else:
+            self.add(table, {**row, "recorded": former["recorded"]}, rank=former["rank"] + 1)
+
+    def latest(self, connection: Connection, view: View, *thing: Any) -> Known | None:
+        """The version that holds, or None."""
+        held = self._held.setdefault(view, {})
+        if thing not in held:
+            if view.table in self._unread:
+                self.flush(connection, view.table)
+            named = {f"the_{name}": value for name, value in zip(view.names, thing, strict=True)}
+            held[thing] = _known(connection.execute(_latest(view), named).first())
+        return held[thing]
+
+    def of_the_moment(self, connection: Connection, table: Table, row: Known) -> Known | None:
+        """Of what was learnt of the same thing at the same moment the version that holds, or None."""
+        latest = self.latest(connection, of(table), *(row[one] for one in of(table).names))
+        if latest is None or latest["recorded"] <= row["recorded"]:
+            return latest if latest is not None and latest["recorded"] == row["recorded"] else None
+        self.flush(connection, table)
+        named = {f"the_{one}": row[one] for one in (*of(table).names, "recorded")}
+        return _known(connection.execute(_of_a_moment(table), named).first())
+
+    def read_ahead(self, connection: Connection, view: View, things: Iterable[Thing]) -> None:
+        """What holds of these things, before it is asked for one by one."""
+        held = self._held.setdefault(view, {})
+        asked = [one for one in dict.fromkeys(things) if one not in held]
+        if asked and view.table in self._unread:
+            self.flush(connection, view.table)
+        for start in range(0, len(asked), TOGETHER):
+            some = asked[start : start + TOGETHER]
+            held |= dict.fromkeys(some)
+            for row in connection.execute(_among(view), {"things": _padded(some)}):
+                thing, version = tuple(getattr(row, one) for one in view.names), row._mapping
+                if _later(version, held[thing]):
+                    held[thing] = dict(version)
+
+    def flush(self, connection: Connection, *only: Table) -> None:
+        """Put all rows, or those of some tables, where they belong: before anything else asks for them."""
+        for table in only or tuple(self._rows):
+            rows = self._rows.pop(table, None)
+            if rows:
+                connection.execute(versions.adding(table), rows)
+            self._unread.discard(table)
+        if not only:
+            self._held.clear()
+
+
+def _later(one: Mapping[Any, Any], other: Known | None) -> bool:
+    return other is None or (one["recorded"], one["rank"]) > (other["recorded"], other["rank"])
+
+
+def _known(row: Row[Any] | None) -> Known | None:
+    return None if row is None else dict(row._mapping)
+
+
+def _padded(some: list[Thing]) -> list[Any]:
+    whole = [*some, *some[-1:] * (TOGETHER - len(some))]
+    return whole if len(some[0]) > 1 else [one for (one,) in whole]
+
+
+@lru_cache(maxsize=16)
+def _among(view: View) -> Select[Any]:
+    columns = [view.table.c[one] for one in view.names]
+    asked: BindParameter[Any] = bindparam("things", expanding=True)
+    return select(view.table).where((tuple_(*columns) if len(columns) > 1 else columns[0]).in_(asked))
+
+
+@lru_cache(maxsize=16)
+def _latest(view: View) -> Select[Any]:
+    columns = view.table.c
+    same = (columns[one] == bindparam(f"the_{one}") for one in view.names)
+    return select(view.table).where(*same).order_by(desc(columns.recorded), desc(columns.rank)).limit(1)
+
+
+@lru_cache(maxsize=16)
+def _of_a_moment(table: Table) -> Select[Any]:
+    columns = table.c
+    same = (columns[one] == bindparam(f"the_{one}") for one in (*versions.key(table), "recorded"))
+    return select(table).where(*same).order_by(desc(columns.rank)).limit(1)
+
+
+LIVES = View(tables.lives, versions.key(tables.lives))
+PODS = View(tables.placements, ("pod_uid",))
+
+_VIEWS: dict[Table, tuple[View, ...]] = {
+    tables.lives: (LIVES,),
+    tables.placements: (View(tables.placements, versions.key(tables.placements)), PODS),
+    **{
+        table: (View(table, versions.key(table)),)
+        for table in (tables.identities, tables.presences, tables.scores, tables.freezes, tables.sessions)
+    },
+}
