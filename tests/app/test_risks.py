@@ -21,7 +21,7 @@ from exuvia.model.facts import Fact, FactKind, LedgerHealth, LedgerState, micros
 from exuvia.model.learnt import Doubt, RiskFigure
 from exuvia.model.risks import Aggregation
 from exuvia.model.specs.security_policy import RuleType
-from exuvia.record import histories, importing, lines, telling
+from exuvia.record import histories, importing, lines
 from exuvia.record.reading import reading
 from exuvia.record.versions import INSTANT
 from tests.app import stage
@@ -111,7 +111,7 @@ async def test_a_figure_is_what_risk_at_says_of_the_machine_alone(at_work: Stage
     at_work.tell(score("CVE-1", 3.0, source="vex"), score("CVE-2", 0.9, source="epss"))
     await at_work.look()
     with reading(at_work.path) as connection:
-        machines = [one for one in telling.machines(connection, INSTANT) if one.uid == "uid-w"]
+        machines = list(histories.pasts(connection, INSTANT, uid="uid-w"))
         facts = histories.scores(connection, INSTANT)
     for aggregation, value in ((Aggregation.MAX, at_work.figure().worst), (Aggregation.SUM, at_work.figure().total)):
         said = moment.risk(machines, facts, time=microseconds(NOW), as_of=INSTANT, aggregation=aggregation)
@@ -322,3 +322,15 @@ async def test_machines_of_another_cluster_say_nothing(at_work: Stage) -> None:
     found = at_work.samples()
     assert found["exuvia_exposure_score_seconds_total", ("Critical",)] == pytest.approx(9.8 * 36_000)
     assert set(at_work.risks._figures) == {"uid-w"}
+
+
+@pytest.mark.parametrize(("ahead", "worst"), [(timedelta(seconds=30), "9.9"), (timedelta(days=27_000), "9.8")])
+async def test_what_is_recorded_in_the_time_to_come_is_not_known_yet(
+    at_work: Stage, ahead: timedelta, worst: str
+) -> None:
+    """But for what a clock may have been ahead: a line of 2099 neither takes a finding away nor scores it."""
+    at_work.tell(score("CVE-1", 9.9, source="vex", recordedAt=text(NOW + ahead)))
+    at_work.tell(presence("w", "CVE-2", closed="retracted", recordedAt=text(NOW + ahead)))
+    await at_work.look()
+    assert at_work.figure().worst == Fraction(worst)
+    assert at_work.figure().present == (1 if ahead < HOUR else 2)

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from fractions import Fraction
 
 from sqlalchemy import Connection
@@ -20,13 +21,13 @@ from exuvia.app import reckoning
 from exuvia.app.exposure import Exposure
 from exuvia.app.learning import NOT_READ
 from exuvia.app.services import Services
+from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.evaluate.risk import moment
 from exuvia.evaluate.risk.scores import History, histories
 from exuvia.model.facts import Fact, microseconds
 from exuvia.model.learnt import Doubt, RiskFigure
 from exuvia.record import appending, exposed
 from exuvia.record.reading import reading
-from exuvia.record.versions import INSTANT
 from exuvia.report.metrics import Sample
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,7 @@ FULL_SECONDS = 600.0
 """How often every figure is reckoned anew: a score may begin to be valid without anybody telling anything."""
 
 REPORT_SECONDS = 3600.0
+AHEAD = LARGEST_SKEW // timedelta(microseconds=1)
 NOTHING = RiskFigure()
 UNSCORED = History()
 
@@ -235,12 +237,18 @@ class Risks:
 
 
 def figures(connection: Connection, uids: Collection[str], now: int) -> dict[str, RiskFigure]:
-    """The risk of each of these machines at that moment, as known now; of those of which anything was ever found."""
+    """The risk of each of these machines at that moment, as known then; of those of which anything was ever found.
+
+    What is recorded later is not known yet, but for what a clock may have been ahead of ours: an operator whose clock
+    was set back has told it.
+    """
     found, known = dict[str, RiskFigure](), dict[str, History]()
+    until = now + AHEAD
     asked = sorted(uids)
     for start in range(0, len(asked), exposed.CHUNK):
-        pasts = [one for one in exposed.pasts(connection, asked[start : start + exposed.CHUNK]) if one.presences]
+        some = asked[start : start + exposed.CHUNK]
+        pasts = [one for one in exposed.pasts(connection, some, until) if one.presences]
         there = {each.vulnerability for one in pasts for each in one.presences} - known.keys()
-        known |= dict.fromkeys(there, UNSCORED) | histories(exposed.scores(connection, there), INSTANT)
-        found |= {one.uid: moment.figure(one, known, time=now, as_of=INSTANT) for one in pasts}
+        known |= dict.fromkeys(there, UNSCORED) | histories(exposed.scores(connection, there), until)
+        found |= {one.uid: moment.figure(one, known, time=now, as_of=until) for one in pasts}
     return found

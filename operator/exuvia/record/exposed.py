@@ -33,12 +33,13 @@ class News:
     scores: bool = False
 
 
-def pasts(connection: Connection, uids: Iterable[str]) -> Iterator[Past]:
-    """Of each of these machines what holds now, withdrawn things among it; one that is not known has no life."""
+def pasts(connection: Connection, uids: Iterable[str], until: int = versions.INSTANT) -> Iterator[Past]:
+    """Of each of these machines what holds of all that was recorded up to then (microseconds), withdrawn things among
+    it; one that is not known has no life."""
     asked = sorted(set(uids))
     for start in range(0, len(asked), CHUNK):
         some = asked[start : start + CHUNK]
-        lives, presences, freezes = (_of(connection, *each, some) for each in _TABLES)
+        lives, presences, freezes = (_of(connection, *each, some, until) for each in _TABLES)
         for uid in some:
             yield Past(
                 uid=uid, lives=lives.get(uid, ()), presences=presences.get(uid, ()), freezes=freezes.get(uid, ())
@@ -90,10 +91,15 @@ def _told(connection: Connection, cluster: str, since: int) -> Iterator[tuple[st
 
 
 def _of(
-    connection: Connection, table: Table, make: Callable[..., Any], names: tuple[str, ...], uids: Collection[str]
+    connection: Connection,
+    table: Table,
+    make: Callable[..., Any],
+    names: tuple[str, ...],
+    uids: Collection[str],
+    until: int,
 ) -> dict[str, tuple[Any, ...]]:
     """What holds of these machines, by UID."""
-    chosen = select(*(table.c[one] for one in names)).where(table.c.uid.in_(uids), versions.holds(table))
+    chosen = select(*(table.c[one] for one in names)).where(table.c.uid.in_(uids), versions.holds(table, until))
     rows = starmap(make, connection.execute(chosen.order_by(*table.primary_key.columns)))
     return {uid: tuple(some) for uid, some in groupby(rows, key=attrgetter("uid"))}
 
