@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exuvia.cli import feeding
+from exuvia.cli import feeding, progress
 from exuvia.record import importing, lines, reading, sayings
 from tests.cli.calling import answer, call
 from tests.docs import pages
@@ -168,7 +168,7 @@ def test_what_cannot_be_asked_for(folder: Path) -> None:
     assert "is still to come" in call(*asked, "--recorded-at", "2999-01-01T00:00:00Z", code=2).stderr
     assert "is no time" in call(*asked, "--recorded-at", "monday", code=2).stderr
     gone = call("feed", "import", "kev", folder / "gone.json", "--ledger", folder / "ledger.db", code=2).stderr
-    assert "gone.json cannot be read: No such file or directory. Name a file that is there." in gone
+    assert "gone.json cannot be read: No such file or directory. Name a file that is there, or - for standard" in gone
     assert "cannot be read" in call("feed", "import", "kev", folder, "--ledger", folder / "ledger.db", code=2).stderr
     (folder / "no.db").write_text("no database")
     assert "no.db is damaged" in call(*asked[:4], "--ledger", folder / "no.db", code=2).stderr
@@ -188,7 +188,7 @@ def test_nothing_is_entered_when_a_line_cannot_be(folder: Path, monkeypatch: pyt
 
 
 def test_a_person_at_a_terminal_sees_it_move(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(feeding, "_watched_by_a_person", lambda: True)
+    monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
     (folder / "a.csv.gz").write_bytes(zipped(epss()))
     asked = ("feed", "import", "epss", folder / "a.csv.gz", "--ledger", folder / "ledger.db", "--all")
     said = call(*asked, env={"FORCE_COLOR": "1"})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -140,8 +142,36 @@ def test_one_broken_line_refuses_the_whole_file(place: Place, broken: str, words
     with pytest.raises(errors.InvalidObject) as caught:
         importing.load(place, lines.read(texts, recorded=0))
     assert words in str(caught.value)
+    if isinstance(place, Path):
+        assert list(place.parent.iterdir()) == [], "no ledger is made for it"
+        importing.load(place, parsed(instance("B", 0, 5, 0)))
+        with pytest.raises(errors.InvalidObject):
+            importing.load(place, lines.read(texts, recorded=0))
     with reading(place) as connection:
-        assert connection.scalar(text("select count(*) from entries")) == 0
+        assert connection.scalar(text("select count(*) from entries")) == isinstance(place, Path)
+
+
+def test_a_ledger_is_made_only_in_a_folder_that_is_there_and_for_what_is_kept(tmp_path: Path) -> None:
+    with pytest.raises(errors.SettingsError, match=r"nor a folder .*/mistyped. Name the right file by --ledger"):
+        importing.load(tmp_path / "mistyped" / "l.db", parsed(instance("A", 0, 5, 0)))
+    assert not importing.load(tmp_path / "l.db", parsed()).made
+    assert list(tmp_path.iterdir()) == [], "there was nothing to put into it"
+    assert importing.load(tmp_path / "l.db", parsed(instance("A", 0, 5, 0))).made
+    assert not importing.load(tmp_path / "l.db", parsed(instance("B", 0, 5, 0))).made
+    assert importing.load(tmp_path / "dead.db", parsed(instance("A", 5, 0, 0))).made, "a dead letter is kept"
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["dead.db", "l.db"]
+
+
+def test_two_who_make_the_same_ledger_do_not_overwrite_one_another(tmp_path: Path) -> None:
+    def lines_of_one() -> Iterator[lines.Line]:
+        importing.load(tmp_path / "l.db", parsed(instance("B", 0, 5, 0)))
+        yield from parsed(instance("A", 0, 5, 0))
+
+    with pytest.raises(errors.LedgerLocked, match=r"made a ledger at .* meanwhile: nothing was imported. Run it again"):
+        importing.load(tmp_path / "l.db", lines_of_one())
+    with reading(tmp_path / "l.db") as connection:
+        assert [one["body"]["uid"] for one in queries.life(connection, "B")] == ["B"]
+    assert not list(tmp_path.glob(".*"))
 
 
 @pytest.mark.parametrize(

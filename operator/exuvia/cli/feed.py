@@ -119,7 +119,9 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         only_known=not given["everything"],
         cluster=given["named"],
     )
-    _show(feeding.bring(job, dry=given["dry_run"]), given["output"], dry=given["dry_run"])
+    found, made = feeding.bring(job, dry=given["dry_run"])
+    _show(found, given["output"], dry=given["dry_run"])
+    ledgers.say_made(job.ledger, made=made)
 
 
 def _name(file: str) -> str:

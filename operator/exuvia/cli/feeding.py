@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, BinaryIO
-
-from rich.console import Console
-from rich.progress import track, wrap_file
+from typing import Any
 
 from exuvia import errors
+from exuvia.cli import progress, texts
 from exuvia.model.histories import EPSS, KEV, VEX
 from exuvia.observe.feeds import comparing, unpacking
 from exuvia.observe.feeds.base import Asked, Feed, Release
@@ -22,8 +18,6 @@ from exuvia.record import importing, places, reading, sayings
 from exuvia.record import lines as history
 from exuvia.record.lines import Line
 from exuvia.record.places import Place
-
-STDIN = "-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +42,8 @@ class Memory:
     seen: frozenset[str] = frozenset()
 
 
-def bring(job: Job, *, dry: bool) -> Comparison:
-    """Enter what is new, changed or gone: all of it or nothing.
+def bring(job: Job, *, dry: bool) -> tuple[Comparison, bool]:
+    """Enter what is new, changed or gone: all of it or nothing. Also gives whether a ledger was made for it.
 
     Raises `errors.InvalidObject` with file, line and remedy, `errors.SettingsError` for a file that cannot be read, and
     `errors.LedgerError` as ever.
@@ -60,9 +54,9 @@ def bring(job: Job, *, dry: bool) -> Comparison:
         release = _read(job.file, job.feed, replace(job.asked, wanted=wanted))
         made = comparing.compare(job.feed, release, memory.known, job.terms)
     if made.steps and not dry:
-        lines = _watched(_lines(made), sum(one.lines for one in made.steps))
-        importing.load(job.ledger, lines, cluster=job.cluster)
-    return made
+        lines = progress.shown(_lines(made), "writing", total=sum(one.lines for one in made.steps))
+        return made, importing.load(job.ledger, lines, cluster=job.cluster).made
+    return made, False
 
 
 def _remember(job: Job) -> Memory:
@@ -88,8 +82,8 @@ def _known(feed: Feed, said: Iterable[sayings.Saying]) -> Iterator[Known]:
 
 
 def _read(file: str, feed: Feed, asked: Asked) -> Release:
-    with _opened(file) as stream:
-        return feed.read(unpacking.lines(stream), asked)
+    with texts.lines(file, "reading", unpacking.FEED) as lines:
+        return feed.read(lines, asked)
 
 
 @contextmanager
@@ -102,37 +96,6 @@ def _naming(file: str) -> Iterator[None]:
         raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
 
 
-@contextmanager
-def _opened(file: str) -> Iterator[BinaryIO]:
-    """The bytes of a file, or of standard input; with a bar where a person looks on."""
-    if file == STDIN:
-        yield sys.stdin.buffer
-        return
-    path = Path(file)
-    try:
-        with path.open("rb") as raw, _shown(raw, path.stat().st_size) as shown:
-            yield shown
-    except OSError as trouble:
-        why = trouble.strerror or str(trouble)
-        raise errors.SettingsError(f"{file} cannot be read: {why}.", remedy="Name a file that is there.") from trouble
-
-
-def _shown(raw: BinaryIO, size: int) -> AbstractContextManager[BinaryIO]:
-    if not _watched_by_a_person():
-        return nullcontext(raw)
-    return wrap_file(raw, size, description="reading", console=Console(stderr=True), transient=True)
-
-
 def _lines(made: Comparison) -> Iterator[Line]:
     for number, body in enumerate(made.bodies(), start=1):
         yield history.of(body, number=number, recorded=made.recorded)
-
-
-def _watched(lines: Iterable[Line], total: int) -> Iterable[Line]:
-    if not _watched_by_a_person():
-        return lines
-    return track(lines, "writing", total, console=Console(stderr=True), transient=True)
-
-
-def _watched_by_a_person() -> bool:
-    return sys.stderr.isatty()

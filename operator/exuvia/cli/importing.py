@@ -11,9 +11,13 @@ from typing import IO
 
 import click
 
-from exuvia.cli import ledgers, printing
+from exuvia import errors
+from exuvia.cli import ledgers, printing, progress, texts
 from exuvia.model.facts import microseconds
 from exuvia.record import chains, importing, lines, naming, places
+
+_PASSES = ("looking through", "checking", "entering")
+"""What is done with each line of a chain, time after time."""
 
 
 @click.command("import")
@@ -23,12 +27,13 @@ from exuvia.record import chains, importing, lines, naming, places
 @printing.output_option
 def import_(facts: str, file: str, named: str | None, output: str) -> None:
     """Take history from elsewhere: FACTS is NDJSON, one line a fact, or a chain that `ledger export` wrote
-    (docs/ledger.md); - for standard input.
+    (docs/ledger.md); it may be gzip, - is standard input.
 
     All of it or nothing: one line that cannot be read refuses the file. What cannot have been so goes to the dead
     letters, is named, and the exit code is 1.
     """
-    with ledgers.text(facts) as told:
+    with texts.lines(facts, "importing", texts.HISTORY) as found:
+        told = _named(found)
         first = next((line for line in told if line.strip()), "")
         if chains.is_chain(first):
             _import_chain(joined([first], told), file, named, output)
@@ -36,9 +41,18 @@ def import_(facts: str, file: str, named: str | None, output: str) -> None:
             _import_facts(joined([first], told), file, named, output)
 
 
+def _named(told: Iterator[str]) -> Iterator[str]:
+    """What is wrong with the text itself names its line, as what is wrong with what it says does."""
+    try:
+        yield from told
+    except errors.InvalidObject as trouble:
+        said = f"{trouble.place}: {trouble.message}"
+        raise errors.InvalidObject(said, place=trouble.place, remedy=trouble.remedy) from trouble
+
+
 def _import_facts(told: Iterator[str], file: str, named: str | None, output: str) -> None:
-    recorded = microseconds(datetime.now(UTC))
-    found = importing.load(places.place(file), lines.read(told, recorded=recorded), cluster=named)
+    recorded, place = microseconds(datetime.now(UTC)), places.place(file)
+    found = importing.load(place, lines.read(told, recorded=recorded), cluster=named)
     data = {
         "imported": found.entered,
         "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
@@ -50,28 +64,43 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
             click.echo(f"line {number} went to the dead letters: {reason}")
     else:
         printing.show([], data, output)
+    ledgers.say_made(place, made=found.made)
     printing.finish(findings=bool(found.dead))
 
 
 def _import_chain(told: Iterator[str], file: str, named: str | None, output: str) -> None:
-    with _twice(told) as spooled:
-        found = chains.load(places.place(file), spooled, cluster=named)
+    place = places.place(file)
+    with _spooled(told) as spooled:
+        found = chains.load(place, spooled, cluster=named)
     head = f"{found.head.seq}:{found.head.hash.hex()}"
     data = {"cluster": found.cluster, "imported": found.entered, "known": found.known, "head": head}
     if output != "table":
         printing.show([], data, output)
-        return
-    known = f", {found.known} were there already" if found.known else ""
-    entries = "1 entry" if found.entered == 1 else f"{found.entered} entries"
-    click.echo(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
+    else:
+        known = f", {found.known} were there already" if found.known else ""
+        entries = "1 entry" if found.entered == 1 else f"{found.entered} entries"
+        click.echo(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
+    ledgers.say_made(place, made=found.made)
+
+
+class _Spooled:
+    """Lines in a file that can be read again and again."""
+
+    def __init__(self, file: IO[str], count: int) -> None:
+        self._file, self._count = file, count
+        self._passes = iter(_PASSES)
+
+    def __iter__(self) -> Iterator[str]:
+        self._file.seek(0)
+        return progress.shown(self._file, next(self._passes, _PASSES[-1]), total=self._count)
 
 
 @contextmanager
-def _twice(told: Iterator[str]) -> Iterator[IO[str]]:
-    """The same lines in a file that can be read twice: checked first, then entered."""
-    with tempfile.TemporaryFile("w+", encoding="utf-8") as spooled:
-        spooled.writelines(told)
-        yield spooled
+def _spooled(told: Iterator[str]) -> Iterator[_Spooled]:
+    """The same lines, checked first and then entered: from standard input they come only once."""
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
+        count = sum(bool(file.write(line)) for line in told)
+        yield _Spooled(file, count)
 
 
 COMMANDS: tuple[click.Command, ...] = (import_,)

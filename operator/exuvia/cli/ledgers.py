@@ -97,6 +97,12 @@ def chain_of(file: str, named: str | None) -> str:
         return naming.only(chains(connection, named))
 
 
+def say_made(place: places.Place, *, made: bool) -> None:
+    """That a ledger was made: a path that was mistyped is seen at once."""
+    if made:
+        click.echo(f"a new ledger was made at {place}", err=True)
+
+
 def person(by: str, kubeconfig: str, context: str) -> str:
     """Who acts: the name that was said, marked as such, else whom the cluster knows. Raises `errors.SettingsError`."""
     if by:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import IO, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sqlalchemy import Connection, insert
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
-from exuvia.record import appending, chain, checkpoints, naming, opening, projecting, tables, versions
+from exuvia.record import appending, beginning, chain, checkpoints, naming, opening, projecting, tables, versions
 from exuvia.record.places import Place
 
 KEYS = {"seq", "hash", "entry"}
@@ -23,12 +23,14 @@ KEYS = {"seq", "hash", "entry"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What came of it: whose chain, entries that are new, entries that were there already, and the head."""
+    """What came of it: whose chain, entries that are new, entries that were there already, and the head. `made`: the
+    ledger was made for it."""
 
     cluster: str
     entered: int
     known: int
     head: appending.Head
+    made: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,30 +49,30 @@ def is_chain(line: str) -> bool:
     return isinstance(found, dict) and set(found) == KEYS
 
 
-def load(place: Place, file: IO[str], *, cluster: str | None = None) -> Taken:
-    """Check the chain in a file that can be read twice, then enter it; durable when it returns.
+def load(place: Place, texts: Iterable[str], *, cluster: str | None = None) -> Taken:
+    """Check a chain, then enter it; durable when it returns. `texts` are its lines, which begin anew each time that
+    they are asked for: all is checked before anything is entered.
 
     `cluster`: whose chain it is ("" is the one without a name); by default the one that its last entry names. Raises
     `errors.InvalidObject` for a line that cannot be used and a chain that does not fit, `errors.LedgerError` as ever:
     nothing was entered then.
     """
-    engine = opening.open_for_writing(place)
-    try:
-        with opening.in_words(place), engine.begin() as connection:
-            return _enter(connection, file, cluster)
-    finally:
-        engine.dispose()
+    with beginning.ledger(place) as found:
+        with opening.in_words(place), found.engine.begin() as connection:
+            taken = _enter(connection, texts, cluster)
+        found.keep = True
+    return replace(taken, made=found.made)
 
 
-def _enter(connection: Connection, file: IO[str], cluster: str | None) -> Taken:
-    first, last, gaps = _survey(file)
+def _enter(connection: Connection, texts: Iterable[str], cluster: str | None) -> Taken:
+    first, last, gaps = _survey(texts)
     named = str(last.entry["cluster"]) if cluster is None else cluster
     opening.alone(connection, named)
     head = appending.head(connection, named)
     start = _start(connection, named, head, first)
-    _check(_links(file), gaps, start)
+    _check(_links(texts), gaps, start)
     entered, known = 0, 0
-    for one in _read(file):
+    for one in _read(texts):
         if one.link.seq <= head.seq:
             _check_known(connection, named, one)
             known += 1
@@ -81,11 +83,11 @@ def _enter(connection: Connection, file: IO[str], cluster: str | None) -> Taken:
     return Taken(cluster=named, entered=entered, known=known, head=appending.head(connection, named))
 
 
-def _survey(file: IO[str]) -> tuple[_Exported, _Exported, dict[int, chain.Gap]]:
+def _survey(texts: Iterable[str]) -> tuple[_Exported, _Exported, dict[int, chain.Gap]]:
     """The first and the last line, and the gaps that the last checkpoint in it vouches for."""
     first = last = None
     bodies = list[Mapping[str, Any]]()
-    for one in _read(file):
+    for one in _read(texts):
         first, last = first or one, one
         if one.entry["type"] == FactKind.CHECKPOINT.value:
             bodies = [*(bodies if one.entry["body"].get("part", 1) > 1 else ()), one.entry["body"]]
@@ -172,14 +174,13 @@ def _register(connection: Connection, cluster: str, epoch: int) -> None:
         appending.register(connection, cluster)
 
 
-def _links(file: IO[str]) -> Iterator[chain.Link]:
-    return (one.link for one in _read(file))
+def _links(texts: Iterable[str]) -> Iterator[chain.Link]:
+    return (one.link for one in _read(texts))
 
 
-def _read(file: IO[str]) -> Iterator[_Exported]:
+def _read(texts: Iterable[str]) -> Iterator[_Exported]:
     """Every line from the first on. Raises `errors.InvalidObject` with its number."""
-    file.seek(0)
-    for number, text in enumerate(file, start=1):
+    for number, text in enumerate(texts, start=1):
         if text.strip():
             yield _parsed(text, number)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
-from exuvia.record import appending, naming, opening, queries, tables
+from exuvia.record import appending, beginning, naming, opening, queries, tables
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
 from exuvia.record.places import Place
@@ -23,29 +23,30 @@ IMPORTS = " imports"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What came of an import: lines entered, lines that went to the dead letters with (line number, reason), and the
-    last entry of the chain."""
+    last entry of the chain. `made`: the ledger was made for it."""
 
     entered: int
     dead: tuple[tuple[int, str], ...]
     head: Receipt
+    made: bool = False
 
 
 def load(place: Place, lines: Iterable[Line], *, cluster: str | None = None) -> Imported:
-    """Enter lines in one transaction; durable when it returns. Makes the ledger where there is none.
+    """Enter lines in one transaction; durable when it returns. Where there is no ledger one is made, in a folder that
+    is there; not for a file that is refused, or of which nothing is kept.
 
     `cluster`: whose chain it goes to ("" is the one without a name); by default that of the cluster which wrote last.
     Takes leadership from nobody.
     Raises `errors.InvalidObject` for a line that cannot be used and `errors.LedgerError`: nothing was entered then.
     """
-    engine = opening.open_for_writing(place)
-    try:
-        with opening.in_words(place), engine.begin() as connection:
+    with beginning.ledger(place) as found:
+        with opening.in_words(place), found.engine.begin() as connection:
             opening.alone(connection, IMPORTS)
             writer = writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
-            return enter(connection, lines, writer)
-    finally:
-        engine.dispose()
+            made = enter(connection, lines, writer)
+        found.keep = bool(made.entered or made.dead)
+    return replace(made, made=found.made)
 
 
 def writer_for(connection: Connection, cluster: str | None) -> appending.Writer:

@@ -1,0 +1,90 @@
+"""The ledger that an import goes to. Where there is none, a new one is made beside its place and put there once all is
+well, so that a file that is refused, or a hand that stops it, leaves nothing behind.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Engine
+
+from exuvia import errors
+from exuvia.record import opening, places
+from exuvia.record.places import Place
+
+_PREFIX = ".exuvia-"
+
+
+@dataclass(slots=True)
+class Ledger:
+    """One that is open to be written. `made`: it is new. `keep`: what was entered is worth a new ledger."""
+
+    engine: Engine
+    made: bool = False
+    keep: bool = False
+
+
+@contextmanager
+def ledger(place: Place) -> Iterator[Ledger]:
+    """Within the block it is written; durable when the block was left. Raises `errors.SettingsError` where there is
+    neither a ledger nor its folder, `errors.LedgerError` as ever."""
+    if isinstance(place, Path) and places.absent(place):
+        with _new(place) as found:
+            yield found
+        return
+    engine = opening.open_for_writing(place)
+    try:
+        yield Ledger(engine)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _new(place: Path) -> Iterator[Ledger]:
+    """Its engine is closed, and the journal with it, before the file gets its name."""
+    with _folder(place) as folder:
+        file = folder / "ledger.db"
+        found = Ledger(opening.open_for_writing(file))
+        try:
+            yield found
+        finally:
+            found.engine.dispose()
+        if found.keep:
+            _put(file, place)
+            found.made = True
+
+
+@contextmanager
+def _folder(place: Path) -> Iterator[Path]:
+    parent = Path(os.path.realpath(place)).parent
+    if not parent.is_dir():
+        remedy = "Name the right file by --ledger; for a new one make the folder first."
+        raise errors.SettingsError(f"There is no ledger at {place}, nor a folder {parent}.", remedy=remedy)
+    try:
+        made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
+    except OSError as trouble:
+        said = f"There is no ledger at {place}, and none can be made in {parent}: {trouble.strerror}."
+        raise errors.LedgerDown(said, remedy="Name the right file by --ledger, or mend the rights.") from trouble
+    with made as name:
+        yield Path(name)
+
+
+def _put(file: Path, place: Path) -> None:
+    """Under its name, where nothing has got that name meanwhile; and the folder knows it also after a power loss."""
+    target = Path(os.path.realpath(place))
+    try:
+        target.touch(exist_ok=False)
+    except FileExistsError as trouble:
+        said = f"Somebody else made a ledger at {place} meanwhile: nothing was imported."
+        raise errors.LedgerLocked(said, remedy="Run it again.") from trouble
+    file.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

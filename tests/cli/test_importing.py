@@ -1,0 +1,101 @@
+"""`exuvia ledger import`: what files it takes, what it says meanwhile and afterwards, and what it leaves behind."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exuvia.cli import progress, texts
+from exuvia.observe.feeds import unpacking
+from tests.cli.calling import call
+from tests.observe.feeds.files import epss
+from tests.record.test_importing import instance, rfc, said
+
+FACTS = "\n".join((instance("A", 0, 10, 10, name="a"), said("session", uid="A", user="alice", from_=rfc(1), to=None)))
+
+
+def import_(file: Path, ledger: Path, *more: object, code: int = 0) -> Any:
+    return call("ledger", "import", file, "--ledger", ledger, *more, code=code)
+
+
+@pytest.fixture
+def facts(tmp_path: Path) -> Path:
+    file = tmp_path / "facts.ndjson"
+    file.write_text(FACTS)
+    return file
+
+
+def test_gzip_is_known_by_its_first_bytes(facts: Path, tmp_path: Path) -> None:
+    """Of facts and of a chain, whatever the name of the file."""
+    facts.write_bytes(gzip.compress(FACTS.encode()))
+    assert import_(facts, tmp_path / "l.db").stdout.startswith("2 lines imported")
+    chain = tmp_path / "chain"
+    chain.write_bytes(gzip.compress(call("ledger", "export", "--ledger", tmp_path / "l.db").stdout.encode()))
+    told = import_(chain, tmp_path / "other.db").stdout
+    assert told.startswith("the chain without a name is sound: 2 entries imported; its head is 2:")
+    packed = gzip.compress(FACTS.encode())
+    facts.write_bytes(packed[:-9])
+    told = import_(facts, tmp_path / "third.db", code=2).stderr
+    assert "the gzip ends in the middle, the file was cut. Copy or write it again.\n" in told
+    facts.write_bytes(packed[:20] + b"\x00" + packed[21:])
+    assert "the gzip is damaged: " in import_(facts, tmp_path / "third.db", code=2).stderr
+    assert not (tmp_path / "third.db").exists()
+
+
+def test_a_small_file_that_would_fill_the_memory_is_not_read_on(
+    facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is a single line, and one of very many."""
+    facts.write_bytes(gzip.compress(b" " * (20 * unpacking.MIB)))
+    told = import_(facts, tmp_path / "l.db", code=2).stderr
+    assert "line 1: the line is longer than 16 MiB, unpacked. Write one fact on each line" in told
+    facts.write_bytes(gzip.compress(b" \n" * unpacking.MIB))
+    small = unpacking.Limits(most=unpacking.MIB, longest=unpacking.MIB, remedy="Split it.", text="", again="")
+    monkeypatch.setattr(texts, "HISTORY", small)
+    told = import_(facts, tmp_path / "l.db", code=2).stderr
+    assert "line 524289: the file is longer than 1 MiB, unpacked. Split it." in told
+
+
+def test_a_ledger_that_was_made_is_said(facts: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "l.db"
+    assert import_(facts, ledger).stderr == f"a new ledger was made at {ledger}\n"
+    assert import_(facts, ledger).stderr == ""
+    (tmp_path / "epss.csv").write_text(epss())
+    feed = ("feed", "import", "epss", tmp_path / "epss.csv", "--all", "--ledger")
+    assert call(*feed, tmp_path / "f.db").stderr == f"a new ledger was made at {tmp_path / 'f.db'}\n"
+    chain = tmp_path / "chain"
+    chain.write_text(call("ledger", "export", "--ledger", ledger).stdout)
+    assert import_(chain, tmp_path / "c.db", "-o", "json").stderr == f"a new ledger was made at {tmp_path / 'c.db'}\n"
+
+
+def test_a_path_that_was_mistyped_makes_no_folder(facts: Path, tmp_path: Path) -> None:
+    told = import_(facts, tmp_path / "legder" / "l.db", code=2).stderr
+    assert told == (
+        f"error: There is no ledger at {tmp_path}/legder/l.db, nor a folder {tmp_path}/legder. Name the right file by"
+        " --ledger; for a new one make the folder first.\n"
+    )
+    assert list(tmp_path.iterdir()) == [facts]
+
+
+def test_where_nobody_looks_on_a_line_is_written_now_and_then(
+    facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "importing" not in import_(facts, tmp_path / "l.db").stderr, "what is over soon says nothing"
+    monkeypatch.setattr(progress, "PERIOD", 0.0)
+    facts.write_text("\n".join(instance(f"N{number}", 0, 10, 10) for number in range(1200)))
+    told = import_(facts, tmp_path / "l.db", "-o", "json")
+    assert "importing: 1 line, " in told.stderr and "importing: 1,200 lines, 100 %\n" in told.stderr
+    assert told.stdout.startswith("{"), "and what programs read is left alone"
+    chain = call("ledger", "export", "--ledger", tmp_path / "l.db").stdout
+    told = call("ledger", "import", "-", "--ledger", tmp_path / "c.db", stdin=chain).stderr
+    for what in ("importing: 1,202 lines\n", "looking through: 1,202 lines, 100 %\n", "checking: ", "entering: "):
+        assert what in told, "how much comes from standard input nobody knows"
+
+
+def test_a_person_at_a_terminal_sees_a_bar(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
+    told = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", env={"FORCE_COLOR": "1"})
+    assert "importing" in told.stderr and "2 lines imported" in told.stdout
