@@ -137,6 +137,60 @@ def test_a_broken_line_refuses_the_file_by_its_number(write: Any, line: str, sai
     assert result.stdout == ""
 
 
+def test_where_a_ledger_holds_several_clusters_each_can_be_asked_alone(write: Any, tmp_path: Path) -> None:
+    ledger, window = tmp_path / "l.db", ("--seats", 1, *FIRST_HOUR)
+    ask = ("license", "simulate", "--ledger", ledger, *window)
+    call("ledger", "import", write(instance("A", "00:00:00", "01:00:00")), "--cluster", "berlin", "--ledger", ledger)
+    alone = answer(*ask)
+    assert "cluster" not in alone and "cluster" not in alone["grants"][0]
+    call("ledger", "import", write(instance("B", "00:30:00", "01:00:00")), "--cluster", "", "--ledger", ledger)
+    both = answer(*ask)
+    assert (both["cluster"], both["unmetSeatSeconds"]) == (None, 1800)
+    assert [(one["uid"], one["cluster"]) for one in both["grants"]] == [("A", "berlin")]
+    for named, uid in (("berlin", "A"), ("", "B")):
+        found = answer(*ask, "--cluster", named)
+        assert (found["cluster"], found["unmetSeatSeconds"]) == (named, 0)
+        assert [(one["uid"], one["cluster"]) for one in found["grants"]] == [(uid, named)]
+    assert "CLUSTER  UID  AT" in call(*ask).stdout
+    for command in ("history", "forecast"):
+        said = answer("license", command, "--ledger", ledger, *FIRST_HOUR, "--cluster", "berlin")
+        assert said["cluster"] == "berlin"
+    assert "no chain of bonn" in call(*ask, "--cluster", "bonn", code=2).stderr
+    facts = write(instance("C", "00:00:00"))
+    assert "not both" in call(*ask, "--facts", facts, "--cluster", "berlin", code=2).stderr
+    assert answer(*ask, "--facts", facts, env={"EXUVIA_CLUSTER": "berlin"})["grants"][0]["uid"] == "C"
+
+
+def test_nothing_is_known_of_a_window_to_come(write: Any, tmp_path: Path) -> None:
+    """But what a file tells may be of any time."""
+    call("ledger", "import", write(*WORKED), "--ledger", tmp_path / "l.db")
+    ask = ("license", "history", "--from", f"{DAY}T00:00:00Z", "--to", "2099-01-01T00:00:00Z", "--period", "month")
+    said = call(*ask, "--ledger", tmp_path / "l.db", code=2).stderr
+    assert "--to 2099-01-01T00:00:00Z is still to come, and the ledger knows nothing of it yet." in said
+    assert len(answer(*ask, "--facts", write(*WORKED))["periods"]) == 73 * 12
+
+
+def test_a_pool_that_no_machine_is_of_is_no_answer(write: Any) -> None:
+    ask = ("license", "simulate", "--seats", 1, *FIRST_HOUR, "--facts")
+    said = call(*ask, write(instance("A", "00:00:00", pool="blue")), "--pool", "bleu", code=2).stderr
+    assert "No machine of the pool 'bleu' is known. There are blue." in said
+    assert "leave --pool out" in call(*ask, write(instance("A", "00:00:00")), "--pool", "x", code=2).stderr
+    assert answer(*ask, write(""), "--pool", "blue")["grants"] == [], "of nothing nothing is known"
+
+
+def test_a_growth_of_nothing_has_no_sign(write: Any) -> None:
+    lives = [instance("A", "00:00:00", "00:00:10"), instance("B", "00:40:00", "00:40:09")]
+    said = call(
+        "license", "forecast", "--facts", write(*lives), "--from", f"{DAY}T00:00:00Z", "--to", "2026-02-01T00:00:00Z"
+    )
+    assert "growth in seats a day     0\n" in said.stdout
+
+
+def test_days_are_taken_as_spans(write: Any) -> None:
+    plain = ("license", "forecast", "--arrivals", 120, "--life", "30m", "--reclaim-delay")
+    assert answer(*plain, "3d") == answer(*plain, "72h")
+
+
 def test_bad_options_say_which_and_what_to_write(write: Any, tmp_path: Path) -> None:
     file = write(*WORKED)
     plain = ("license", "simulate", "--facts", file, "--seats", 3)

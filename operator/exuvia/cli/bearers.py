@@ -72,17 +72,29 @@ def _tables(answer: Answer) -> list[tuple[str, Rows]]:
     found = answer.found
     lives = tuple((one.name, one.uid, _time(one.born), _time(one.died), one.certainty, one.reason) for one in found)
     pods = tuple(
-        (one.name, f"{pod.namespace}/{pod.name}", pod.service_account, pod.owner, _time(pod.began), _time(pod.ended))
+        (
+            _on(one, answer),
+            f"{pod.namespace}/{pod.name}",
+            pod.service_account,
+            pod.owner,
+            _time(pod.began),
+            _time(pod.ended),
+        )
         for one in found
         for pod in one.placements
     )
-    users = tuple((one.name, on.user, _time(on.began), _time(on.ended)) for one in found for on in one.sessions)
+    users = tuple((_on(one, answer), on.user, _time(on.began), _time(on.ended)) for one in found for on in one.sessions)
     machines = Rows(headings=("NAME", "UID", "BORN", "DIED", "CERTAINTY", "DEATH"), rows=lives)
     return [
         ("", _with_clusters(machines, found) if answer.clusters else machines),
         ("", Rows(headings=("ON", "POD", "SERVICE ACCOUNT", "OWNER", "FROM", "TO"), rows=pods)),
         ("", Rows(headings=("ON", "USER", "FROM", "TO"), rows=users)),
     ]
+
+
+def _on(one: Bearer, answer: Answer) -> str:
+    """Which machine is meant: several that bear one name are told apart by their UIDs."""
+    return one.uid if len(answer.found) > 1 else one.name or one.uid
 
 
 def _with_clusters(machines: Rows, found: tuple[Bearer, ...]) -> Rows:

@@ -105,11 +105,12 @@ def _answer(connection: Connection, asked: _Asked) -> bearers.Answer:
 
 
 def _unknown(asked: _Asked) -> str:
-    """Why nothing can be said."""
-    return (
-        f"{_second(asked.at)} is after {_second(asked.known)}, until when what was recorded counts: of later moments"
-        " nothing is known. Ask for an earlier moment by --at, or with a later --as-of"
-    )
+    """Why nothing can be said of a moment after the last that counts."""
+    at, known = _second(asked.at), _second(asked.known)
+    if datetime.now(UTC) < asked.at:
+        return f"{at} is still to come, and nothing is known of it yet"
+    said = f"{at} is after {known}, the --as-of: by what was recorded until then nothing is known of later moments"
+    return f"{said}. Ask for an earlier one by --at, or with a later --as-of"
 
 
 def _bearers(connection: Connection, asked: _Asked) -> tuple[Bearer, ...]:

@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from exuvia import errors
+from exuvia.cli import clusters
 from exuvia.model.histories import Life
-from exuvia.record import chain, histories, lines
+from exuvia.record import chain, lines, lived
 from exuvia.record.lines import Line
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where the lives of a ledger with several clusters are from: the cluster that was asked for (None: all), and that
+    of each UID."""
+
+    asked: str | None
+    clusters: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lives:
-    """One life a UID. `dead` are the lines that say what cannot have been; they were left out."""
+    """One life a UID. `dead` are the lines that say what cannot have been; they were left out. `origin`: only
+    where there are several clusters; a file names none."""
 
     lives: tuple[Life, ...]
     dead: tuple[Line, ...] = ()
+    origin: Origin | None = None
 
 
 def read(file: Path, *, recorded: int) -> Lives:
@@ -39,11 +51,15 @@ def read(file: Path, *, recorded: int) -> Lives:
         raise errors.SettingsError(f"{file} cannot be read: {trouble.strerror}.", remedy=remedy) from None
 
 
-def remembered(ledger: Place, *, until: int) -> Lives:
-    """The lives of a ledger, as recorded up to a moment (microseconds). Raises `errors.LedgerError`."""
+def remembered(ledger: Place, *, until: int, named: str | None) -> Lives:
+    """The lives of a ledger, as recorded up to a moment (microseconds); of a cluster, or of all. Raises
+    `errors.LedgerError`, and `errors.SettingsError` for a cluster that it has not."""
     with reading(ledger) as connection:
-        last = (past.lives[-1] for past in histories.pasts(connection, until) if past.lives)
-        return Lives(lives=tuple(life for life in last if not life.withdrawn))
+        asked = clusters.chosen(connection, named)
+        found = tuple(lived.lives(connection, until, cluster=asked))
+        several = clusters.several(connection)
+    origin = Origin(asked=asked, clusters={life.uid: of for of, life in found}) if several else None
+    return Lives(lives=tuple(life for _, life in found), origin=origin)
 
 
 def known(found: Iterable[Line]) -> Lives:

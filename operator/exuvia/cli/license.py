@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from exuvia import errors
-from exuvia.cli import instance_facts, license_status, moments, printing, remembering, seat_figures
-from exuvia.cli.ledger import ledger_option
+from exuvia.cli import clusters, instance_facts, license_status, moments, printing, remembering, seat_figures
+from exuvia.cli.instance_facts import Lives
+from exuvia.cli.ledgers import ledger_option
+from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.decide.seats import forecasting, metering, simulating
 from exuvia.decide.seats.metering import Period
 from exuvia.decide.seats.simulating import Window
@@ -22,6 +26,7 @@ from exuvia.model.histories import Life
 from exuvia.model.seats import Exhaustion, Terms
 from exuvia.record import places
 
+_POOLS = 20  # so many are named at most
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -32,7 +37,7 @@ def _source_options(command: _Command) -> _Command:
         help="Facts as JSON lines instead of the ledger; those of type instance count, as known now; - for stdin.",
     )  # fmt: skip
     pool = click.option("--pool", default="", help="Only machines of this pool of machines.")
-    return ledger_option(facts(pool(command)))
+    return ledger_option(clusters.cluster_filter_option(facts(pool(command))))
 
 
 def _window_options(command: _Command) -> _Command:
@@ -90,6 +95,7 @@ license_.add_command(license_status.status)
 @printing.output_option
 def simulate(
     file: str,
+    named: str | None,
     facts: str,
     pool: str,
     began: str,
@@ -101,10 +107,12 @@ def simulate(
     output: str,
 ) -> None:
     """Replay the machines that lived against a pool: what another size, policy, grace or delay would have cost."""
-    window, now = _window(began, ended)
+    window, now = _window(began, ended, known=not facts)
     terms = _terms(seats, exhaustion, grace, delay)
-    figures = simulating.simulate(_lives(file, facts, pool, now), terms, window)
-    printing.show(seat_figures.sections(figures), seat_figures.document(figures), output)
+    found = _lives(file, named, facts, pool, now)
+    figures = simulating.simulate(found.lives, terms, window)
+    sections = seat_figures.sections(figures, found.origin)
+    printing.show(sections, seat_figures.document(figures, found.origin), output)
 
 
 @license_.command()
@@ -125,6 +133,7 @@ def simulate(
 @printing.output_option
 def forecast(
     file: str,
+    named: str | None,
     facts: str,
     pool: str,
     began: str,
@@ -142,9 +151,10 @@ def forecast(
         average = forecasting.needed(arrivals, lived, late)
         data = seat_figures.plain_forecast(arrivals, lived, late, average, seats)
     elif began and arrivals is None and not life:
-        window, now = _window(began, ended)
-        found = forecasting.forecast(_lives(file, facts, pool, now), window, seats=seats or 0, delay=late)
-        data = seat_figures.forecast(found, window, late, seats)
+        window, now = _window(began, ended, known=not facts)
+        known = _lives(file, named, facts, pool, now)
+        found = forecasting.forecast(known.lives, window, seats=seats or 0, delay=late)
+        data = seat_figures.forecast(found, window, late, seats) | seat_figures.asked(known.origin)
     else:
         raise click.UsageError("Give either --from (and --facts, or a ledger), or --arrivals and --life.")
     printing.show(seat_figures.forecast_sections(data), data, output)
@@ -166,6 +176,7 @@ def forecast(
 @printing.output_option
 def history(
     file: str,
+    named: str | None,
     facts: str,
     pool: str,
     began: str,
@@ -178,38 +189,54 @@ def history(
     output: str,
 ) -> None:
     """High water and seat-hours by period, and what vendors' meters make of them."""
-    window, now = _window(began, ended)
-    lives = _lives(file, facts, pool, now)
-    terms = _terms(len(lives) if seats is None else seats, exhaustion, grace, delay)
-    done = simulating.replay(lives, terms, until=window.ended)
+    window, now = _window(began, ended, known=not facts)
+    found = _lives(file, named, facts, pool, now)
+    terms = _terms(len(found.lives) if seats is None else seats, exhaustion, grace, delay)
+    done = simulating.replay(found.lives, terms, until=window.ended)
     by_period = metering.history(done, window, Period(period))
-    data = seat_figures.history(done, window, Period(period), by_period, seats)
+    data = seat_figures.history(done, window, Period(period), by_period, seats) | seat_figures.asked(found.origin)
     printing.show(seat_figures.history_sections(data), data, output)
 
 
-def _window(began: str, ended: str) -> tuple[Window, datetime]:
-    """The window that was asked for, and the moment of asking. Raises `errors.SettingsError`."""
+def _window(began: str, ended: str, *, known: bool) -> tuple[Window, datetime]:
+    """The window that was asked for, and the moment of asking; `known`: only what was can be asked, nothing to come.
+    Raises `errors.SettingsError`."""
     now = datetime.now(UTC)
     first = moments.earlier(began, now)
     last = moments.earlier(ended, now) if ended else now
     if last <= first:
         said = f"The window from {remembering.written(first)} to {remembering.written(last)} has no length."
         raise errors.SettingsError(said, remedy="Give a --to that is after --from.")
+    if known and last - now > LARGEST_SKEW:
+        said = f"--to {ended} is still to come, and the ledger knows nothing of it yet."
+        raise errors.SettingsError(said, remedy="Leave it out to ask until now.")
     return Window(began=microseconds(first), ended=microseconds(last)), now
 
 
-def _lives(ledger: str, facts: str, pool: str, now: datetime) -> tuple[Life, ...]:
+def _lives(ledger: str, named: str | None, facts: str, pool: str, now: datetime) -> Lives:
     """The lives of the file of facts that was given, else of the ledger; what was left out is said on stderr."""
+    if facts and click.get_current_context().get_parameter_source("named") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("Lines of a file name no cluster: give --facts or --cluster, not both.")
     found = (
         instance_facts.read(Path(facts), recorded=microseconds(now))
         if facts
-        else instance_facts.remembered(places.place(ledger), until=microseconds(now))
+        else instance_facts.remembered(places.place(ledger), until=microseconds(now), named=named)
     )
     if found.dead:
         first = found.dead[0]
         lines = printing.count(len(found.dead), "line")
         click.echo(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
-    return tuple(one for one in found.lives if not pool or one.pool == pool)
+    return replace(found, lives=_of_pool(found.lives, pool)) if pool else found
+
+
+def _of_pool(lives: Sequence[Life], pool: str) -> tuple[Life, ...]:
+    """Those of one pool of machines. Raises `errors.SettingsError` where machines are known, and none is of it."""
+    chosen = tuple(one for one in lives if one.pool == pool)
+    if lives and not chosen:
+        there = ", ".join(sorted({one.pool for one in lives if one.pool})[:_POOLS])
+        remedy = f"There are {there}." if there else "No machine names its pool: leave --pool out."
+        raise errors.SettingsError(f"No machine of the pool {pool!r} is known.", remedy=remedy)
+    return chosen
 
 
 def _terms(seats: int, exhaustion: str, grace: str, delay: str) -> Terms:

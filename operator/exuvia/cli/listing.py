@@ -59,7 +59,7 @@ def _json(found: Iterator[Row]) -> int:
 def _yaml(found: Iterator[Row]) -> int:
     count = 0
     for one in found:
-        sys.stdout.write(yaml.safe_dump([one], sort_keys=True))
+        sys.stdout.write(yaml.safe_dump([json.loads(json.dumps(one))], sort_keys=True))  # so that nothing is an alias
         count += 1
     sys.stdout.write("" if count else "[]\n")
     return count

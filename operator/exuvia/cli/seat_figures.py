@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 from exuvia.cli import printing, remembering
+from exuvia.cli.instance_facts import Origin
 from exuvia.decide.seats import metering
 from exuvia.decide.seats.forecasting import Forecast
 from exuvia.decide.seats.metering import Period
@@ -21,22 +22,32 @@ Document = dict[str, Any]
 Sections = list[tuple[str, Rows]]
 
 
-def document(figures: Figures) -> Document:
-    """What `license simulate -o json` says."""
+def document(figures: Figures, origin: Origin | None = None) -> Document:
+    """What `license simulate -o json` says; where the ledger holds several clusters, with that of each grant."""
     return {
-        "grants": [_grant(one) for one in figures.grants],
+        "grants": [_grant(one) | _of(one.uid, origin) for one in figures.grants],
         "reclaimLatencySeconds": {"max": None if figures.latency is None else _seconds(figures.latency)},
         **_sums(figures),
+        **asked(origin),
     }
 
 
-def sections(figures: Figures) -> Sections:
+def asked(origin: Origin | None) -> Document:
+    """Of which cluster a figure is, null for all; nothing where there are not several."""
+    return {} if origin is None else {"cluster": origin.asked}
+
+
+def sections(figures: Figures, origin: Origin | None = None) -> Sections:
     """The same for people."""
-    grants = tuple((one.uid, _time(one.at), _span(one.waited)) for one in figures.grants)
-    return [
-        ("", _pairs(_told(figures))),
-        ("Grants", Rows(headings=("UID", "AT", "WAITED"), rows=grants)),
-    ]
+    headings = (*(() if origin is None else ("CLUSTER",)), "UID", "AT", "WAITED")
+    grants = tuple(
+        (*_of(one.uid, origin).values(), one.uid, _time(one.at), _span(one.waited)) for one in figures.grants
+    )
+    return [("", _pairs(_told(figures))), ("Grants", Rows(headings=headings, rows=grants))]
+
+
+def _of(uid: str, origin: Origin | None) -> dict[str, str]:
+    return {} if origin is None else {"cluster": origin.clusters[uid]}
 
 
 def forecast(found: Forecast, window: Window, delay: int, seats: int | None) -> Document:
@@ -179,7 +190,8 @@ def _span(span: float) -> str:
 
 def _number(value: float) -> str:
     """For people: at most three places."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    said = f"{value:.3f}".rstrip("0").rstrip(".")
+    return "0" if said == "-0" else said
 
 
 def _pairs(rows: Sequence[tuple[str, str]]) -> Rows:
