@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
+
+import pytest
 
 from exuvia.app.checking import Checking
 from exuvia.app.settings import Settings
@@ -33,7 +36,9 @@ def break_chain(path: Path) -> None:
         connection.execute("UPDATE entries SET body = replace(body, 'one', 'two') WHERE seq = 1")
 
 
-async def test_a_changed_entry_is_found_and_the_ledger_is_not_trusted_any_more(tmp_path: Path) -> None:
+async def test_a_changed_entry_is_found_and_the_ledger_is_not_trusted_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = tmp_path / "ledger.db"
     ledger = Ledger(path, epoch=lambda: 1)
     ledger.start()
@@ -44,7 +49,10 @@ async def test_a_changed_entry_is_found_and_the_ledger_is_not_trusted_any_more(t
     await checking._check()
     assert ledger.health().state is LedgerState.FINE
     break_chain(path)
+    threads = list[threading.Thread]()
+    monkeypatch.setattr(ledger, "_read", lambda _: threads.append(threading.current_thread()))
     await checking._check()
     assert ledger.health().state is LedgerState.NOT_TRUSTED
+    assert threads and threading.current_thread() not in threads, "nothing is read on the event loop"
     assert [one.value for one in services.tallies.samples()] == [1.0]
     await asyncio.to_thread(ledger.close)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,12 @@ class Leader:
         self.ledger = Ledger(path, epoch=lambda: 2)
         self.cluster = stage.Objects()
         self._running: asyncio.Task[None] | None = None
+        self.threads = set[threading.Thread]()
+        self._distrust, self.ledger.distrust = self.ledger.distrust, self._noted  # type: ignore[method-assign]
+
+    def _noted(self, *some: Any, **more: Any) -> None:
+        self.threads.add(threading.current_thread())
+        self._distrust(*some, **more)
 
     async def written(self) -> list[facts.Receipt]:
         self.ledger.start()
@@ -127,4 +134,5 @@ async def test_one_acceptance_settles_all_that_is_missing(
     assert said == ["ledger is fine"], "it does not come and go"
     (missing,) = settled(leader.path)
     assert missing == [f"{one.seq}:{one.hash}" for one in receipts]
+    assert leader.threads and threading.current_thread() not in leader.threads, "the event loop waits for no disk"
     await leader.end()

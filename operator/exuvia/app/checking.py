@@ -45,7 +45,7 @@ class Checking:
         if found.first_bad is not None:
             self._services.tallies.add("exuvia_ledger_verify_failures_total")
             log.error("the ledger's chain is broken: %s", found.problem)
-            self._services.ledger.distrust_chain(found.first_bad)
+            await asyncio.to_thread(self._services.ledger.distrust_chain, found.first_bad)
 
 
 def verify(place: Place, cluster: str) -> chain.Verified:

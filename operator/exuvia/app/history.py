@@ -173,10 +173,13 @@ class History:
                 return None
             if found is False:
                 missing.append(one)
-        for one in missing:
-            self._services.ledger.distrust(one.seq, one.hash, named_by=one.by)
+        await asyncio.to_thread(self._distrust, missing)
         self._all_named = bool(missing)
         return missing
+
+    def _distrust(self, missing: Iterable[Named]) -> None:
+        for one in missing:
+            self._services.ledger.distrust(one.seq, one.hash, named_by=one.by)
 
     async def _named(self) -> list[Named]:
         """Entries that open operations name, and the head that was noted outside."""

@@ -100,13 +100,15 @@ class Ledger:
 
         One that an operation names is looked for at the start of a leadership, so an acceptance that was added while no
         operator wrote counts. Zeros as hash say that the chain itself is broken there: that must be accepted anew.
+        It reads, so it is not for the event loop.
         """
-        expected = bytes.fromhex(hash_)
-        self._head = self._read(self._chain_head) or self._head
-        self._distrust(seq, expected, at_start=expected != chain.GENESIS, named_by=named_by)
+        expected, at_start = bytes.fromhex(hash_), hash_ != chain.GENESIS.hex()
+        head = self._read(self._chain_head) or self._head
+        self._condition.distrust(seq, expected, head=head.seq, at_start=at_start, named_by=named_by)
 
     def distrust_chain(self, seq: int) -> None:
-        """The chain itself is broken there: the entry, or the one before it, was changed. A good copy heals it."""
+        """The chain itself is broken there: the entry, or the one before it, was changed. A good copy heals it. Not for
+        the event loop."""
         self.distrust(seq, chain.GENESIS.hex())
 
     def holds(self, seq: int, hash_: str) -> bool | None:
@@ -154,7 +156,7 @@ class Ledger:
             self._fail(trouble)
         else:
             if found != self._head.hash:
-                self._distrust(self._head.seq, self._head.hash, at_start=False)
+                self._miss(self._head)
 
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
@@ -190,7 +192,7 @@ class Ledger:
             known = not former.seq or appending.hash_at(connection, self._cluster, former.seq) == former.hash
             self._forget_broken(connection)
         if not known and not fresh:
-            self._distrust(former.seq, former.hash, at_start=False)
+            self._miss(former)
         self._remember_unheard(engine)
 
     def _forget_broken(self, connection: Connection) -> None:
@@ -199,8 +201,9 @@ class Ledger:
         sound = not broken or chain.verify(queries.links(connection, self._cluster)).first_bad is None
         self._condition.in_another_file(self._head.seq, broken if sound else ())
 
-    def _distrust(self, seq: int, hash_: bytes, *, at_start: bool, named_by: str = "") -> None:
-        self._condition.distrust(seq, hash_, head=self._head.seq, at_start=at_start, named_by=named_by)
+    def _miss(self, head: appending.Head) -> None:
+        """The head as it was known is not there."""
+        self._condition.distrust(head.seq, head.hash, head=self._head.seq, at_start=False)
 
     def _settle_trust(self) -> None:
         """Fine again when nothing is missing (any more), or when a person accepted what is."""
@@ -280,7 +283,7 @@ class Ledger:
         try:
             made = writing.write(self._engine, batch, terms)
         except writing.Behind:
-            self._distrust(self._head.seq, self._head.hash, at_start=False)
+            self._miss(self._head)
             raise errors.LedgerTruncated(self.health().message) from None
         except writing.Unheard as cut:
             made = cut.attempt
