@@ -183,3 +183,18 @@ def test_an_odd_object_is_a_record_or_is_said_to_be_odd(body: dict[str, Any]) ->
         except msgspec.ValidationError:
             continue
         assert isinstance(found.uid, str)
+
+
+@given(gone=st.lists(st.sampled_from("ABCDEFG"), unique=True), most=st.integers(0, 7))
+def test_of_what_nobody_takes_only_the_latest_stays(gone: list[str], most: int) -> None:
+    """A replica that does not lead sees machines come and go for months."""
+    store, _ = fresh_store()
+    for uid in "ABCDEFG":
+        store.put(record(uid, 1), "1")
+    store.take_dirty()
+    for uid in gone:
+        store.drop(uid, "2")
+    store.keep_latest(most)
+    kept = gone[len(gone) - most :] if most < len(gone) else gone
+    assert [one.uid for one in store.gone()] == kept
+    assert set(store.take_dirty()) == set(kept)

@@ -32,6 +32,7 @@ log = logging.getLogger(__name__)
 
 LAG_PERIOD = 0.5
 LAG_KEPT = 120
+GONE_KEPT = 4096  # records of a kind, by a replica that does not lead
 
 
 class Operator:
@@ -117,7 +118,11 @@ class Operator:
         self._term = None
 
     async def _until_leading(self) -> None:
-        while not (self._stop.is_set() or self._leadership.leads()):  # noqa: ASYNC110  it may end by time
+        """What changes meanwhile is taken by nobody: the next term compares all that is there with the ledger, and
+        asks about those that went last."""
+        while not (self._stop.is_set() or self._leadership.leads()):
+            for one in self._view.reflectors:
+                one.store.keep_latest(GONE_KEPT)
             await asyncio.sleep(0.05)
 
     async def _serve(self) -> web.AppRunner:

@@ -115,6 +115,14 @@ class Store(Generic[R]):
         taken, self._gone = self._gone, {}
         return taken
 
+    def keep_latest(self, most: int) -> None:
+        """While nobody takes what changed: the records of those that went last stay to be taken, so many at most; of
+        the others nothing does."""
+        while len(self._gone) > most:
+            uid = next(iter(self._gone))
+            del self._gone[uid]
+            self._dirty.pop(uid, None)
+
     def touch(self, uid: str) -> None:
         """Let one count as changed."""
         self._dirty.setdefault(uid, self._clock())
