@@ -142,6 +142,9 @@ async def test_a_dry_run_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_nothing_is_told_without_a_hook_or_that_is_not_owed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch)
     world.owe(returned(1), of=pool())
+    await world.pass_by()
+    assert world.calls == []
+    assert [one.lease.order for one in world.reclaiming.unhooked(pool())] == [1]
     world.owe(replace(returned(2), owed=False))
     await world.pass_by()
     assert world.calls == []
@@ -149,6 +152,19 @@ async def test_nothing_is_told_without_a_hook_or_that_is_not_owed(monkeypatch: p
     world.reclaiming.forget("pool-uid")
     await world.pass_by()
     assert world.calls == []
+
+
+async def test_a_pool_that_is_not_served_calls_nobody_until_it_is_served_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    world.owe(returned(1))
+    world.reclaiming.pause("pool-uid")
+    world.reclaiming.pause("another")
+    await world.pass_by(COUNT_SECONDS)
+    assert world.calls == []
+    assert world.reclaiming.unhooked(pool(**HOOK)) == ()
+    world.owe()
+    await world.pass_by(0)
+    assert world.calls[0][0] == "pool-uid-a-1-1"
 
 
 async def test_the_vendors_count_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:

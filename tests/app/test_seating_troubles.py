@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from exuvia import errors
-from exuvia.app import seating
+from exuvia.app import seat_ledger, seating
 from exuvia.decide.seats import recall
 from exuvia.decide.seats.owing import Owing
 from exuvia.model.facts import microseconds
-from exuvia.model.specs.license_pool import LicensePool
+from exuvia.model.specs.common import ConditionStatus
+from exuvia.model.specs.license_pool import LicensePool, LicensePoolStatus
 from tests.app.test_seating import HOOK, World, agent, machine, pool
 
 
@@ -111,3 +112,94 @@ async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.
     owed = Owing()
     state = recall(owed.through(world.ledger.changes()), at=0)
     assert (state.leases, state.waiting, owed.left) == ((), (), {})
+
+
+async def test_a_hook_that_is_taken_off_leaves_nothing_owed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the machine could never be pruned, and a hook of later would be told of returns from before it."""
+    world = World(monkeypatch, machine("a"), machine("b", 1), seats=2, **HOOK)
+    world.services.settings = replace(world.services.settings, reclaim_hosts="vendor.example.org")
+    await world.look()
+    world.view.nodes.store.drop("a")
+    await world.look()
+    world.pool = pool(seats=2)
+    world.ledger.trouble = errors.LedgerDown("the disk is full")
+    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: _remembered(world, at))
+    await world.look()
+    world.ledger.trouble = None
+    for _ in range(3):
+        await world.look()
+    assert world.told()[-1] == ("reported", "a")
+    assert [one.body["outcome"] for one in world.ledger.facts if one.body["event"] == "reported"] == ["hook-removed"]
+    assert _remembered(world, 0)[1] == ()
+
+
+async def test_what_is_owed_by_a_pool_whose_hook_went_while_nobody_led_is_closed_by_the_next_leader(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(monkeypatch, machine("a"), **HOOK)
+    world.services.settings = replace(world.services.settings, reclaim_hosts="vendor.example.org")
+    await world.look()
+    world.view.nodes.store.drop("a")
+    await world.look()
+    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: _remembered(world, at))
+    world.pool = pool()
+    world.begin()
+    await world.look()
+    assert world.told()[-1] == ("reported", "a")
+
+
+async def test_the_vendors_count_is_not_believed_for_ever_once_nobody_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    former = ConditionStatus(
+        type="Reconciled", status="True", reason="CountsAgree", message="the vendor counts as many"
+    )
+    world = World(monkeypatch, machine("a"))
+    world.pool = pool().model_copy(update={"status": LicensePoolStatus(conditions=(former,))})
+    await world.look()
+    (said,) = [one for one in world.cluster.status["conditions"] if one["type"] == "Reconciled"]
+    assert (said["status"], said["reason"]) == ("Unknown", "NoHook")
+
+
+async def test_a_pool_that_was_deleted_while_nobody_served_it_gives_everything_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At the start of a term, and when one goes of which nothing is remembered; once."""
+    world = World(monkeypatch, machine("a"), machine("b", 1))
+    asked: list[set[str]] = []
+
+    def deleted(_: Any, there: set[str], at: int) -> Any:
+        asked.append(there)
+        if world.pool.uid in there:
+            return {}
+        state, owed = _remembered(world, at)
+        return {world.pool.uid: ("antivirus", state, owed)}
+
+    monkeypatch.setattr(seat_ledger, "deleted", deleted)
+    await world.look()
+    world.begin()
+    await world.seating.look(())
+    assert asked == [], "the pools that are there are not known yet"
+    world.seating._pools.synced = True
+    for _ in range(3):
+        await world.seating.look(())
+    assert asked == [set()]
+    assert world.told()[-2:] == [("returned", "a"), ("left", "b")]
+    state, _ = _remembered(world, 0)
+    assert (state.leases, state.waiting) == ((), ())
+
+
+async def test_one_that_goes_while_its_seats_are_not_known_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"), target={"kind": "VirtualMachineInstance", "selector": {}})
+    asked: list[set[str]] = []
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: asked.append(there) or {})
+    world.seating._pools.synced = True
+    await world.look()
+    await world.look()
+    await world.seating.look(())
+    await world.seating.look(())
+    assert asked == [{"pool-uid"}, set()]
+
+
+def _remembered(world: World, at: int) -> Any:
+    owed = Owing()
+    state = recall(owed.through(world.ledger.changes()), at=at)
+    return state, tuple(owed.left.values())

@@ -42,6 +42,17 @@ def test_the_state_is_recalled_from_the_ledger(tmp_path: Path) -> None:
         assert kinds == ["queued", "granted"]
 
 
+def test_pools_are_found_by_what_was_entered_of_them(tmp_path: Path) -> None:
+    told = [entered(one, uid) for uid in ("pool-1", "pool-2", "pool-1", "pool-3", "pool-2") for one in DONE.told[:2]]
+    with world.written(tmp_path / "ledger.db", world.birth("a"), *told) as connection:
+        assert seat_entries.others(connection, ["pool-2", "pool-9"], "c") == {
+            "pool-1": "antivirus",
+            "pool-3": "antivirus",
+        }
+        assert seat_entries.others(connection, ["pool-1", "pool-2", "pool-3"], "c") == {}
+        assert seat_entries.others(connection, [], "elsewhere") == {}
+
+
 def test_a_seat_that_was_given_back_and_reported_keeps_nothing_from_pruning(tmp_path: Path) -> None:
     """Nor one whose return nobody entered, since its pool is gone; a machine that lives on keeps its own."""
     terms = Terms(seats=2, owes=True)

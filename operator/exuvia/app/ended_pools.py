@@ -1,7 +1,10 @@
-"""Licence pools that were deleted: what ended with them is entered, so that nothing of them stays open for ever."""
+"""Licence pools that were deleted: what ended with them is entered, so that nothing of them stays open for ever. One
+that was deleted while nobody served it is found by the ledger, which still knows of its leases.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable
 
@@ -16,11 +19,30 @@ log = logging.getLogger(__name__)
 
 
 class EndedPools:
-    """Kept in memory until it is entered: a crash before that leaves it as it was."""
+    """Kept in memory until it is entered; after a crash before that it is found again."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
         self._waiting: dict[str, tuple[str, tuple[SeatChange, ...]]] = {}
+        self._sought = False
+
+    def seek(self) -> None:
+        """Ask the ledger (again): a pool is gone of which nothing is remembered."""
+        self._sought = False
+
+    async def find(self, there: set[str]) -> None:
+        """Ask it once which pools it knows beside those that are `there`, all that the cluster has."""
+        if self._sought or self._services.ledger_down():
+            return
+        at = facts.microseconds(self._services.clock.now())
+        try:
+            found = await asyncio.to_thread(seat_ledger.deleted, self._services.settings, there, at)
+        except errors.LedgerError as trouble:
+            log.debug("pools that were deleted are looked for later: %s", trouble)
+            return
+        self._sought = True
+        for uid, (name, seats, owed) in found.items():
+            self.add(uid, name, seats, owed)
 
     def add(self, uid: str, name: str, seats: Seats, owed: Iterable[Returned]) -> None:
         """A pool of that UID and name is gone now. `owed`: what its vendor was not told of."""

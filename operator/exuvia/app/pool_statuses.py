@@ -30,7 +30,7 @@ class PoolStatuses:
         """What a look found. `theirs`: how many seats the vendor counts, None where it tells nothing."""
         status = {"seats": done.counts.wire(), "highWater": done.high_water.wire()}
         await self._patch(
-            pool.name, pool.metadata, pool.status.wire(), [*_served(done), *_reconciled(done, theirs)], status
+            pool.name, pool.metadata, pool.status.wire(), [*_served(done), *_reconciled(pool, done, theirs)], status
         )
 
     async def refused(self, pool: LicensePool, problems: Iterable[Problem]) -> None:
@@ -81,10 +81,13 @@ def _served(done: PoolStep) -> list[Said]:
     ]
 
 
-def _reconciled(done: PoolStep, theirs: int | None) -> list[Said]:
-    """Whether the vendor counts as many seats in use as exuvia does."""
+def _reconciled(pool: LicensePool, done: PoolStep, theirs: int | None) -> list[Said]:
+    """Whether the vendor counts as many seats in use as exuvia does. Where it was asked once and is no more, nobody
+    knows."""
     if theirs is None:
-        return []
+        was = pool.spec.reclaim.webhook is None and any(one.type == "Reconciled" for one in pool.status.conditions)
+        said = "the pool has no hook any more, so its vendor is not asked"
+        return [Said(type="Reconciled", status=None, reason="NoHook", message=said)] if was else []
     if theirs == done.counts.used:
         return [Said(type="Reconciled", status=True, reason="CountsAgree", message="the vendor counts as many")]
     said = f"the vendor counts {theirs} seats in use, exuvia {done.counts.used}; see its console for who holds them"

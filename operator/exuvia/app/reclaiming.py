@@ -40,6 +40,7 @@ class Debt:
     tries: dict[int, int] = field(default_factory=dict)
     due: dict[int, float] = field(default_factory=dict)
     counted: float = 0.0
+    paused: bool = False
     theirs: int | None = None
     """The vendor's own count, as last told."""
 
@@ -52,16 +53,25 @@ class Reclaiming:
         self._debts: dict[str, Debt] = {}
 
     def owe(self, pool: LicensePool, returned: Iterable[Returned], *, used: int) -> None:
-        """A look is over: the pool as it is now, what came back, and how many seats are used."""
-        if pool.spec.reclaim.webhook is None:
-            self.forget(pool.uid)
+        """The pool was looked at, or read from the ledger: as it is now, what came back, how many seats are used."""
+        owed = {one.lease.order: one for one in returned if one.owed}
+        if pool.spec.reclaim.webhook is None and pool.uid not in self._debts and not owed:
             return
         debt = self._debts.setdefault(pool.uid, Debt(pool=pool, counted=self._services.clock.monotonic()))
-        debt.pool, debt.used = pool, used
-        debt.owed |= {one.lease.order: one for one in returned if one.owed}
+        debt.pool, debt.used, debt.paused = pool, used, False
+        debt.owed |= owed
+
+    def pause(self, uid: str) -> None:
+        """The pool is not served as it is written now: nobody is called by how it was written before."""
+        if uid in self._debts:
+            self._debts[uid].paused = True
+
+    def unhooked(self, pool: LicensePool) -> tuple[Returned, ...]:
+        """What the vendor was not told of and never will be, for the pool has no hook any more."""
+        return () if pool.spec.reclaim.webhook is not None else self.forget(pool.uid)
 
     def forget(self, uid: str) -> tuple[Returned, ...]:
-        """The pool is gone, or has no hook any more. What its vendor was not told of."""
+        """The pool is gone. What its vendor was not told of."""
         debt = self._debts.pop(uid, None)
         return () if debt is None else tuple(debt.owed.values())
 
@@ -84,7 +94,7 @@ class Reclaiming:
             return
         for debt in tuple(self._debts.values()):
             hook = debt.pool.spec.reclaim.webhook
-            if hook is not None:
+            if hook is not None and not debt.paused:
                 await self._serve(session, debt, hook)
 
     async def _serve(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:

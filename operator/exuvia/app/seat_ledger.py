@@ -26,6 +26,14 @@ def remembered(settings: Settings, uid: str, at: int) -> tuple[Seats, tuple[Retu
     return seats, tuple(owed.left.values())
 
 
+def deleted(settings: Settings, there: set[str], at: int) -> dict[str, tuple[str, Seats, tuple[Returned, ...]]]:
+    """UID -> name, seats and what the vendor is still to be told, of every pool that the ledger knows and that is not
+    `there`. `errors.LedgerError`."""
+    with reading(places.place(settings.ledger)) as connection:
+        found = seat_entries.others(connection, there, settings.cluster_name)
+    return {uid: (name, *remembered(settings, uid, at)) for uid, name in found.items()}
+
+
 async def enter(services: Services, pool: str, uid: str, told: Sequence[SeatChange]) -> None:
     """Have the changes of the pool of that name and UID durable. `errors.LedgerError`."""
     found = [facts.seat(entries.body(one, pool=pool, uid=uid), moment(one.at)) for one in told]

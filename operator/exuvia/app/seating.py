@@ -23,7 +23,7 @@ from exuvia.app.pool_memory import Failure, Known
 from exuvia.app.pool_statuses import PoolStatuses
 from exuvia.app.reclaiming import Reclaiming
 from exuvia.app.services import Services
-from exuvia.decide.seats import step
+from exuvia.decide.seats import closing, step
 from exuvia.model import facts, resources
 from exuvia.model.instances import Instance
 from exuvia.model.learnt import SeatSign
@@ -51,6 +51,7 @@ class Seating:
         self._services = services
         self._known: dict[str, Known] = {}
         self._names: dict[str, str] = {}
+        self._there: set[str] = set()
         self._died: dict[str, datetime] = {}
         self._trouble = ""
         self._unserved: dict[str, str] = {}
@@ -104,7 +105,10 @@ class Seating:
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
         self._note_ledger()
-        self._forget({one.uid for one in pools})
+        there = {one.uid for one in pools}
+        self._forget(there)
+        if self._pools.synced:
+            await self._ended.find(there)
         await self._ended.enter()
         unserved = dict[str, str]()
         for pool in pools:
@@ -139,9 +143,11 @@ class Seating:
 
     async def _look_at(self, pool: LicensePool | ours.Unparsable) -> str:
         if isinstance(pool, ours.Unparsable):
+            self.reclaiming.pause(pool.uid)
             await self._statuses.unreadable(pool)
             return f"LicensePool {pool.name} cannot be read"
         if problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
+            self.reclaiming.pause(pool.uid)
             await self._statuses.refused(pool, problems)
             return f"LicensePool {pool.name} is not served: {problems[0]}"
         if pool_views.trusted(self._services) and not self._services.ledger_down():
@@ -236,8 +242,12 @@ class Seating:
     def _forget(self, pools: set[str]) -> None:
         for uid in set(self._known) - pools:
             known, name = self._known.pop(uid), self._names.pop(uid)
+            self._there.discard(uid)
             self._changed_for(name, self._living())
             self._ended.add(uid, name, known.seats, self.reclaiming.forget(uid))
+        if self._there - pools - self._known.keys():
+            self._ended.seek()
+        self._there = pools
         self._failed = {uid: one for uid, one in self._failed.items() if uid in pools}
 
     async def _serve(self, pool: LicensePool) -> None:
@@ -245,7 +255,9 @@ class Seating:
         try:
             known = self._known.get(pool.uid) or await self._recall(pool)
             done, living = self._ask(pool, known)
-            await seat_ledger.enter(self._services, pool.name, pool.uid, done.told)
+            at = facts.microseconds(self._services.clock.now())
+            untold = closing.untold(self.reclaiming.unhooked(pool), at, closing.UNHOOKED)
+            await seat_ledger.enter(self._services, pool.name, pool.uid, (*done.told, *untold))
             self._trouble = ""
         except errors.LedgerError as trouble:
             self._lose(pool)

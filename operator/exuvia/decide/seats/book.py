@@ -225,8 +225,9 @@ class Book:
         self.told.append(Kept(at=now, uid=uid))
 
     def _refuse(self, claim: Claim, now: int) -> None:
-        """No seat is free."""
-        oldest = self._reclaimable() if self._terms.exhaustion is Exhaustion.RECLAIM_OLDEST else None
+        """No seat is free. Where there are more leases than seats, none is given for one that ends."""
+        reclaims = self._terms.exhaustion is Exhaustion.RECLAIM_OLDEST and len(self._leases) == self._terms.seats
+        oldest = self._reclaimable() if reclaims else None
         if oldest is not None:
             loser = self._give_back(oldest, now, ReturnCause.RECLAIMED)
             self._seat(claim.claimant, now, since=claim.at)

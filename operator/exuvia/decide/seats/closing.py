@@ -1,4 +1,4 @@
-"""What becomes of the seats of a pool that was deleted: nobody holds or waits for one of it any more."""
+"""What ends with a pool that was deleted, or with its hook: nobody holds or waits for a seat of it, nobody is told."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from exuvia.model.seats import Left, Reported, ReturnCause, Returned, SeatChange
 GONE = "pool-deleted"
 """The outcome of a return that the vendor was not told of before its pool, and so the hook, was gone."""
 
+UNHOOKED = "hook-removed"
+"""The same where the hook alone was taken off the pool."""
+
 
 def closed(seats: Seats, owed: Iterable[Returned], at: int) -> Iterator[SeatChange]:
     """Every lease ends at `at` (microseconds) and every place in the queue is left; what is `owed` is told to nobody,
@@ -17,5 +20,10 @@ def closed(seats: Seats, owed: Iterable[Returned], at: int) -> Iterator[SeatChan
         yield Returned(at=at, lease=lease, cause=ReturnCause.RELEASE, died=lease.died)
     for place in seats.waiting:
         yield Left(at=at, uid=place.uid)
+    yield from untold(owed, at, GONE)
+
+
+def untold(owed: Iterable[Returned], at: int, outcome: str) -> Iterator[Reported]:
+    """These are told to nobody any more."""
     for one in owed:
-        yield Reported(at=at, uid=one.lease.uid, order=one.lease.order, outcome=GONE)
+        yield Reported(at=at, uid=one.lease.uid, order=one.lease.order, outcome=outcome)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from exuvia.decide.seats import saying
+from exuvia.decide.seats import fitting, saying
 from exuvia.decide.seats.advancing import look
 from exuvia.decide.seats.metering import moment
 from exuvia.model.facts import microseconds
@@ -17,7 +17,6 @@ from exuvia.model.instances import Instance
 from exuvia.model.seat_views import AgentSign, PoolStep, PoolView
 from exuvia.model.seats import (
     Claim,
-    Claimant,
     ClaimMoment,
     Died,
     Frozen,
@@ -42,16 +41,19 @@ _MICROSECOND = timedelta(microseconds=1)
 def step(view: PoolView, now: datetime) -> PoolStep:
     """What changes now. The caller enters `told` in the ledger and keeps `seats`; until then nothing is granted."""
     spec = view.pool.spec
-    done = look(view.seats, terms(spec, heard=view.agents is not None), _events(view, now), now=microseconds(now))
+    given = terms(spec, heard=view.agents is not None)
+    seats, edited = fitting.fitted(view.seats, spec, given, view.instances)
+    done = look(seats, given, _events(view, now), now=microseconds(now))
+    told = (*edited, *done.told)
     counts = _counts(done.state, spec.seats)
     return PoolStep(
         seats=done.state,
-        told=done.told,
+        told=told,
         counts=counts,
         high_water=_high_water(view.pool.status.high_water, done.state, now),
         exhausted=counts.free == 0,
         unmet=_unmet(done.state),
-        notes=tuple(saying.notes(view.pool.name, done.told, before=view.pool.status.seats, counts=counts)),
+        notes=tuple(saying.notes(view.pool.name, told, before=view.pool.status.seats, counts=counts)),
         next=None if done.next is None else moment(done.next),
     )
 
@@ -69,14 +71,6 @@ def terms(spec: LicensePoolSpec, *, heard: bool) -> Terms:
     )
 
 
-def claimant(instance: Instance, spec: LicensePoolSpec) -> Claimant:
-    """Who asks: by the first class that fits, else persistent with the ordinary priority."""
-    for one in spec.classes:
-        if one.selector.matches(instance.labels):
-            return Claimant(uid=instance.uid, persistent=one.persistent, priority=one.priority)
-    return Claimant(uid=instance.uid)
-
-
 def _events(view: PoolView, now: datetime) -> Iterator[SeatEvent]:
     living = {one.uid for one in view.instances}
     selected = [one for one in view.instances if view.pool.spec.target.selector.matches(one.labels)]
@@ -89,7 +83,7 @@ def _events(view: PoolView, now: datetime) -> Iterator[SeatEvent]:
             continue
         since = _claims(view, instance, lapsed.get(instance.uid), now)
         if since is not None:
-            yield Claim(at=microseconds(since), claimant=claimant(instance, view.pool.spec))
+            yield Claim(at=microseconds(since), claimant=fitting.claimant(instance, view.pool.spec))
 
 
 def _settled(seats: Seats) -> set[str]:
