@@ -125,6 +125,13 @@ def test_what_names_no_pod(one: Path, pod: str) -> None:
     assert "names no pod. Write NAMESPACE/NAME." in call("ledger", "who", "--ledger", one, "--pod", pod, code=2).stderr
 
 
+@pytest.mark.parametrize("command", [("who", "--name"), ("query", "--instance"), ("query", "--operation")])
+def test_what_is_no_text_is_no_question(one: Path, command: tuple[str, ...]) -> None:
+    """As a shell passes bytes on that are no UTF-8."""
+    said = call("ledger", command[0], "--ledger", one, command[1], "\udcff", code=2).stderr
+    assert r"'\udcff' is no text of UTF-8. Write it in UTF-8." in said
+
+
 def test_a_moment_after_what_counts_is_said_to_be_unknown(one: Path) -> None:
     who = ("ledger", "who", "--ledger", one, "--name", "worker-1")
     late = (*who, "--as-of", "2026-01-02T00:00:00Z", "--at", "2026-01-02T00:00:01Z")

@@ -121,9 +121,13 @@ def glance(engine: Engine, place: Place, cluster: str, seq: int) -> bytes | None
 
 @contextmanager
 def in_words(place: Place) -> Iterator[None]:
-    """What the database says becomes an `errors.LedgerError`; what it says of a fact becomes `InvalidObject`."""
+    """What the database says becomes an `errors.LedgerError`; what it says of a fact, or of what was asked, becomes
+    `InvalidObject`."""
     try:
         yield
+    except UnicodeEncodeError as trouble:
+        remedy = "Write it in UTF-8."
+        raise errors.InvalidObject(f"{str(trouble.object)!r} is no text of UTF-8.", remedy=remedy) from trouble
     except DBAPIError as trouble:
         if _about_a_fact(place, trouble):
             said = postgres.said(trouble) if isinstance(place, Server) else str(trouble.orig or trouble)
