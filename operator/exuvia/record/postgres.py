@@ -36,7 +36,7 @@ _PROBE_BYTES = 16 * 1024
 UNIQUE = "23505"
 _STOPPED = frozenset({"57P01", "57P02", "57P03", "57P04", "57P05"})
 _LOCKED = frozenset({"55P03", "40P01", "40001"})
-_GOES_ON = "exuvia goes on by itself."
+_GOES_ON = "a running exuvia goes on by itself."
 
 
 def writing(server: Server, *, patience_ms: int) -> Engine:
