@@ -1,10 +1,12 @@
 """The memory of a fleet that never rests, of an operator that dies at random moments: every life is told once, every
-name answers rightly, and what nobody watched has an interval that holds the truth. By the API server's audit log.
+name answers rightly, what nobody watched has an interval that holds the truth, and no licence seat is leaked or held
+twice. By the API server's audit log.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator
@@ -25,11 +27,18 @@ from exuvia.record.reading import reading
 from tests.cluster import until
 from tests.e2e.operated import Operated, audit_lines, entries, guard
 from tests.e2e.test_crash import QUICK_LEASE, sound
+from tests.e2e.test_seats import audit, license_pool, told
 
 pytestmark = [pytest.mark.cluster, pytest.mark.proof, pytest.mark.timeout(900)]
 
 EXACT = timedelta(seconds=1.5)
 """Creation times have whole seconds, and a watched death is told when we heard of it."""
+
+BACK = timedelta(seconds=5)
+"""So soon a seat is back after the deletion of its Node while an operator leads, 99 times of 100."""
+
+AFTERWARDS = timedelta(seconds=45)
+"""So soon where it was killed just then: the next one leads after at most lease duration + 30 s."""
 
 MOMENTS = 1000
 SHORT = pytest.param(60, 12, id="60-machines")
@@ -62,7 +71,7 @@ class Storm:
     chance: random.Random
     names: list[str]
     left: int
-    kills: int = 0
+    away: list[tuple[datetime, datetime]] = field(default_factory=list)
     over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def rage(self) -> None:
@@ -71,6 +80,14 @@ class Storm:
         await asyncio.gather(*(self.live(name) for name in self.names))
         self.over.set()
         await killing
+
+    async def calm(self) -> None:
+        """Every second of those that live on goes, and nobody kills the operator."""
+        for name in self.names[::2]:
+            await asyncio.sleep(self.chance.uniform(0.0, 0.8))
+            node = await self.world.node(name)
+            if node is not None:
+                await self.world.cluster.client.delete(resources.NODES, name, uid=node["metadata"]["uid"])
 
     async def live(self, name: str) -> None:
         """One life after the other under a name; the last one goes on."""
@@ -90,12 +107,29 @@ class Storm:
     async def kill(self) -> None:
         """SIGKILL at random moments, also while it starts; some seconds later it is started again."""
         replica = self.world.replicas[-1]
+        await asyncio.sleep(self.chance.uniform(0.5, 20.0))
         while not self.over.is_set():
-            await asyncio.sleep(self.chance.uniform(0.5, 20.0))
+            gone = datetime.now(UTC)
             replica.kill()
-            self.kills += 1
             await asyncio.sleep(self.chance.uniform(0.0, 6.0))
             replica.start()
+            back = asyncio.create_task(self.leads_again(gone))
+            await asyncio.sleep(self.chance.uniform(0.5, 20.0))
+            if not back.done():
+                back.cancel()
+                self.away.append((gone, datetime.now(UTC)))
+        await until(replica.leads, what="the operator to lead again", seconds=60)
+
+    async def leads_again(self, gone: datetime) -> None:
+        """Note how long nobody led."""
+        while not await self.world.replicas[-1].leads():
+            await asyncio.sleep(0.2)
+        self.away.append((gone, datetime.now(UTC)))
+
+    def led(self, since: datetime, until: datetime) -> bool:
+        """Whether an operator led from then to then, or for as long as it may take to give a seat back."""
+        until = min(until, since + BACK)
+        return not any(began <= until and since <= ended for began, ended in self.away)
 
 
 @pytest.mark.parametrize(("machines", "names"), [SHORT, LONG])
@@ -103,24 +137,25 @@ async def test_every_life_is_told_once_and_every_name_answers_rightly(
     world: Operated, machines: int, names: int
 ) -> None:
     chance = random.Random(machines)
-    world.apply(guard())
+    seats = names * 2 // 3
+    world.apply(guard(), license_pool(world.cluster, seats=seats))
     await world.start(*QUICK_LEASE)
     await until(lambda: seen(world), what="the first sighting", seconds=30)
     began, since = datetime.now(UTC), world.audit_position()
     prefix = f"{world.cluster.pool}-m"
     storm = Storm(world, chance, [f"{prefix}{index}" for index in range(names)], machines)
     await storm.rage()
-    await until(world.replicas[-1].leads, what="the operator to lead again", seconds=60)
+    await storm.calm()
     ended = datetime.now(UTC)
     truths = {one.uid: one for one in lives(world, since, prefix)}
     await until(lambda: all_told(world, truths), what="everything to be told", seconds=60)
 
-    assert len(truths) == machines and storm.kills >= 5
+    assert len(truths) == machines and len(storm.away) >= 5
     assert sound(world.ledger)
-    told = Counter((one["type"], one["body"].get("uid")) for one in entries(world.ledger))
+    times = Counter((one["type"], one["body"].get("uid")) for one in entries(world.ledger))
     for uid, truth in truths.items():
-        assert told["birth", uid] == 1, f"{truth}"
-        assert told["death", uid] == (1 if truth.died else 0), f"{truth}"
+        assert times["birth", uid] == 1, f"{truth}"
+        assert times["death", uid] == (1 if truth.died else 0), f"{truth}"
     with reading(world.ledger) as connection:
         uncertain = bracketed(connection, truths)
         for _ in range(MOMENTS):
@@ -128,6 +163,30 @@ async def test_every_life_is_told_once_and_every_name_answers_rightly(
             at = began + (ended - began) * chance.random()
             answers_rightly(connection, [one for one in truths.values() if one.name == name], name, at)
     assert uncertain, "every death was watched: nobody was away at the right moment"
+    living = {uid for uid, one in truths.items() if one.died is None}
+    await until(lambda: set(audit(world, seats)) <= living, what="the seats of the dead to be back", seconds=30)
+    assert len(audit(world, seats)) == min(seats, len(living)), "a seat is free while somebody waits"
+    print(seats_come_back_in_time(world, storm, truths))
+
+
+def seats_come_back_in_time(world: Operated, storm: Storm, truths: dict[str, Truth]) -> str:
+    """From the end of the DELETE on the wire until its return stood in the ledger. Says the figures."""
+    back = {one["body"]["instance"]: _microseconds(one["recorded"]) for one in told(world) if _returned(one)}
+    took = {uid: back[uid] - truths[uid].died[1] for uid in back if truths[uid].died is not None}  # type: ignore[index]
+    led = sorted(span for uid, span in took.items() if storm.led(back[uid] - span, back[uid]))
+    assert len(led) >= len(storm.names) // 4 and took.keys() == back.keys()
+    assert led[math.ceil(len(led) * 0.99) - 1] <= BACK, f"seats came back after {led[-5:]}"
+    assert max(took.values()) <= AFTERWARDS
+    p50, p99 = led[len(led) // 2], led[math.ceil(len(led) * 0.99) - 1]
+    return f"{len(led)} of {len(took)} seats came back while one led: p50 {p50}, p99 {p99}; of all {max(took.values())}"
+
+
+def _returned(entry: dict[str, Any]) -> bool:
+    return bool(entry["body"]["event"] == "returned")
+
+
+def _microseconds(at: int) -> datetime:
+    return datetime.fromtimestamp(at / 1e6, UTC)
 
 
 async def seen(world: Operated) -> bool:

@@ -1,4 +1,4 @@
-"""A pool that is edited while machines hold its seats and wait: no seat held twice, none leaked, none beyond the number."""
+"""A pool that is edited while machines hold its seats and wait: none is held twice, leaked, or beyond the number."""
 
 from __future__ import annotations
 
