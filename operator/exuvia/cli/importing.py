@@ -55,11 +55,13 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
     found = importing.load(place, lines.read(told, recorded=recorded), cluster=named)
     data = {
         "imported": found.entered,
+        "known": found.known,
         "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
         "head": f"{found.head.seq}:{found.head.hash}",
     }
     if output == "table":
-        click.echo(f"{printing.count(found.entered, 'line')} imported; the ledger's head is {data['head']}")
+        known = f", {_known(found.known)}" if found.known else ""
+        click.echo(f"{printing.count(found.entered, 'line')} imported{known}; the ledger's head is {data['head']}")
         for number, reason in found.dead:
             click.echo(f"line {number} went to the dead letters: {reason}")
     else:
@@ -77,10 +79,14 @@ def _import_chain(told: Iterator[str], file: str, named: str | None, output: str
     if output != "table":
         printing.show([], data, output)
     else:
-        known = f", {found.known} were there already" if found.known else ""
+        known = f", {_known(found.known)}" if found.known else ""
         entries = "1 entry" if found.entered == 1 else f"{found.entered} entries"
         click.echo(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
     ledgers.say_made(place, made=found.made)
+
+
+def _known(count: int) -> str:
+    return "1 was there already" if count == 1 else f"{count} were there already"
 
 
 class _Spooled:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
-from exuvia.record import appending, beginning, naming, opening, queries, tables
+from exuvia.record import appending, beginning, chain, naming, opening, projecting, queries, recognising, tables
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
 from exuvia.record.places import Place
+from exuvia.record.recognising import Told
 
 PAGE = 500
 IMPORTS = " imports"
@@ -23,11 +27,13 @@ IMPORTS = " imports"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What came of an import: lines entered, lines that went to the dead letters with (line number, reason), and the
-    last entry of the chain. `made`: the ledger was made for it."""
+    last entry of the chain. `known`: lines that were there already, word for word. `made`: the ledger was made for
+    it."""
 
     entered: int
     dead: tuple[tuple[int, str], ...]
     head: Receipt
+    known: int = 0
     made: bool = False
 
 
@@ -75,37 +81,84 @@ def _led(connection: Connection) -> tuple[str, ...]:
 
 def enter(connection: Connection, lines: Iterable[Line], writer: appending.Writer) -> Imported:
     """Enter lines within a transaction that somebody else began and will commit. One moment of recording for all."""
-    head, entered, dead = appending.head(connection, writer.cluster), 0, list[tuple[int, str]]()
-    recorded, batch = max(microseconds(datetime.now(UTC)), head.recorded), appending.Batch()
-    for line in lines:
-        fact = Fact(kind=FactKind(line.type), at=_at(line), body=line.body)
-        made = _add(connection, head, fact, writer, recorded=recorded, batch=batch, number=line.number)
-        if made is None:
-            dead.append((line.number, line.dead))
-        else:
-            head, entered = made, entered + 1
-        if len(batch.entries) >= PAGE:
-            batch.flush(connection)
-    batch.flush(connection)
-    return Imported(entered=entered, dead=tuple(dead), head=appending.receipt(head))
+    head = appending.head(connection, writer.cluster)
+    task = _Task(
+        connection=connection, writer=writer, recorded=max(microseconds(datetime.now(UTC)), head.recorded), head=head
+    )
+    told = iter(lines)
+    while page := list(islice(told, PAGE)):
+        task.take(page)
+    return Imported(entered=task.entered, known=task.known, dead=tuple(task.dead), head=appending.receipt(task.head))
 
 
-def _add(
-    connection: Connection,
-    head: appending.Head,
-    fact: Fact,
-    writer: appending.Writer,
-    *,
-    recorded: int,
-    batch: appending.Batch,
-    number: int,
-) -> appending.Head | None:
+@dataclass(slots=True, kw_only=True)
+class _Task:
+    """Entering the lines of one import, page by page: each page is read for and written together."""
+
+    connection: Connection
+    writer: appending.Writer
+    recorded: int
+    head: appending.Head
+    entered: int = 0
+    known: int = 0
+    dead: list[tuple[int, str]] = field(default_factory=list)
+    letters: set[recognising.Words] | None = None
+
+    def take(self, page: Sequence[Line]) -> None:
+        """Enter what is new of a page."""
+        batch = appending.Batch()
+        told = [self._told(one) for one in page]
+        projecting.read_ahead(self.connection, batch, (one.fact for one in told))
+        alive = [one for one in told if not one.line.dead]
+        for one in told:
+            if one.line.dead:
+                self._bury(batch, one)
+        known = recognising.known(self.connection, batch, alive, cluster=self.writer.cluster, recorded=self.recorded)
+        for place, one in enumerate(alive):
+            if place not in known:
+                self._add(batch, one)
+        self.known += len(known)
+        self.entered += len(alive) - len(known)
+        batch.flush(self.connection)
+
+    def _told(self, line: Line) -> Told:
+        with _naming(line):
+            fact = Fact(kind=FactKind(line.type), at=_at(line), body=line.body)
+            return recognising.told(self.connection, line, fact)
+
+    def _add(self, batch: appending.Batch, one: Told) -> None:
+        with _naming(one.line):
+            writer, recorded = self.writer, self.recorded
+            made = appending.add(self.connection, self.head, one.fact, writer, recorded=recorded, batch=batch)
+            self.head = made or self.head
+
+    def _bury(self, batch: appending.Batch, one: Told) -> None:
+        """What cannot have been so is named each time, and kept once."""
+        self.dead.append((one.line.number, one.line.dead))
+        if self.letters is None:
+            self.letters = set(_letters(self.connection, self.writer.cluster))
+        if one.words not in self.letters:
+            self.letters.add(one.words)
+            self._add(batch, one)
+
+
+def _letters(connection: Connection, cluster: str) -> Iterator[recognising.Words]:
+    """What lies there already."""
+    table = tables.dead_letters
+    for body in connection.scalars(select(table.c.body).where(table.c.cluster == cluster)):
+        entry = json.loads(body)
+        yield entry["type"], chain.canonical(entry["body"])
+
+
+@contextmanager
+def _naming(line: Line) -> Iterator[None]:
+    """Complaints name the line, if it is one of a file."""
     try:
-        return appending.add(connection, head, fact, writer, recorded=recorded, batch=batch)
+        yield
     except errors.InvalidObject as trouble:
-        if not number:
+        if not line.number:
             raise
-        place = f"line {number}" + (f", {trouble.place}" if trouble.place else "")
+        place = f"line {line.number}" + (f", {trouble.place}" if trouble.place else "")
         raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
 
 
@@ -113,4 +166,4 @@ def _at(line: Line) -> datetime:
     try:
         return moment(line.at)
     except OverflowError:
-        raise errors.InvalidObject(f"line {line.number}: a time out of range", place=f"line {line.number}") from None
+        raise errors.InvalidObject("a time out of range", remedy="Write a year from 1 to 9999.") from None
