@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import io
+import json
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model.facts import microseconds
@@ -15,6 +19,7 @@ from exuvia.record import (
     departed,
     erasing,
     exporting,
+    forgetting,
     holds,
     importing,
     personal,
@@ -81,7 +86,7 @@ def test_a_chain_goes_elsewhere_as_it_is(told: Place, owner: Owner, fresh: Fresh
     with reading(told) as connection:
         lines = list(exporting.lines(connection, "c"))
     target = fresh()
-    taken = chains.load(target, io.StringIO("\n".join(lines)))
+    taken = chains.load(target, lines)
     assert (taken.cluster, taken.entered) == ("c", 11)
     assert verified(target).pruned == 5
     with reading(target) as connection:
@@ -101,3 +106,48 @@ def test_who_may_only_add_takes_nothing_out(told: Place, owner: Owner) -> None:
             take()
     assert verified(told).entries == 15
     assert users(told, "a", 10) == ["user-A"]
+
+
+def test_the_key_to_a_name_goes_with_the_last_that_is_known_of_the_person(told: Place, owner: Owner) -> None:
+    """user-A was on A alone; user-C is on C, and on a machine that lives; user-H is under a hold."""
+    importing.load(told, parsed(*life("H", 0, 50)), cluster="c")
+    later = {"type": "session", "uid": "B", "user": "user-C", "from": "2026-01-01T02:00:00Z"}
+    dead = {**later, "user": "user-D", "to": "2026-01-01T01:00:00Z"}
+    importing.load(told, parsed(json.dumps(later), json.dumps(dead)), cluster="other")
+    with reading(told) as connection:
+        held = personal.known(connection, "user-H")
+    holds.add(told, holds.Hold(name="h", by="x", reason="r", subject=held), at=at(90), cluster="c")
+    done = prune(owner(told))
+    assert (done.entries, done.names) == (10, 1)
+    with reading(told) as connection:
+        known = {name for name in "ABCDH" if personal.known(connection, f"user-{name}")}
+    assert known == set("BCDH")
+    assert sorted(users(told, "b", 130)) == ["user-B", "user-C"]
+    assert verified(told).first_bad is None
+
+
+def test_a_name_that_is_sealed_while_others_are_forgotten_keeps_its_key(
+    told: Place, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer of another cluster has the key already, and its entry not yet."""
+    waits, again = threading.Event(), threading.Event()
+    named = forgetting._named
+
+    def paused(connection: Connection) -> Iterator[str]:
+        again.set()
+        assert not waits.wait(0.5), "nobody writes meanwhile"
+        return named(connection)
+
+    monkeypatch.setattr(forgetting, "_named", paused)
+    line = {"type": "session", "uid": "B", "user": "user-A", "from": "2026-01-01T01:10:00Z"}
+
+    def write() -> None:
+        assert again.wait(20)
+        importing.load(told, parsed(json.dumps(line)), cluster="d")
+        waits.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(write)
+        assert prune(owner(told)).names == 1
+        writer.result(20)
+    assert sorted(users(told, "b", 80)) == ["user-A", "user-B"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sqlite3
 from collections.abc import Callable
@@ -17,6 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia import errors
+from exuvia.evaluate.risk.scores import History
+from exuvia.evaluate.risk.scores import histories as stepped
 from exuvia.model import facts
 from exuvia.model.facts import Fact, microseconds
 from exuvia.record import (
@@ -176,32 +177,68 @@ def test_what_is_young_stays_whole(tmp_path: Path) -> None:
     assert prune(path).kept[Kept.YOUNG] == 6
 
 
-def test_superseded_scores_go_and_current_ones_stay(tmp_path: Path) -> None:
-    def score(value: str, valid: float, recorded: float, **more: Any) -> str:
-        return said(
-            "score",
-            vulnerability="V",
-            source="cvss",
-            value=value,
-            validFrom=rfc(valid),
-            recordedAt=rfc(recorded),
-            **more,
-        )
+def score(value: str, valid: float, recorded: float, source: str = "cvss", **more: Any) -> str:
+    moments = {"validFrom": rfc(valid), "recordedAt": rfc(recorded)}
+    return said("score", vulnerability="V", source=source, value=value, **moments, **more)
 
+
+def test_superseded_scores_go_and_what_may_hold_again_stays(tmp_path: Path) -> None:
     path = history(
         tmp_path / "l.db",
         score("1", 0, 0),  # corrected
-        score("2", 0, 10),  # behind the one valid from 20
+        score("2", 0, 10),
         score("3", 20, 20),
         score("4", 20, 150),  # a correction after the cut
         score("5", 15, 20),
+        score("0.1", 0, 0, "epss"),  # two days behind
+        score("0.2", 20, 20, "epss"),
+        score("0.3", 40, 40, "epss"),
         *life("B", 0, None),
     )
-    found = prune(path)
-    assert found.entries == 2, "a row that was corrected after the cut is no base: before that the former holds"
+    assert prune(path).entries == 2
     with reading(path) as connection:
-        assert [one.value for one in histories.scores(connection, 2**60)] == ["5", "3", "4"]
+        found = [one.value for one in histories.scores(connection, 2**60)]
+    assert found == ["2", "5", "3", "4", "0.2", "0.3"]
     assert deep(path) == []
+
+
+_ROWS = st.lists(
+    st.tuples(st.integers(1, 9), st.integers(0, 120), st.integers(0, 60), st.booleans()), min_size=1, max_size=7
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data(), rows=_ROWS, days=_ROWS)
+def test_a_later_withdrawal_finds_what_held_before(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: list[Any], days: list[Any]
+) -> None:
+    """Of any scores, and of one day of EPSS: what holds at a time after the cut is what it would be without pruning."""
+    told = [_row(one, "cvss") for one in rows] + [_row(one, "epss") for one in days]
+    gone = [(valid, "cvss") for valid in data.draw(st.sets(st.sampled_from([one[1] for one in rows])))]
+    gone += [(day, "epss") for day in data.draw(st.sets(st.sampled_from([one[1] for one in days]), max_size=1))]
+    taken_back = [score("0", valid, 190, source, withdrawn=True) for valid, source in sorted(gone)]
+    found = []
+    for pruned in (False, True):
+        path = history(tmp_path_factory.mktemp("scores") / "l.db", *told, *life("B", 0, None))
+        if pruned:
+            prune(path)
+        history(path, *taken_back)
+        with reading(path) as connection:
+            known = list(histories.scores(connection, 2**60))
+        found.append([_holding(known, minutes, until) for minutes in range(100, 200, 9) for until in (100, 180, 200)])
+        assert deep(path) == []
+    assert found[0] == found[1]
+
+
+def _row(one: tuple[int, int, int, bool], source: str) -> str:
+    value, valid, late, withdrawn = one
+    return score(f"0.{value}", valid, valid + late, source, withdrawn=withdrawn)
+
+
+def _holding(known: list[Any], minutes: float, until: float) -> list[str | None]:
+    steps = stepped(known, microseconds(at(until))).get("V", History())
+    at_once = (one.at(microseconds(at(minutes))) for one in (steps.now, steps.then, steps.epss))
+    return [one and one.value for one in at_once]
 
 
 @pytest.mark.parametrize(
@@ -272,12 +309,12 @@ def test_a_pruned_chain_is_exported_and_imported_again(tmp_path: Path) -> None:
     with reading(path) as connection:
         lines = list(exporting.lines(connection, "c"))
     target = tmp_path / "target.db"
-    taken = chains.load(target, io.StringIO("\n".join(lines)))
+    taken = chains.load(target, lines)
     assert (taken.entered, taken.head.seq) == (11, 16)
     assert (verified(target).first_bad, verified(target).pruned) == (None, 5)
     changed = [one for one in lines if json.loads(one)["seq"] != 11]
     with pytest.raises(errors.InvalidObject, match="entry 11 is missing"):
-        chains.load(tmp_path / "other.db", io.StringIO("\n".join(changed)))
+        chains.load(tmp_path / "other.db", changed)
 
 
 def test_chains_of_other_clusters_are_left_alone(tmp_path: Path) -> None:
@@ -346,7 +383,9 @@ def test_a_chain_without_a_name_is_pruned_beside_another(tmp_path: Path) -> None
 
 
 _MACHINES = st.lists(
-    st.tuples(st.integers(0, 200), st.one_of(st.none(), st.integers(0, 150)), st.integers(0, 60)), max_size=6
+    st.tuples(st.integers(0, 200), st.one_of(st.none(), st.integers(0, 150)), st.integers(0, 60)),
+    min_size=1,
+    max_size=6,
 )
 
 

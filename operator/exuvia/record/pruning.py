@@ -15,6 +15,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind
+from exuvia.model.histories import EPSS
 from exuvia.record import groups, holds, personal, tables, versions
 from exuvia.record.groups import Entry, Group, Groups
 
@@ -30,6 +31,9 @@ class Kept(StrEnum):
     SHARED = "shared"  # another chain of this ledger tells of it too
     NEEDED = "needed"  # it says what holds still, or is of a kind that always stays
 
+
+DAYS_KEPT = 2
+"""Of EPSS: the one that holds at the cut, and the one before it."""
 
 ScoreThing = tuple[str, str, int, int]
 """Vulnerability, source, valid from, recorded."""
@@ -205,8 +209,8 @@ class _Judge:
 
 
 def _superseded(connection: Connection, cut: int) -> Iterator[ScoreThing]:
-    """Versions of scores that no question about a time after the cut can meet. None where several chains may say the
-    same of one vulnerability."""
+    """Versions of scores that no question about a time after the cut can meet, whatever is withdrawn later. None where
+    several chains may say the same of one vulnerability."""
     clusters = connection.scalars(select(tables.entries.c.cluster).distinct()).all()
     if len(clusters) > 1:
         return
@@ -217,10 +221,16 @@ def _superseded(connection: Connection, cut: int) -> Iterator[ScoreThing]:
 
 
 def _superseded_of(rows: list[Any], cut: int) -> Iterator[ScoreThing]:
-    """Of one vulnerability and source, ordered by when it is valid from and when that was learnt."""
-    bases = [row.valid_from for row in rows if row.valid_from <= cut and row.recorded < cut]
-    shaky = {row.valid_from for row in rows if row.withdrawn or row.recorded >= cut}
-    base = max((one for one in bases if one not in shaky), default=None)
+    """Of one vulnerability and source, ordered by when it is valid from and when that was learnt.
+
+    A withdrawal takes back what is valid from one moment, with all its versions: a version that was corrected never
+    comes back, but what was valid from earlier does. So that stays, but of EPSS, which says something new every day:
+    there a feed withdraws all days together, and the day before is kept for a person who takes back one.
+    """
+    settled = {row.valid_from for row in rows if row.valid_from <= cut and row.recorded < cut}
+    settled -= {row.valid_from for row in rows if row.withdrawn or row.recorded >= cut}
+    last = sorted(settled)[-DAYS_KEPT:] if rows[0].source == EPSS else []
+    base = last[0] if len(last) == DAYS_KEPT else None
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         same = following is not None and following.valid_from == row.valid_from
         corrected = same and row.recorded < following.recorded < cut

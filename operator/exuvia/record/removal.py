@@ -6,20 +6,35 @@ could count before (births, deaths, ...) is carried over in it, so that no count
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, select, tuple_
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import appending, chain, checkpoints, counts, departed, groups, opening, pruning, queries, tables
+from exuvia.record import (
+    appending,
+    chain,
+    checkpoints,
+    counts,
+    departed,
+    forgetting,
+    groups,
+    opening,
+    pruning,
+    queries,
+    tables,
+)
 from exuvia.record.chain import Gap, Link
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
+
+log = logging.getLogger(__name__)
 
 CHUNK = 500
 _OF_MACHINES = (
@@ -37,12 +52,14 @@ _OF_ENTRIES = (tables.entries, tables.mentions, tables.intents)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What went, or would go: entries by reason kept, and under which checkpoint, 0 where there is none."""
+    """What went, or would go: entries by reason kept, and under which checkpoint, 0 where there is none. `names`: how
+    many keys to names of people went, because nothing else of them is left."""
 
     cluster: str
     entries: int
     kept: Mapping[pruning.Kept, int]
     checkpoint: int = 0
+    names: int = 0
 
 
 def foresee(place: Place, *, cut: datetime, cluster: str) -> Pruned:
@@ -68,9 +85,19 @@ def prune(place: Place, *, cut: datetime, keep: str, by: str, at: datetime, clus
             opening.alone(connection, cluster)
             if not _holds_still(connection, draft):
                 draft = _drafted(place, connection, microseconds(cut), cluster)
-            return _prune(connection, draft, keep=keep, by=by, at=at)
+            done = _prune(connection, draft, keep=keep, by=by, at=at)
+        return replace(done, names=_forget(place, engine)) if done.entries else done
     finally:
         engine.dispose()
+
+
+def _forget(place: Place, engine: Engine) -> int:
+    try:
+        with opening.in_words(place), engine.begin() as connection:
+            return forgetting.forget(connection)
+    except errors.LedgerLocked as trouble:
+        log.warning("names of which nothing is left are forgotten by the next pruning: %s", trouble)
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
