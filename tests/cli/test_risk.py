@@ -174,8 +174,8 @@ def test_the_table_and_the_page(told: Told) -> None:
     assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n") and html.count("<svg") == 5
 
 
-def test_an_empty_ledger_is_a_report_of_nothing(told: Told) -> None:
-    found = answer("risk", "report", *WINDOW, "--ledger", told(""))
+def test_a_ledger_without_machines_is_a_report_of_nothing(told: Told) -> None:
+    found = answer("risk", "report", *WINDOW, "--ledger", told(lines(score(5, 0))))
     assert found["instanceHours"] == 0 and found["normalised"] == {"now": None, "then": None}
 
 

@@ -6,12 +6,11 @@ from typing import Any
 
 import pytest
 
-from exuvia.app.risks import figures
+from exuvia.app.risks import AHEAD, figures
 from exuvia.evaluate.risk import moment, scores
 from exuvia.record import appending, exposed, histories, importing, lines
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
-from exuvia.record.versions import INSTANT
 from tests.evaluate.risk.telling import at, canonical, frozen, instance, presence, score
 
 TOLD = (
@@ -38,11 +37,12 @@ def ledger(place: Place) -> Place:
 
 @pytest.mark.parametrize("hour", [1, 3, 4, 7])
 def test_figures_of_what_holds_are_those_of_everything_told(ledger: Place, hour: int) -> None:
+    until = at(hour) + AHEAD
     with reading(ledger) as connection:
-        known = scores.histories(histories.scores(connection, INSTANT), INSTANT)
+        known = scores.histories(histories.scores(connection, until), until)
         expected = {
-            one.uid: moment.figure(one, known, time=at(hour), as_of=INSTANT)
-            for one in histories.pasts(connection, INSTANT)
+            one.uid: moment.figure(one, known, time=at(hour), as_of=until)
+            for one in histories.pasts(connection, until)
             if one.presences
         }
         assert figures(connection, UIDS, at(hour)) == expected
@@ -67,14 +67,3 @@ def test_news_are_of_who_is_asked_about_after_an_entry(ledger: Place) -> None:
     load(ledger, score(3.0, 1))
     with reading(ledger) as connection:
         assert exposed.news(connection, "c", found.head, {"A"}).scores
-
-
-def test_members_are_those_of_one_cluster(ledger: Place) -> None:
-    with reading(ledger) as connection:
-        assert exposed.members(connection, "c")("whoever"), "alone nobody is looked up"
-    load(ledger, instance("E", 0), cluster="d")
-    with reading(ledger) as connection:
-        ours = exposed.members(connection, "c")
-        assert [ours(one) for one in ("A", "E", "pruned under c/7, 1", "pruned under d/7, 1")] == [
-            True, False, True, False,
-        ]  # fmt: skip

@@ -115,7 +115,8 @@ def answers(connection: Connection) -> Iterator[Any]:
     yield histories.scores(connection, now)
     yield list(sayings.sayings(connection))
     yield sayings.seen(connection)
-    yield list(telling.machines(connection, now))
+    for page in telling.pages(connection, now):
+        yield [[column.tolist() for column in rows] for rows in (page.lives, page.presences, page.freezes)]
     for minutes in range(-10, 40, 3):
         for name in ("vdi-0", "vdi-1", "vdi-4"):
             yield who.bore(connection, "name", name, at(minutes))

@@ -1,11 +1,10 @@
-"""The past as rows is the past as objects, but for machines that never lived."""
+"""The past as columns is the past as objects, but for machines that never lived."""
 
 from __future__ import annotations
 
 import pytest
 
-from exuvia.model.told import past
-from exuvia.model.told import rows as each
+from exuvia.model.told import Page, Rows, page
 from exuvia.record import histories, importing, lines, telling
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
@@ -17,7 +16,7 @@ TOLD = (
     presence("A", 0), frozen("A", 0),
     instance("C", 0, name="worker-2"), instance("D", 0, name="worker-2", withdrawn=True), frozen("D", 1, 2),
     presence("E", 0), presence("C", 3), instance("ä", 2, 3), presence("ä", 2), presence("𐀀", 2), instance("𐀀", 2),
-    presence("\uffee", 2), instance("\uffee", 2),
+    presence("\uffee", 2), instance("\uffee", 2), instance("a\x1fb", 1), presence("a\x1fb", 2, of="\x1f,"),
 )  # fmt: skip
 
 
@@ -27,19 +26,48 @@ def ledger(place: Place) -> Place:
     return place
 
 
+def columns(rows: Rows) -> list[list[int]]:
+    return [column.tolist() for column in rows]
+
+
+def same(one: Page, other: Page) -> None:
+    """With the numbers of vulnerabilities that each has."""
+    assert one.machines == other.machines
+    assert columns(one.lives) == columns(other.lives)
+    assert columns(one.freezes) == columns(other.freezes)
+    assert named(one) == named(other)
+
+
+def named(page: Page) -> list[tuple[object, ...]]:
+    names = list(page.vulnerabilities)
+    return [(machine, names[what], *others) for machine, what, *others in zip(*columns(page.presences), strict=True)]
+
+
 @pytest.mark.parametrize("until", [0, 3, 5, 20])
-def test_rows_say_what_the_objects_say(ledger: Place, until: float) -> None:
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_pages_say_what_the_objects_say(
+    ledger: Place, until: float, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "PAGE", size)
     with reading(ledger) as connection:
-        told = list(telling.machines(connection, at(until)))
+        pages = list(telling.pages(connection, at(until)))
         known = [one for one in histories.pasts(connection, at(until)) if one.lives]
 
-    assert [one.uid for one in told] == [one.uid for one in known]
-    for rows, objects in zip(told, known, strict=True):
-        found = past(rows, each(rows))
-        assert (found.presences, found.freezes) == (objects.presences, objects.freezes)
-        assert [(one.recorded, one.born, one.died, one.reason, one.withdrawn) for one in found.lives] == [
-            (one.recorded, one.born, one.died, one.reason, one.withdrawn) for one in objects.lives
-        ]
+    assert (len(pages) > 1) == (size < 1000)
+    assert sum(one.machines for one in pages) == len(known)
+    for one in pages:
+        same(one, page(known[: one.machines]))
+        del known[: one.machines]
+
+
+def test_machines_are_those_of_one_cluster(ledger: Place) -> None:
+    told = [instance("B2", 0, learnt=1), presence("B2", 0), instance("C2", 3)]
+    importing.load(ledger, lines.read(map(canonical, told), recorded=0), cluster="d")
+    with reading(ledger) as connection:
+        (ours,) = telling.pages(connection, at(20), cluster="d")
+        same(ours, page([one for one in histories.pasts(connection, at(20)) if one.uid in ("B2", "C2")]))
+        (none,) = telling.pages(connection, at(20), cluster="")
+        assert (none.machines, len(none.presences.what)) == (0, 0)
 
 
 def test_machines_are_found_by_a_name(ledger: Place) -> None:

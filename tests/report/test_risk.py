@@ -46,23 +46,25 @@ def report(*, course: bool = True) -> RiskReport:
     return RiskReport(
         window=window(0, 24),
         as_of=START + 24 * HOUR + 500_000,
+        quarantine_factor=Fraction(1, 10),
         instance_hours=Fraction(41),
         vulnerable_hours=Fraction(11),
         exposures=exposures(),
         band_hours={**dict.fromkeys(Band, Fraction(0)), Band.MEDIUM: Fraction(7), Band.CRITICAL: Fraction(4)},
-        hazard=0.001,
+        hazard=Fraction(1, 1000),
         closures={**dict.fromkeys(Closing, 0), Closing.PATCHED: 1},
         mttr_patched_hours=Fraction(10),
         mean_exposure_hours=Fraction(1, 3),
-        restricted_mean_hours=5.5,
+        restricted_mean_hours=Fraction(11, 2),
         unscored_hours=Fraction(0),
         course=halves if course else (),
     )
 
 
 NOTHING = RiskReport(
-    window=window(0, 0), as_of=START, instance_hours=Fraction(0), vulnerable_hours=Fraction(0), exposures=Exposures(),
-    band_hours=dict.fromkeys(Band, Fraction(0)), hazard=0.0, closures=dict.fromkeys(Closing, 0),
+    window=window(0, 0), as_of=START, quarantine_factor=Fraction(0), instance_hours=Fraction(0),
+    vulnerable_hours=Fraction(0), exposures=Exposures(),
+    band_hours=dict.fromkeys(Band, Fraction(0)), hazard=Fraction(0), closures=dict.fromkeys(Closing, 0),
     mttr_patched_hours=None, mean_exposure_hours=None, restricted_mean_hours=None, unscored_hours=Fraction(0),
 )  # fmt: skip
 
@@ -70,9 +72,9 @@ NOTHING = RiskReport(
 def test_the_document_has_the_keys_of_the_contract_in_their_order() -> None:
     found = risk.document(report())
     assert list(found) == [
-        "window", "asOf", "instanceHours", "vulnerableHours", "vulnerableFraction", "exposure", "normalised", "naive",
-        "skew", "hindsightGap", "bandHours", "exploitation", "closures", "mttrPatchedHours", "meanExposureHours",
-        "restrictedMeanHours", "unscoredHours",
+        "window", "asOf", "quarantineFactor", "instanceHours", "vulnerableHours", "vulnerableFraction", "exposure",
+        "normalised", "naive", "skew", "hindsightGap", "bandHours", "exploitation", "closures", "mttrPatchedHours",
+        "meanExposureHours", "restrictedMeanHours", "unscoredHours",
     ]  # fmt: skip
     assert list(found["window"]) == ["from", "to"]
     assert list(found["exposure"]) == list(found["normalised"]) == ["now", "then"]

@@ -40,9 +40,8 @@ def skew(asked: Asked) -> Mapping[str, float]:
 
 def _report(asked: Asked, *, began: int) -> RiskReport:
     with reading(asked.place) as connection:
-        ours = exposed.members(connection, asked.cluster)
         return accumulate(
-            (one for one in telling.machines(connection, asked.now) if ours(one.uid)),
+            telling.pages(connection, asked.now, cluster=asked.cluster),
             tuple(exposed.scores_of_all(connection)),
             window=Window(began=began, ended=asked.now),
             as_of=asked.now,

@@ -93,7 +93,7 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
     cuts = marks(asked.began, asked.until(known).ended) if output == "html" else ()
     with reading(file) as connection:
         found = accumulate(
-            telling.machines(connection, known),
+            telling.pages(connection, known),
             histories.scores(connection, known),
             window=asked,
             as_of=known,
@@ -126,7 +126,7 @@ def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, outpu
     aggregation = Aggregation(agg)
     with reading(file) as connection:
         value = moment.risk(
-            telling.machines(connection, known),
+            histories.pasts(connection, known),
             histories.scores(connection, known),
             time=when,
             as_of=known,

@@ -1,19 +1,22 @@
-"""Answers about risk over time (history.md, Risk as it really was): exact fractions of hours, floats where a logarithm
-or a curve makes them.
+"""Answers about risk over time (history.md, Risk as it really was): exact fractions of hours, and
+decimals of 50 digits where a logarithm or a power leaves none.
 
 Moments are whole microseconds since 1970 UTC, as in `model.histories`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from fractions import Fraction
 
 HOUR = 3_600_000_000
 """Microseconds."""
+
+DIGITS = 50
+"""Of a logarithm or a power: as decimals they are the same on every machine."""
 
 
 class Band(StrEnum):
@@ -98,15 +101,16 @@ class RiskReport:
 
     window: Window
     as_of: int
+    quarantine_factor: Fraction
     instance_hours: Fraction
     vulnerable_hours: Fraction
     exposures: Exposures
     band_hours: Mapping[Band, Fraction]
-    hazard: float
+    hazard: Fraction
     closures: Mapping[Closing, int]
     mttr_patched_hours: Fraction | None
     mean_exposure_hours: Fraction | None
-    restricted_mean_hours: float | None
+    restricted_mean_hours: Fraction | None
     unscored_hours: Fraction
     course: tuple[Stretch, ...] = field(default=())
     band_exposures: Mapping[Band, Fraction] = field(default_factory=dict)
@@ -134,7 +138,8 @@ class RiskReport:
     @property
     def index(self) -> float:
         """Exposure-adjusted EPSS: for comparison, not the probability that a machine was exploited."""
-        return -math.expm1(-self.hazard)
+        with localcontext(prec=DIGITS):
+            return float(1 - (-Decimal(self.hazard.numerator) / Decimal(self.hazard.denominator)).exp())
 
     @property
     def skew(self) -> Mapping[str, Skew]:

@@ -1,85 +1,113 @@
-"""What is known of one machine as plain rows: the same as `histories.Past`, for questions about millions of them.
+"""What is known of many machines at once, as columns: the same as `histories.Past`, for questions about millions.
 
-Making an object of every row costs more than the rest of such a question; rows come from a store as they are. Their
-order and meaning are those of `Life`, `Presence` and `Freeze`.
+An object for every row costs more than the rest of such a question. The order and the meaning of rows are those of
+`Life`, `Presence` and `Freeze`: the versions of one thing stand behind each other in the order in which they hold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from operator import itemgetter
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
-from exuvia.model.histories import Freeze, Life, Past, Presence
+import numpy as np
+from numpy.typing import NDArray
 
-LifeRow: TypeAlias = tuple[str, int, int, int | None, str, bool]
-"""uid, recorded, born, died, reason, withdrawn."""
+from exuvia.model.facts import DeathReason
+from exuvia.model.histories import RETRACTED, Freeze, Life, Past, Presence
+from exuvia.model.risks import Closing
 
-PresenceRow: TypeAlias = tuple[str, str, int, int, int | None, str, bool]
-"""uid, vulnerability, recorded, began, ended, closed, withdrawn."""
+Column: TypeAlias = NDArray[np.int64]
 
-FreezeRow: TypeAlias = tuple[str, int, int, int | None, bool]
-"""uid, recorded, began, ended, withdrawn."""
+OPEN = 1 << 62
+"""The end of what is still open: later than any moment that can be written."""
+
+NEVER = -1
+"""Instead of a word: the thing was taken back, it never was."""
+
+WORDS = tuple(sorted(Closing))
+"""Why something ended, in the order of the words: a row says it by the place in here."""
+
+DIED, PATCHED, ROTATED, UNKNOWN = (
+    WORDS.index(one) for one in (Closing.DIED, Closing.PATCHED, Closing.ROTATED, Closing.UNKNOWN)
+)
+OURS = DeathReason.EXUVIA.value
+"""The reason of a death that rotates what was on the machine."""
 
 
-class Told(NamedTuple):
-    """One machine. The versions of one thing stand behind each other in the order in which they hold.
+class Rows(NamedTuple):
+    """Versions, in order of machine, `what`, begin (not of lives: a machine has one), and as they hold.
 
-    What was found on a machine was mostly found at once: with `alike`, `presences` is one row that holds for each of
-    these vulnerabilities, none of which stands there twice.
+    `machine` is a number within the page; `what` is the number of a vulnerability, else 0. `word` is a place in `WORDS`
+    or `NEVER`: of a presence why it ended, of a life what its death makes of what was open on it.
     """
 
-    uid: str
-    lives: Sequence[LifeRow]
-    presences: Sequence[PresenceRow] = ()
-    freezes: Sequence[FreezeRow] = ()
-    alike: Sequence[str] = ()
+    machine: Column
+    what: Column
+    recorded: Column
+    began: Column
+    ended: Column
+    word: Column
 
 
-def rows(machine: Told) -> Sequence[PresenceRow]:
-    """Every presence as a row of its own."""
-    if not machine.alike:
-        return machine.presences
-    uid, _, recorded, began, ended, closed, withdrawn = machine.presences[0]
-    return [(uid, name, recorded, began, ended, closed, withdrawn) for name in machine.alike]
+class Page(NamedTuple):
+    """Some machines with all that is known of them. `vulnerabilities` gives each name its number, and may grow from
+    page to page."""
+
+    machines: int
+    lives: Rows
+    presences: Rows
+    freezes: Rows
+    vulnerabilities: Mapping[str, int]
 
 
-def told(past: Past) -> Told:
-    """A past as rows."""
-    presences = [
-        (past.uid, one.vulnerability, one.recorded, one.began, one.ended, one.closed, one.withdrawn)
-        for one in past.presences
-    ]
-    return Told(
-        uid=past.uid,
-        lives=[(past.uid, one.recorded, one.born, one.died, one.reason, one.withdrawn) for one in past.lives],
-        presences=sorted(presences, key=_THING) if len(presences) > 1 else presences,
-        freezes=[(past.uid, one.recorded, one.began, one.ended, one.withdrawn) for one in past.freezes],
+class Numbers(dict[str, int]):
+    """Names with the numbers that they get when they are first asked for: 0, 1, 2, ..."""
+
+    def __missing__(self, name: str) -> int:
+        number = self[name] = len(self)
+        return number
+
+
+def rows(found: Iterable[Sequence[int]]) -> Rows:
+    """From machine, what, recorded, began, ended and word of each row."""
+    table = np.array(list(found), dtype=np.int64).reshape(-1, len(Rows._fields))
+    return Rows(*table.T)
+
+
+def page(pasts: Iterable[Past]) -> Page:
+    """Pasts as columns."""
+    numbers, known = Numbers(), tuple(pasts)
+    return Page(
+        machines=len(known),
+        lives=rows(_life(place, one) for place, past in enumerate(known) for one in past.lives),
+        presences=rows(
+            _presence(place, numbers[one.vulnerability], one)
+            for place, past in enumerate(known)
+            for one in sorted(past.presences, key=lambda one: (numbers[one.vulnerability], one.began))
+        ),
+        freezes=rows(
+            _freeze(place, one)
+            for place, past in enumerate(known)
+            for one in sorted(past.freezes, key=lambda one: one.began)
+        ),
+        vulnerabilities=numbers,
     )
 
 
-def past(machine: Told, presences: Sequence[PresenceRow]) -> Past:
-    """Rows as a past, with some of its presences."""
-    return Past(
-        uid=machine.uid,
-        lives=tuple(
-            Life(uid=uid, recorded=recorded, born=born, died=died, reason=reason, withdrawn=bool(withdrawn))
-            for uid, recorded, born, died, reason, withdrawn in machine.lives
-        ),
-        presences=tuple(_presence(one) for one in presences),
-        freezes=tuple(
-            Freeze(uid=uid, recorded=recorded, began=began, ended=ended, withdrawn=bool(withdrawn))
-            for uid, recorded, began, ended, withdrawn in machine.freezes
-        ),
-    )
+def _life(machine: int, one: Life) -> tuple[int, ...]:
+    word = ROTATED if one.reason == OURS else DIED
+    return machine, 0, one.recorded, one.born, _end(one.died), NEVER if one.withdrawn else word
 
 
-_THING = itemgetter(1, 3)
+def _presence(machine: int, what: int, one: Presence) -> tuple[int, ...]:
+    word = WORDS.index(Closing(one.closed)) if one.closed in WORDS else UNKNOWN
+    never = one.withdrawn or one.closed == RETRACTED
+    return machine, what, one.recorded, one.began, _end(one.ended), NEVER if never else word
 
 
-def _presence(row: PresenceRow) -> Presence:
-    uid, vulnerability, recorded, began, ended, closed, withdrawn = row
-    return Presence(
-        uid=uid, vulnerability=vulnerability, recorded=recorded, began=began, ended=ended, closed=closed,
-        withdrawn=bool(withdrawn),
-    )  # fmt: skip
+def _freeze(machine: int, one: Freeze) -> tuple[int, ...]:
+    return machine, 0, one.recorded, one.began, _end(one.ended), NEVER if one.withdrawn else UNKNOWN
+
+
+def _end(moment: int | None) -> int:
+    return OPEN if moment is None else moment

@@ -2,7 +2,8 @@
 
 One of its models, `undead`, counts what was ever there until today. So that a report about a time after the cut stays
 the same, a checkpoint carries the number of pruned findings; here they come back as machines that lived for a moment
-before the cut, with nothing known of them but that.
+before the cut, with nothing known of them but that. When and why each finding ended is pruned with it: no report says
+of them that anything was closed.
 """
 
 from __future__ import annotations
@@ -11,10 +12,11 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import Any
 
+import numpy as np
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal, select
 
 from exuvia.model.histories import RETRACTED
-from exuvia.model.told import Told
+from exuvia.model.told import DIED, NEVER, Column, Numbers, Page, Rows, rows
 from exuvia.record import checkpoints, queries, tables, versions
 
 
@@ -32,24 +34,37 @@ def counted(connection: Connection, uids: Collection[str]) -> Counter[str]:
     return Counter({name: int(count) for name, count in connection.execute(chosen)})
 
 
-def departed(connection: Connection, until: int) -> Iterator[Told]:
+BLOCK = 1000
+"""Machines on a page."""
+
+UNTOLD = NEVER - 1
+"""Instead of a word: it was, and why it ended is not known any more. It is no closure, not even an unknown one."""
+
+
+def departed(connection: Connection, until: int, known: Numbers, *, cluster: str | None = None) -> Iterator[Page]:
     """Machines that stand for those that were pruned, if they were before that moment (microseconds)."""
-    for cluster in queries.clusters(connection):
-        for seq, body in checkpoints.last(connection, cluster)[-1:]:
+    for name in queries.clusters(connection) if cluster is None else (cluster,):
+        for _, body in checkpoints.last(connection, name)[-1:]:
             cut, carried = body["cut"], body.get("carried", {}).get("presences", ())
-            if cut <= until:
-                yield from _told(f"pruned under {cluster}/{seq}", cut, dict(carried))
+            if cut <= until and carried:
+                yield from _pages(cut, dict(carried), known)
 
 
-def _told(uid: str, cut: int, counts: dict[str, int]) -> Iterator[Told]:
+def _pages(cut: int, counts: dict[str, int], known: Numbers) -> Iterator[Page]:
     """As few machines as there can be: each has every vulnerability that was on so many."""
-    names, number = sorted(counts), 0
-    began, ended = cut - 2, cut - 1
-    while names := [name for name in names if counts[name] > number]:
-        number += 1
-        named = f"{uid}, {number}"
-        life = (named, began, began, ended, "", False)
-        yield Told(named, [life], ((named, "", began, began, ended, "", False),), (), names)
+    whats = np.array([known[name] for name in counts], dtype=np.int64)
+    left = np.array(list(counts.values()), dtype=np.int64)
+    while (size := min(int(left.max()), BLOCK)) > 0:
+        machines = np.arange(size)
+        machine, place = np.nonzero(machines[:, np.newaxis] < left)
+        lives = _moment(machines, np.zeros_like(machines), cut, DIED)
+        yield Page(size, lives, _moment(machine, whats[place], cut, UNTOLD), rows(()), known)
+        left = left - size
+
+
+def _moment(machine: Column, what: Column, cut: int, word: int) -> Rows:
+    began = np.full_like(machine, cut - 2)
+    return Rows(machine, what, began, began, began + 1, np.full_like(machine, word))
 
 
 def _was_there(found: Any, lives: Any) -> ColumnElement[bool]:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select, Table, select
 
 from exuvia.model.facts import FactKind
 from exuvia.model.histories import EPSS, KEV, Freeze, Life, Past, Presence, Score
-from exuvia.record import appending, queries, tables, versions
+from exuvia.record import appending, tables, versions
 
 CHUNK = 200
 PAGE = 5000
@@ -59,15 +59,6 @@ def scores_of_all(connection: Connection) -> Iterator[Score]:
     ever = select(tables.presences.c.vulnerability).distinct()
     chosen = _scores().where(tables.scores.c.vulnerability.in_(ever))
     yield from starmap(Score, connection.execution_options(yield_per=PAGE).execute(chosen))
-
-
-def members(connection: Connection, cluster: str) -> Callable[[str], bool]:
-    """Whether a machine, or what stands for pruned ones, is of that cluster."""
-    if set(queries.clusters(connection)) <= {cluster}:
-        return lambda _: True
-    lives = tables.lives
-    uids = set(connection.scalars(select(lives.c.uid).where(lives.c.cluster == cluster).distinct()))
-    return lambda uid: uid in uids or uid.startswith(f"pruned under {cluster}/")
 
 
 def news(connection: Connection, cluster: str, since: int, machines: Container[str]) -> News:

@@ -1,127 +1,149 @@
-"""The past of every instance as plain rows, machine by machine: for questions that look at millions of them.
+"""The past of every machine as columns, page by page: for questions that look at millions of rows.
 
-The same machines with the same versions as `histories.pasts`, but those without any life, of which nothing counts.
+The same machines with the same versions as `histories.pasts`, but those without any life, of which nothing counts. The
+store writes a column of a page as one text: a row for each would cost more than all that is reckoned from it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from itertools import groupby, islice
-from operator import itemgetter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
-from sqlalchemy import Connection, Integer, Select, Table, cast, func, select, type_coerce
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Select, Table, Text, case, cast, func, select
 
-from exuvia.model.told import PresenceRow, Told
+from exuvia.model.histories import RETRACTED
+from exuvia.model.told import DIED, NEVER, OPEN, OURS, ROTATED, UNKNOWN, WORDS, Column, Numbers, Page, Rows
 from exuvia.record import departed, tables
 
-PAGE = 5000
-TOGETHER = 500
-"""Machines for which rows are read by one question."""
+PAGE = 50_000
+"""Rows of a table, or those of one machine if it has more: some 20 MB."""
 
 _SEPARATOR = "\x1f"
-_OPEN = 1 << 62
-_uid = itemgetter(0)
-
-_Found = tuple[str, list[Any], Any, Sequence[Any]]
-"""A UID, its lives, what its presences have in common if it has any, and its freezes."""
+_STILL = -1
+"""The length of what has not ended."""
 
 
-def machines(connection: Connection, until: int) -> Iterator[Told]:
+def pages(connection: Connection, until: int, *, cluster: str | None = None) -> Iterator[Page]:
     """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID; after them
-    what must be known still of those that were pruned.
-
-    The store says by machine what its presences have in common: mostly all, and then they are not read one by one.
-    """
-    with ExitStack() as opened:
-        lives = _rows(opened, connection, _versions(tables.lives, until, "recorded", "born", "died", "reason"))
-        presences = _Beside(_rows(opened, connection, _common(until)))
-        freezes = _Beside(_rows(opened, connection, _versions(tables.freezes, until, "recorded", "began", "ended")))
-        found = (
-            (uid, list(versions), presences.first(uid), freezes.of(uid)) for uid, versions in groupby(lives, key=_uid)
-        )
-        while some := list(islice(found, TOGETHER)):
-            yield from _whole(connection, until, some)
-    yield from departed.departed(connection, until)
+    what must be known still of those that were pruned. With `cluster` only machines of that one."""
+    known = Numbers()
+    for part in _parts(connection, until, cluster):
+        yield _page(connection, part, known)
+    yield from departed.departed(connection, until, known, cluster=cluster)
 
 
-def _common(until: int) -> Select[Any]:
-    """By machine: the vulnerabilities, their number, and the least and greatest of all else."""
-    table = tables.presences
-    columns = (table.c.recorded, table.c.began, func.coalesce(table.c.ended, _OPEN), table.c.closed)
-    names = func.aggregate_strings(table.c.vulnerability, _SEPARATOR)
-    bounds = (bound(one) for one in columns for bound in (func.min, func.max))
-    others = (func.max(table.c.rank), func.max(cast(table.c.withdrawn, Integer)))
-    chosen = select(table.c.uid, names, func.count(), *bounds, *others).where(table.c.recorded <= until)
-    return chosen.group_by(table.c.uid).order_by(table.c.uid)
-
-
-def _alike(common: Any) -> tuple[PresenceRow, list[str]] | None:
-    """The presences of a machine as one row, and their vulnerabilities; None if they differ."""
-    uid, text, number, recorded, last, began, latest, ended, longest, closed, greatest, rank, withdrawn = common
-    if recorded != last or began != latest or ended != longest or closed != greatest or rank or withdrawn:
-        return None
-    names = text.split(_SEPARATOR)
-    row = (uid, "", recorded, began, None if ended == _OPEN else ended, closed, False)
-    return (row, names) if len(names) == number else None
-
-
-def _whole(connection: Connection, until: int, found: list[_Found]) -> Iterator[Told]:
-    alike = [None if common is None else _alike(common) for _, _, common, _ in found]
-    apart = [one[0] for one, same in zip(found, alike, strict=True) if same is None and one[2] is not None]
-    rows = _presences(connection, until, apart)
-    for (uid, lives, _, freezes), same in zip(found, alike, strict=True):
-        if same is None:
-            yield Told(uid, lives, rows.get(uid, ()), freezes)
-        else:
-            yield Told(uid, lives, (same[0],), freezes, same[1])
-
-
-def _presences(connection: Connection, until: int, uids: list[str]) -> dict[str, list[Any]]:
-    if not uids:
-        return {}
-    names = ("vulnerability", "recorded", "began", "ended", "closed")
-    chosen = _versions(tables.presences, until, *names).where(tables.presences.c.uid.in_(uids))
-    return {uid: list(rows) for uid, rows in groupby(connection.execute(chosen), key=_uid)}
-
-
-def named(connection: Connection, name: str, until: int) -> tuple[str, ...]:
+def named(connection: Connection, name: str, until: int, *, cluster: str | None = None) -> tuple[str, ...]:
     """The UIDs of all machines that ever bore a name, as recorded up to then, in order."""
     table = tables.lives
     chosen = select(table.c.uid).where(table.c.name == name, table.c.recorded <= until).distinct()
+    if cluster is not None:
+        chosen = chosen.where(table.c.cluster == cluster)
     return tuple(connection.scalars(chosen.order_by(table.c.uid)))
 
 
-class _Beside:
-    """Rows in order of UID that are read beside others in the same order."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Part:
+    """Which rows are read together: of the machines after one UID and up to another. None: all that follow."""
 
-    def __init__(self, rows: Iterator[Any]) -> None:
-        self._groups = groupby(rows, key=_uid)
-        self._uid = ""
-        self._rows: Sequence[Any] = ()
+    after: str
+    last: str | None
+    until: int
+    cluster: str | None
 
-    def of(self, uid: str) -> Sequence[Any]:
-        """Those of a UID; each is asked for once and in order. What nobody asks for is passed over."""
-        while self._uid < uid:
-            found = next(self._groups, None)
-            if found is None:
-                self._uid, self._rows = uid, ()
-            else:
-                self._uid, self._rows = found[0], list(found[1])
-        return self._rows if self._uid == uid else ()
-
-    def first(self, uid: str) -> Any:
-        """The first of a UID, or None."""
-        found = self.of(uid)
-        return found[0] if found else None
+    def rows(self, table: Table, *columns: Any) -> Select[Any]:
+        """Some columns of them."""
+        chosen = select(*columns).where(table.c.recorded <= self.until, table.c.uid > self.after)
+        if self.last is not None:
+            chosen = chosen.where(table.c.uid <= self.last)
+        if table is tables.lives and self.cluster is not None:
+            chosen = chosen.where(table.c.uid.in_(members(self.cluster)))
+        return chosen
 
 
-def _versions(table: Table, until: int, *names: str) -> Select[Any]:
-    """Whether it is withdrawn stands last, as the store has it: making booleans of it takes longer than reading it."""
-    wanted = [table.c.uid, *(table.c[one] for one in names), type_coerce(table.c.withdrawn, Integer)]
-    return select(*wanted).where(table.c.recorded <= until).order_by(*table.primary_key.columns)
+def members(cluster: str) -> Select[Any]:
+    """The UIDs of the machines of a cluster."""
+    return select(tables.lives.c.uid).where(tables.lives.c.cluster == cluster)
 
 
-def _rows(opened: ExitStack, connection: Connection, chosen: Select[Any]) -> Iterator[Any]:
-    return iter(opened.enter_context(connection.execution_options(yield_per=PAGE).execute(chosen)))
+def _parts(connection: Connection, until: int, cluster: str | None) -> Iterator[_Part]:
+    after = ""
+    while True:
+        ends = (connection.scalar(_end(table, after)) for table in (tables.lives, tables.presences, tables.freezes))
+        last = min((one for one in ends if one is not None), default=None)
+        yield _Part(after=after, last=last, until=until, cluster=cluster)
+        if last is None:
+            return
+        after = last
+
+
+def _end(table: Table, after: str) -> Select[Any]:
+    return select(table.c.uid).where(table.c.uid > after).order_by(table.c.uid).offset(PAGE).limit(1)
+
+
+def _page(connection: Connection, part: _Part, known: Numbers) -> Page:
+    machines = Numbers()
+    texts, times = _read(connection, part, tables.lives, "born", "died", _DEATH)
+    born = _numbered(texts[0], machines)
+    return Page(
+        machines=len(machines),
+        lives=Rows(born, np.zeros_like(born), *times),
+        presences=_beside(machines, known, *_read(connection, part, tables.presences, "began", "ended", _CLOSED)),
+        freezes=_beside(machines, known, *_read(connection, part, tables.freezes, "began", "ended", _FROZEN)),
+        vulnerabilities=known,
+    )
+
+
+def _beside(machines: Numbers, known: Numbers, texts: list[list[str]], times: tuple[Column, ...]) -> Rows:
+    """Rows of the machines that have a life."""
+    machine = np.fromiter(map(machines.get, texts[0], repeat(-1)), np.int64, len(texts[0]))
+    what = _numbered(texts[1], known) if len(texts) > 1 else np.zeros_like(machine)
+    lived = machine >= 0
+    return Rows(*(one[lived] for one in (machine, what, *times)))
+
+
+def _numbered(texts: list[str], numbers: Numbers) -> Column:
+    return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+
+
+def _read(
+    connection: Connection, part: _Part, table: Table, began: str, ended: str, word: ColumnElement[int]
+) -> tuple[list[list[str]], tuple[Column, ...]]:
+    """The UIDs and vulnerabilities of rows, and when each was recorded, began and ended, and its word.
+
+    SQLite keeps rows in the order of the key, and would copy each of them if it were asked for that order; others must
+    be asked. A length is a shorter text than a moment, and so a quicker one.
+    """
+    names = [table.c[one] for one in ("uid", "vulnerability") if one in table.c]
+    start = table.c[began]
+    numbers = (table.c.recorded - start, start, func.coalesce(table.c[ended] - start, _STILL), word)
+    rows = part.rows(table, *(one.label(f"c{place}") for place, one in enumerate((*names, *numbers))))
+    ordered = rows.order_by(*table.primary_key.columns)
+    inner = [*(rows if connection.dialect.name == "sqlite" else ordered).subquery().c]
+    texts = [func.aggregate_strings(one, _SEPARATOR) for one in inner[: len(names)]]
+    texts += [func.aggregate_strings(cast(one, Text), ",") for one in inner[len(names) :]]
+    found = [text or "" for text in connection.execute(select(*texts)).one()]
+    learnt, begins, lengths, words = (np.fromstring(text, dtype=np.int64, sep=",") for text in found[len(names) :])
+    times = (begins + learnt, begins, np.where(lengths == _STILL, OPEN, begins + lengths), words)
+    asked = [ordered.with_only_columns(one) for one in names]
+    return [_split(connection, *one, len(begins)) for one in zip(asked, found, strict=False)], times
+
+
+def _split(connection: Connection, asked: Select[Any], text: str, count: int) -> list[str]:
+    """A column of texts. Where what separates them is in one of them, they are read by themselves."""
+    found = text.split(_SEPARATOR) if count else []
+    return found if len(found) == count else list(connection.scalars(asked))
+
+
+_WORDS = ((tables.presences.c.closed == str(word), place) for place, word in enumerate(WORDS) if place != UNKNOWN)
+_CLOSED = case(
+    (tables.presences.c.withdrawn, NEVER),
+    (tables.presences.c.closed == "", UNKNOWN),
+    (tables.presences.c.closed == RETRACTED, NEVER),
+    *_WORDS,
+    else_=UNKNOWN,
+)
+_DEATH = case((tables.lives.c.withdrawn, NEVER), (tables.lives.c.reason == OURS, ROTATED), else_=DIED)
+_FROZEN = case((tables.freezes.c.withdrawn, NEVER), else_=UNKNOWN)

@@ -24,6 +24,7 @@ def document(report: RiskReport) -> dict[str, Any]:
     return {
         "window": _window(report.window),
         "asOf": written(report.as_of),
+        "quarantineFactor": float(report.quarantine_factor),
         "instanceHours": float(report.instance_hours),
         "vulnerableHours": float(report.vulnerable_hours),
         "vulnerableFraction": _number(report.vulnerable_fraction),
@@ -39,11 +40,11 @@ def document(report: RiskReport) -> dict[str, Any]:
         },
         "hindsightGap": float(report.hindsight_gap),
         "bandHours": {"now": {one.value: float(report.band_hours[one]) for one in Band}},
-        "exploitation": {"hazard": report.hazard, "index": report.index},
+        "exploitation": {"hazard": float(report.hazard), "index": report.index},
         "closures": {one.value: report.closures[one] for one in Closing},
         "mttrPatchedHours": _number(report.mttr_patched_hours),
         "meanExposureHours": _number(report.mean_exposure_hours),
-        "restrictedMeanHours": report.restricted_mean_hours,
+        "restrictedMeanHours": _number(report.restricted_mean_hours),
         "unscoredHours": float(report.unscored_hours),
     }
 
@@ -96,7 +97,7 @@ def figures(report: RiskReport) -> Iterable[tuple[str, str, str]]:
     yield "hindsight gap", hours(report.hindsight_gap), "now - then"
     yield "mean score now", hours(report.normalised_now), "exposure now by instance-hour: compare this"
     yield "mean score then", hours(report.normalised_then), "exposure then by instance-hour"
-    yield "exploitation index", tiny(report.index), f"for comparison only; hazard {tiny(report.hazard)}"
+    yield "exploitation index", tiny(report.index), f"for comparison only; hazard {tiny(float(report.hazard))}"
     yield "mean until patched", hours(report.mttr_patched_hours), "hours, of what was patched in the window"
     yield "mean exposure", hours(report.mean_exposure_hours), "hours, of all that was closed in the window"
     yield "restricted mean", hours(report.restricted_mean_hours), "hours, with what is still open taken into account"

@@ -13,6 +13,7 @@ from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.model.facts import microseconds
 from exuvia.model.histories import Freeze, Life, Past, Presence, Score
 from exuvia.model.risks import HOUR, RiskReport, Window
+from exuvia.model.told import page
 from exuvia.record import lines
 
 ZERO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -104,4 +105,4 @@ def report(
     """The report over these lines; moments in hours."""
     pasts, scores = settled(told)
     asked = window(began, ended)
-    return accumulate(pasts, scores, window=asked, as_of=at(as_of), quarantine_factor=factor, marks=marks)
+    return accumulate([page(pasts)], scores, window=asked, as_of=at(as_of), quarantine_factor=factor, marks=marks)

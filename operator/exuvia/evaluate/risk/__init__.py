@@ -1,5 +1,6 @@
 """Risk as it really was (history.md): exposure over time by two lenses, in exact integers until the very end.
 
-`scores` makes step functions of score facts, `known` the intervals in which something was so, `accumulate` adds it up
-over a fleet in one pass, `moment` looks at one instant, `explain` at one machine.
+`scores` makes step functions of score facts. `accumulate` adds up a fleet in one pass, in columns: `spans` are
+intervals of many machines, `held` what was on them, `tally` the sums, `summing` and `survival` what comes of these.
+`moment` looks at one instant and `explain` at one machine, both by `known`, which says the same of a single machine.
 """

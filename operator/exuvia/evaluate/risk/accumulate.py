@@ -1,24 +1,26 @@
-"""The report over a fleet, in one pass: every machine is looked at once and forgotten, only sums are kept."""
+"""The report over a fleet, in one pass: every page of machines is looked at once and forgotten, only sums are kept."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from itertools import islice
 
-from exuvia.evaluate.risk import closures, intervals, known, ordinary, scores, summing
-from exuvia.evaluate.risk.accounts import Account
-from exuvia.evaluate.risk.closures import Held
-from exuvia.evaluate.risk.intervals import Interval, Intervals
-from exuvia.evaluate.risk.scores import History
-from exuvia.evaluate.risk.tally import Tally
-from exuvia.model import told
-from exuvia.model.histories import Past, Presence, Score
-from exuvia.model.risks import Closing, RiskReport, Window
-from exuvia.model.told import Told
+import numpy as np
+
+from exuvia.evaluate.risk import held, scores, spans, summing
+from exuvia.evaluate.risk.held import Held
+from exuvia.evaluate.risk.scores import History, Steps
+from exuvia.evaluate.risk.spans import Spans
+from exuvia.evaluate.risk.tally import Bins, Tally, total
+from exuvia.model.histories import Score
+from exuvia.model.risks import RiskReport, Window
+from exuvia.model.told import OPEN, WORDS, Column, Page, Rows
 
 
 def accumulate(
-    pasts: Iterable[Past | Told],
+    pages: Iterable[Page],
     facts: Iterable[Score],
     *,
     window: Window,
@@ -28,122 +30,137 @@ def accumulate(
 ) -> RiskReport:
     """The whole report over a window, as of a moment (microseconds). Nothing recorded after `as_of` says anything.
 
-    `pasts` are the machines with all their versions in order of `recorded`, in any order of machines, as objects or as
-    rows, which are quicker. `marks` are moments at which the report is cut into a `course`, for plots. Exact, and the
-    same for ever with the same `as_of`.
+    `pages` are the machines with all their versions, in any order of machines; each machine is on one page. `marks` are
+    moments at which the report is cut into a `course`, for plots. Exact, and the same for ever with the same `as_of`.
     """
     sums = Sums(facts, window=window, as_of=as_of, marks=marks)
-    for past in pasts:
-        sums.add(past if isinstance(past, Told) else told.told(past))
-    sums.settle()
+    for page in pages:
+        sums.add(page)
     return summing.report(sums, quarantine_factor)
 
 
-MOST_WAITING = 300_000
-"""Findings: at most some 60 MB."""
+class Weighed:
+    """Time on all machines, and that of it on frozen ones: they weigh differently."""
+
+    def __init__(self, bins: Bins) -> None:
+        self.all = Tally(bins)
+        self.frozen = Tally(bins)
 
 
 class Sums:
-    """What is kept of a fleet while it passes by. Moments are integers, so the order of machines says nothing."""
+    """What is kept of a fleet while it passes by. Moments are integers, so the order of machines says nothing.
+
+    `accounts` are the scores of vulnerabilities that were on a machine; all that have none share the first.
+    """
 
     def __init__(self, facts: Iterable[Score], *, window: Window, as_of: int, marks: Iterable[int] = ()) -> None:
         self.window = window.until(as_of)
         self.as_of = as_of
-        self.marks = tuple(sorted({one for one in marks if self.window.began < one < self.window.ended}))
-        self.alive = Tally(self.marks)
-        self.vulnerable = 0
-        self.accounts: dict[str, Account] = {}
-        self.closed: dict[str, list[int]] = {one.value: [] for one in Closing}
-        self.censored: list[int] = []
-        self._histories = scores.histories(facts, as_of)
-        self._waiting = 0
         self.start, self.end = self.window.began, self.window.ended
-        self._whole = intervals.interval(self.window.began, self.window.ended)
+        self.marks = tuple(sorted({one for one in marks if self.start < one < self.end}))
+        self.vulnerable = 0
+        self.closed: list[list[Column]] = [[] for _ in WORDS]
+        self.censored: list[Column] = []
+        self.accounts: list[History] = []
+        self._histories = scores.histories(facts, as_of)
+        self._numbers = np.zeros(0, dtype=np.int64)
+        edges = {moment for one in self._histories.values() for moment in self._edges(one)}
+        self.bins = Bins({*edges, *self._edges(scores.NOTHING)}, self.end - self.start)
+        self._open([scores.NOTHING])
+        self.alive = Tally(self.bins)
+        self.now, self.then, self.undead, self.live_only = (Weighed(self.bins) for _ in range(4))
 
-    def add(self, machine: Told) -> None:
-        """One machine."""
-        life = ordinary.frame(machine, self.as_of)
-        if life is None:
-            past = told.past(machine, told.rows(machine))
-            for began, ended in known.now(past.lives, self.as_of):
-                self._add_life(began, ended)
-            self._add_vulnerable(self._add_any(past))
-        else:
-            self._add_life(life[0], life[1])
-            there, others = ordinary.add(self, life, machine)
-            if others:
-                there += self._add_any(told.past(machine, others))
-            self._add_vulnerable(there)
-        self._waiting += len(machine.alike or machine.presences)
-        if self._waiting > MOST_WAITING:
-            self.settle()
+    def add(self, page: Page) -> None:
+        """Some machines."""
+        self._meet(page.vulnerabilities)
+        lives, presences, freezes = (self._known(one) for one in (page.lives, page.presences, page.freezes))
+        alive = held.lives(lives)
+        self._count(self.alive, Spans(np.zeros_like(alive.machine), alive.began, alive.ended))
+        found = held.held(presences, alive, page.machines)
+        self._add_now(found, _frozen_now(freezes), page.machines)
+        self._add_vulnerable(found)
+        self._add_closed(found)
+        self._add_then(presences, lives, freezes, page.machines)
 
-    def settle(self) -> None:
-        """Add up what waits to be."""
-        for account in self.accounts.values():
-            account.settle()
-        self._waiting = 0
+    def _known(self, rows: Rows) -> Rows:
+        known = rows.recorded <= self.as_of
+        return rows if known.all() else Rows(*(one[known] for one in rows))
 
-    def _add_life(self, began: int, ended: int) -> None:
-        first, last = max(began, self.start), min(ended, self.end)
-        if first < last:
-            self.alive.add(first, last)
+    def _meet(self, vulnerabilities: Iterable[str]) -> None:
+        """Give those that were not seen before the account that is theirs, if they have scores."""
+        fresh = [self._histories.get(one) for one in islice(vulnerabilities, len(self._numbers), None)]
+        first = len(self.accounts)
+        self._open([one for one in fresh if one is not None])
+        scored = np.array([one is not None for one in fresh], dtype=np.int64)
+        self._numbers = np.append(self._numbers, np.where(scored, first - 1 + np.cumsum(scored), 0))
 
-    def _add_vulnerable(self, there: list[Interval]) -> None:
-        for began, ended in there if len(there) < 2 else intervals.union(there):
-            first, last = max(began, self.start), min(ended, self.end)
-            if first < last:
-                self.vulnerable += last - first
+    def _open(self, histories: list[History]) -> None:
+        self.accounts += histories
+        self.bins.add([self._edges(one) for one in histories])
 
-    def _add_any(self, past: Past) -> list[Interval]:
-        """A machine of any kind; when anything was there by the account of K."""
-        rows: dict[str, list[Presence]] = {}
-        for one in past.presences:
-            rows.setdefault(one.vulnerability, []).append(one)
-        self._add_then(past, rows)
-        lives = known.current(past.lives, self.as_of)
-        frozen = known.now(past.freezes, self.as_of)
-        there: list[Interval] = []
-        for name, versions in rows.items() if lives else ():
-            found = closures.held(known.current(versions, self.as_of), lives[0])
-            if found:
-                self._add_held(self.account(name), found, frozen)
-                there += closures.times(found)
-        return there
+    def _edges(self, history: History) -> tuple[int, ...]:
+        """The moments inside of the window at which any of its scores changes, and the marks; since it began."""
+        inside = {moment for steps in (history.now, history.then, history.epss) for moment in self._inside(steps)}
+        return tuple(sorted(moment - self.start for moment in (*self.marks, *inside)))
 
-    def _add_held(self, account: Account, found: list[Held], frozen: Intervals) -> None:
-        open_ = tuple((one.began, one.ended) for one in found if one.ended > self.as_of)
-        account.now.add(self._seen(closures.times(found)), frozen)
-        account.undead.add(self._seen(((found[0].began, intervals.FOREVER),)), frozen)
-        account.live_only.add(self._seen(open_), frozen)
-        for one in found:
-            self._close(one)
+    def _inside(self, steps: Steps) -> Iterator[int]:
+        first = bisect_right(steps.moments, self.start)
+        return (one for one in steps.moments[first:] if one < self.end and one not in self.marks)
 
-    def _close(self, one: Held) -> None:
+    def _add_now(self, found: Held, frozen: Spans, machines: int) -> None:
+        """What was there by the account of K: as it was, and as the naive models have it."""
+        seen = Spans(self._numbers[found.what], found.began, found.ended)
+        first, open_ = spans.changes(found.machine, found.what), found.ended > self.as_of
+        bins, places = self._count(self.now.all, seen)
+        self.undead.all.begin(bins[first], places[first])
+        self.live_only.all.begin(bins[open_], places[open_])
+        if len(frozen.owner):
+            endless = seen._replace(ended=np.full_like(seen.ended, OPEN))
+            self._count_frozen(self.now, seen, found.machine, frozen, machines)
+            self._count_frozen(self.undead, endless.chosen(first), found.machine[first], frozen, machines)
+            self._count_frozen(self.live_only, endless.chosen(open_), found.machine[open_], frozen, machines)
+
+    def _add_vulnerable(self, found: Held) -> None:
+        """When anything was on a machine. Most of it came and went together."""
+        seen = Spans(found.machine, found.began, found.ended).within(self.start, self.end)
+        there = spans.union(seen.chosen(spans.changes(*seen)))
+        self.vulnerable += total(there.ended - there.began)
+
+    def _add_closed(self, found: Held) -> None:
         """What ended in the window is closed; what is there at its end is censored; what ended before is neither."""
-        if self.start <= one.ended < self.end:
-            self.closed[one.reason].append(one.ended - one.began)
-        elif one.began < self.end <= min(one.ended, self.as_of):
-            self.censored.append(self.end - one.began)
+        ended = (self.start <= found.ended) & (found.ended < self.end)
+        for word, lengths in enumerate(self.closed):
+            chosen = ended & (found.word == word)
+            lengths.append(found.ended[chosen] - found.began[chosen])
+        there = ~ended & (found.began < self.end) & (self.end <= np.minimum(found.ended, self.as_of))
+        self.censored.append(self.end - found.began[there])
 
-    def _add_then(self, past: Past, rows: dict[str, list[Presence]]) -> None:
+    def _add_then(self, presences: Rows, lives: Rows, freezes: Rows, machines: int) -> None:
         """What was there by the account of the time."""
-        alive = self._seen(known.then(past.lives, self.as_of))
-        if not alive:
-            return
-        frozen = known.then(past.freezes, self.as_of)
-        for name, versions in rows.items():
-            found = intervals.intersection(known.then(versions, self.as_of), alive)
-            if found:
-                self.account(name).then.add(found, frozen)
+        alive = spans.union(spans.accounts(lives, spans.things(lives, lives=True), lives.machine))
+        first = spans.changes(presences.machine, presences.what)
+        machine, account = presences.machine[first], self._numbers[presences.what[first]]
+        told = spans.union(spans.accounts(presences, spans.things(presences), np.cumsum(first) - 1))
+        found = spans.meeting(told, machine[told.owner], alive, machines)
+        seen = found._replace(owner=account[found.owner])
+        self._count(self.then.all, seen)
+        frozen = spans.union(spans.accounts(freezes, spans.things(freezes), freezes.machine))
+        if len(frozen.owner):
+            self._count_frozen(self.then, seen, machine[found.owner], frozen, machines)
 
-    def _seen(self, some: Intervals) -> Intervals:
-        return intervals.intersection(some, self._whole)
+    def _count(self, tally: Tally, seen: Spans) -> tuple[Column, Column]:
+        """Add up spans, whose owners are accounts; the bins and the places where they begin."""
+        account, began, ended = seen.within(self.start, self.end)
+        bins, began, ended = self.bins.of(account, began - self.start), began - self.start, ended - self.start
+        tally.begin(bins, began)
+        tally.end(self.bins.of(account, ended), ended)
+        return bins, began
 
-    def account(self, vulnerability: str) -> Account:
-        """That of a vulnerability, made when it is seen first."""
-        found = self.accounts.get(vulnerability)
-        if found is None:
-            history = self._histories.get(vulnerability, History())
-            found = self.accounts[vulnerability] = Account(history, self.window, self.as_of, self.marks)
-        return found
+    def _count_frozen(self, weighed: Weighed, seen: Spans, machine: Column, frozen: Spans, machines: int) -> None:
+        self._count(weighed.frozen, spans.meeting(seen, machine, frozen, machines))
+
+
+def _frozen_now(rows: Rows) -> Spans:
+    """When machines were frozen by the account of K, also after their death."""
+    found = Spans(rows.machine, rows.began, rows.ended)
+    return spans.union(found.chosen(spans.current(rows, spans.things(rows))))

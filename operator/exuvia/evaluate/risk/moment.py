@@ -8,18 +8,16 @@ from fractions import Fraction
 from functools import lru_cache
 
 from exuvia.evaluate.risk import known, scores
-from exuvia.evaluate.risk.intervals import Intervals, end
+from exuvia.evaluate.risk.intervals import Intervals
 from exuvia.evaluate.risk.scores import History
 from exuvia.evaluate.risk.summing import band
-from exuvia.model import told
 from exuvia.model.histories import Past, Score
 from exuvia.model.learnt import RiskFigure
 from exuvia.model.risks import Aggregation, Band
-from exuvia.model.told import Told
 
 
 def risk(
-    pasts: Iterable[Past | Told],
+    pasts: Iterable[Past],
     facts: Iterable[Score],
     *,
     time: int,
@@ -33,7 +31,7 @@ def risk(
     histories = scores.histories(facts, as_of)
     found = (
         one
-        for past in map(_past, _lived(pasts, time))
+        for past in pasts
         for one in of_machine(past, histories, time=time, as_of=as_of, quarantine_factor=quarantine_factor)
     )
     return max(found, default=Fraction(0)) if aggregation is Aggregation.MAX else sum(found, Fraction(0))
@@ -93,17 +91,6 @@ def present(past: Past, *, time: int, as_of: int) -> set[str]:
 
 def _factor(past: Past, time: int, as_of: int, quarantine_factor: Fraction) -> Fraction:
     return quarantine_factor if _holds(known.now(past.freezes, as_of), time) else Fraction(1)
-
-
-def _lived(pasts: Iterable[Past | Told], time: int) -> Iterator[Past | Told]:
-    """Without rows of machines that no version says to have lived then: most of a long history, passed over quickly."""
-    for one in pasts:
-        if isinstance(one, Past) or any(born <= time < end(died) for _, _, born, died, _, _ in one.lives):
-            yield one
-
-
-def _past(one: Past | Told) -> Past:
-    return one if isinstance(one, Past) else told.past(one, told.rows(one))
 
 
 def _holds(some: Intervals, time: int) -> bool:

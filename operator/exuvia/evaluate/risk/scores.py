@@ -55,6 +55,9 @@ class History:
     epss: Steps = UNKNOWN
 
 
+NOTHING = History()
+
+
 def histories(scores: Iterable[Score], as_of: int) -> dict[str, History]:
     """By vulnerability."""
     found: dict[str, list[Score]] = {}

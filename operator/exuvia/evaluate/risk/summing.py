@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections import Counter
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from exuvia.evaluate.risk import scores, survival
-from exuvia.evaluate.risk.accounts import Account
+from exuvia.evaluate.risk.scores import History
 from exuvia.model.histories import Score
-from exuvia.model.risks import HOUR, Band, Closing, Exposures, RiskReport, Stretch, Window
+from exuvia.model.risks import DIGITS, HOUR, Band, Closing, Exposures, RiskReport, Stretch, Window
+from exuvia.model.told import PATCHED, WORDS
 
 if TYPE_CHECKING:
-    from exuvia.evaluate.risk.accumulate import Sums
+    from exuvia.evaluate.risk.accumulate import Sums, Weighed
 
 MONTH_HOURS = 720
 """EPSS is a probability within 30 days."""
@@ -28,63 +31,80 @@ def band(score: Fraction) -> Band:
     return next((name for least, name in _BOUNDS if score >= least), Band.LOW if score > 0 else Band.NONE)
 
 
-def hazard(likelihood: Fraction) -> float:
-    """Per hour, from a probability within 30 days; by the logarithm that loses no digits."""
-    small = likelihood < Fraction(1, 2)
-    return -(math.log1p(-float(likelihood)) if small else math.log(float(1 - likelihood))) / MONTH_HOURS
+def hazard(likelihood: Fraction) -> Fraction:
+    """Per hour, from a probability within 30 days: to 50 digits, the same on every machine."""
+    with localcontext(prec=DIGITS) as exact:
+        left = 1 - likelihood
+        return -Fraction(exact.divide(Decimal(left.numerator), Decimal(left.denominator)).ln()) / MONTH_HOURS
 
 
 def report(sums: Sums, factor: Fraction) -> RiskReport:
     """Everything of the report."""
-    products = _Products(sums.marks, factor)
-    for account in sums.accounts.values():
-        products.add(account)
-    bounds = (sums.window.began, *sums.marks, sums.window.ended)
+    products = _Products(sums, factor)
+    bounds = (sums.start, *sums.marks, sums.end)
     windows = [Window(began=a, ended=b) for a, b in pairwise(bounds)]
-    alive = [Fraction(one, HOUR) for one in sums.alive.lengths(sums.window)]
+    alive = [Fraction(one, HOUR) for one in sums.alive.lengths()[: len(windows)]]
     parts = [products.exposures(place) for place in range(len(windows))]
     course = (Stretch(window=a, exposures=b, instance_hours=c) for a, b, c in zip(windows, parts, alive, strict=True))
-    closed = [length for lengths in sums.closed.values() for length in lengths]
+    closed = [np.concatenate([_NOTHING, *lengths]) for lengths in sums.closed]
+    everything, censored = np.concatenate(closed), np.concatenate([_NOTHING, *sums.censored])
     return RiskReport(
         window=sums.window,
         as_of=sums.as_of,
+        quarantine_factor=factor,
         instance_hours=sum(alive, Fraction(0)),
         vulnerable_hours=Fraction(sums.vulnerable, HOUR),
         exposures=sum(parts, Exposures()),
         band_hours=products.bands(),
         band_exposures=products.band_exposures(),
         hazard=products.hazard(),
-        closures={one: len(sums.closed[one.value]) for one in Closing},
-        mttr_patched_hours=survival.mean_hours(sums.closed[Closing.PATCHED.value]),
-        mean_exposure_hours=survival.mean_hours(closed),
-        restricted_mean_hours=survival.restricted_mean_hours(closed, sums.censored),
+        closures={one: len(closed[WORDS.index(one)]) for one in Closing},
+        mttr_patched_hours=survival.mean_hours(closed[PATCHED]),
+        mean_exposure_hours=survival.mean_hours(everything),
+        restricted_mean_hours=survival.restricted_mean_hours(everything, censored),
         unscored_hours=products.unscored(),
         course=tuple(course) if sums.marks else (),
     )
+
+
+_NOTHING = np.zeros(0, dtype=np.int64)
 
 
 class _Products:
     """Weighed time by score, for each stretch between two marks; integers until they are asked for. Scores are keyed by
     the text of their rows ("" where none is known), which is far quicker than by their fractions."""
 
-    def __init__(self, marks: tuple[int, ...], factor: Fraction) -> None:
-        self._marks = marks
-        self._factor = factor
-        self._stretches = [_Stretch() for _ in range(len(marks) + 1)]
+    def __init__(self, sums: Sums, factor: Fraction) -> None:
+        self._sums, self._factor = sums, factor
+        self._stretches = [_Stretch() for _ in range(len(sums.marks) + 1)]
         self._likely: Counter[str] = Counter()
         self._scored: Counter[str] = Counter()
+        lengths = [self._weighed(one) for one in (sums.now, sums.then, sums.undead, sums.live_only)]
+        of = zip(sums.accounts, sums.bins.bounds, strict=True)
+        bins = ((history, began) for history, bounds in of for began in bounds[:-1])
+        for (history, began), *times in zip(bins, *lengths, strict=True):
+            if any(times):
+                self._add(history, began, times)
 
-    def add(self, account: Account) -> None:
-        """All that was added up for one vulnerability."""
-        for one in account.bins(self._factor):
-            stretch = self._stretches[bisect_right(self._marks, one.began)]
-            stretch.now[_text(one.row_now)] += one.now
-            stretch.then[_text(one.row_then)] += one.then
-            stretch.rescore[account.latest] += one.now
-            stretch.undead[account.latest] += one.undead
-            stretch.live_only[account.latest] += one.live_only
-            self._scored[_text(one.row_now)] += one.now
-            self._likely[_text(one.row_epss)] += one.now
+    def _weighed(self, weighed: Weighed) -> list[int]:
+        """How much lies in each bin, weighed, as integers in units of 1/denominator of the factor."""
+        whole, part = self._factor.denominator, self._factor.denominator - self._factor.numerator
+        pairs = zip(weighed.all.lengths(), weighed.frozen.lengths(), strict=True)
+        return [whole * every - part * frozen for every, frozen in pairs]
+
+    def _add(self, history: History, began: int, times: list[int]) -> None:
+        """What was added up in one bin, in all of which the same rows hold."""
+        now, then, undead, live_only = times
+        moment = self._sums.start + began
+        stretch = self._stretches[bisect_right(self._sums.marks, moment)]
+        score, latest = _text(history.now.at(moment)), _text(history.now.at(self._sums.as_of))
+        stretch.now[score] += now
+        stretch.then[_text(history.then.at(moment))] += then
+        stretch.rescore[latest] += now
+        stretch.undead[latest] += undead
+        stretch.live_only[latest] += live_only
+        self._scored[score] += now
+        self._likely[_text(history.epss.at(moment))] += now
 
     def exposures(self, place: int) -> Exposures:
         """Score-hours of one stretch."""
@@ -115,16 +135,12 @@ class _Products:
         """Hours of presence without a known score."""
         return self._hours(self._scored[""])
 
-    def hazard(self) -> float:
+    def hazard(self) -> Fraction:
         """Summed in order of likelihood, so that it is the same in any order of machines."""
         found: Counter[Fraction] = Counter()
         for text, length in self._likely.items():
             found[min(_number(text), scores.LIKELIEST)] += length
-        return math.fsum(
-            hazard(likelihood) * float(self._hours(length))
-            for likelihood, length in sorted(found.items())
-            if likelihood and length
-        )
+        return sum((hazard(likelihood) * self._hours(length) for likelihood, length in found.items()), Fraction(0))
 
     def _hours(self, length: int) -> Fraction:
         return Fraction(length, self._factor.denominator * HOUR)

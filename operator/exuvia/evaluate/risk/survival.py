@@ -3,39 +3,65 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
-from collections import Counter
-from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
+import numpy as np
+
+from exuvia.evaluate.risk.tally import sums_before, total
 from exuvia.model.risks import HOUR
+from exuvia.model.told import Column
+
+BITS = 1024
+"""So long may a fraction grow: what it is rounded to then is far below what any number printed can show."""
 
 
-def mean_hours(lengths: Sequence[int]) -> Fraction | None:
+def mean_hours(lengths: Column) -> Fraction | None:
     """The mean of lengths in microseconds; None of none."""
-    return Fraction(sum(lengths), len(lengths) * HOUR) if lengths else None
+    return Fraction(total(lengths), len(lengths) * HOUR) if len(lengths) else None
 
 
-def restricted_mean_hours(ended: Iterable[int], lasting: Iterable[int]) -> float | None:
+def restricted_mean_hours(ended: Column, lasting: Column) -> Fraction | None:
     """The area under the Kaplan-Meier curve up to the longest length seen; None where nothing was seen.
 
     `ended` are the lengths (microseconds) of what was closed: the events. `lasting` are those of what was still there
     when it was last looked at: censored, at risk up to and at that length. Between two censored lengths the curve is a
-    fraction of two numbers, so that part is added up in integers, and only each part becomes a float.
+    fraction of two numbers, so that part is added up in integers.
     """
-    closed, censored = sorted(ended), Counter(lasting)
-    at_risk = len(closed) + censored.total()
+    at_risk = len(ended) + len(lasting)
     if not at_risk:
         return None
-    parts: list[float] = []
-    survival, before, taken = 1.0, 0, 0
-    for length in sorted(censored):
-        events = bisect_right(closed, length) - taken
+    closed = np.sort(ended)
+    lengths, leaving = np.unique(lasting, return_counts=True)
+    taken = [0, *np.searchsorted(closed, lengths, "right").tolist(), len(closed)]
+    before = sums_before(closed, taken)
+    curve, since = _Curve(), 0
+    for place, (length, censored) in enumerate(zip(lengths.tolist(), leaving.tolist(), strict=True)):
+        events = taken[place + 1] - taken[place]
         left = at_risk - events
-        area = sum(closed[taken : taken + events]) - events * before + left * (length - before)
-        parts.append(survival * (area / (at_risk * HOUR)))
-        survival *= left / at_risk
-        at_risk, before, taken = left - censored[length], length, taken + events
+        curve.go(at_risk, left, before[place + 1] - before[place] - events * since + left * (length - since))
+        at_risk, since = left - censored, length
     if at_risk:
-        parts.append(survival * ((sum(closed[taken:]) - at_risk * before) / (at_risk * HOUR)))
-    return math.fsum(parts)
+        curve.go(at_risk, 0, before[-1] - before[-2] - at_risk * since)
+    return curve.area / HOUR
+
+
+class _Curve:
+    """A curve that falls from 1 in steps, as whole numbers over one denominator."""
+
+    def __init__(self) -> None:
+        self._height, self._area, self._whole = 1, 0, 1
+
+    def go(self, at_risk: int, left: int, area: int) -> None:
+        """On to where of those at risk so many are left, with an area below of that part of its height at first."""
+        shared = math.gcd(at_risk, left, area)
+        at_risk, left, area = at_risk // shared, left // shared, area // shared
+        self._area = self._area * at_risk + self._height * area
+        self._height, self._whole = self._height * left, self._whole * at_risk
+        over = self._whole.bit_length() - BITS
+        if over > 0:
+            self._height, self._area, self._whole = self._height >> over, self._area >> over, self._whole >> over
+
+    @property
+    def area(self) -> Fraction:
+        """All of it."""
+        return Fraction(self._area, self._whole)
