@@ -41,7 +41,6 @@ class Resource:
 NODES = Resource(plural="nodes", kind="Node")
 PODS = Resource(plural="pods", kind="Pod", namespaced=True)
 NAMESPACES = Resource(plural="namespaces", kind="Namespace")
-SERVICES = Resource(plural="services", kind="Service", namespaced=True)
 CONFIG_MAPS = Resource(plural="configmaps", kind="ConfigMap", namespaced=True)
 CORE_EVENTS = Resource(plural="events", kind="Event", namespaced=True)
 EVENTS = Resource(group="events.k8s.io", plural="events", kind="Event", namespaced=True)

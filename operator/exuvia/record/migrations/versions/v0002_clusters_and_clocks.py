@@ -22,7 +22,8 @@ def upgrade() -> None:
     for name in ("entries", "leadership", "dead_letters"):
         op.rename_table(name, f"former_{name}")
     op.drop_index("entries_kind", "former_entries")
-    _create()
+    for create in (_entries, _lives, _occupants, _findings, _operations, _verdicts):
+        create()
     _keep()
     for name in ("entries", "leadership", "dead_letters"):
         op.drop_table(f"former_{name}")
@@ -41,16 +42,8 @@ def _keep() -> None:
     connection.execute(sa.text(f"{letters} FROM former_dead_letters ORDER BY id"), of)
 
 
-def _create() -> None:
-    op.create_table(
-        "dead_letters",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
-        sa.Column("cluster", sa.String(length=253), nullable=False),
-        sa.Column("recorded", sa.BigInteger(), nullable=False),
-        sa.Column("reason", sa.Text(), nullable=False),
-        sa.Column("body", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
-    )
+def _entries() -> None:
+    """The chains, who leads, and what could not be taken in."""
     op.create_table(
         "entries",
         sa.Column("cluster", sa.String(length=253), nullable=False),
@@ -64,47 +57,32 @@ def _create() -> None:
     )
     op.create_index("entries_kind", "entries", ["kind", "cluster", "seq"], unique=False)
     op.create_table(
-        "freezes",
-        sa.Column("uid", UID, nullable=False),
-        sa.Column("began", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("recorded", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("ended", sa.BigInteger(), autoincrement=False, nullable=True),
-        sa.Column("withdrawn", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("uid", "began", "recorded", "rank"),
-        sqlite_with_rowid=False,
-    )
-    op.create_table(
-        "identities",
-        sa.Column("uid", UID, nullable=False),
-        sa.Column("attribute", sa.String(length=32), nullable=False),
-        sa.Column("value", sa.String(length=512), nullable=False),
-        sa.Column("began", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("recorded", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("declared", sa.BigInteger(), nullable=False),
-        sa.Column("ended", sa.BigInteger(), autoincrement=False, nullable=True),
-        sa.PrimaryKeyConstraint("uid", "attribute", "value", "began", "recorded", "rank"),
-        sqlite_with_rowid=False,
-    )
-    op.create_index("identities_value", "identities", ["attribute", "value", "began"], unique=False)
-    op.create_table(
-        "intents",
-        sa.Column("cluster", sa.String(length=253), nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("operation", UID, nullable=False),
-        sa.Column("step", sa.String(length=64), nullable=False),
-        sa.PrimaryKeyConstraint("cluster", "seq"),
-    )
-    op.create_index("intents_operation", "intents", ["operation"], unique=False)
-    op.create_table(
         "leadership",
         sa.Column("cluster", sa.String(length=253), nullable=False),
         sa.Column("epoch", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.PrimaryKeyConstraint("cluster", "epoch"),
     )
+    op.create_table(
+        "dead_letters",
+        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("cluster", sa.String(length=253), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "mentions",
+        sa.Column("uid", UID, nullable=False),
+        sa.Column("cluster", sa.String(length=253), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.PrimaryKeyConstraint("uid", "cluster", "seq"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _lives() -> None:
+    """Lives of machines, and what they bore."""
     op.create_table(
         "lives",
         sa.Column("uid", UID, nullable=False),
@@ -128,37 +106,24 @@ def _create() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "mentions",
+        "identities",
         sa.Column("uid", UID, nullable=False),
-        sa.Column("cluster", sa.String(length=253), nullable=False),
-        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.PrimaryKeyConstraint("uid", "cluster", "seq"),
+        sa.Column("attribute", sa.String(length=32), nullable=False),
+        sa.Column("value", sa.String(length=512), nullable=False),
+        sa.Column("began", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("recorded", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("declared", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.PrimaryKeyConstraint("uid", "attribute", "value", "began", "recorded", "rank"),
         sqlite_with_rowid=False,
     )
-    op.create_table(
-        "operations",
-        sa.Column("uid", UID, nullable=False),
-        sa.Column("event", sa.String(length=32), nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.Column("at", sa.BigInteger(), nullable=False),
-        sa.Column("kind", sa.String(length=32), nullable=False),
-        sa.Column("name", sa.String(length=253), nullable=False),
-        sa.Column("instance", UID, nullable=False),
-        sa.Column("policy", sa.String(length=253), nullable=False),
-        sa.Column("rule", sa.String(length=63), nullable=False),
-        sa.Column("pool", sa.String(length=253), nullable=False),
-        sa.Column("result", sa.String(length=128), nullable=False),
-        sa.PrimaryKeyConstraint("uid", "event"),
-    )
-    op.create_index("operations_at", "operations", ["event", "kind", "at"], unique=False)
-    op.create_index("operations_instance", "operations", ["instance"], unique=False)
-    op.create_table(
-        "outcomes",
-        sa.Column("cluster", sa.String(length=253), nullable=False),
-        sa.Column("intent", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("seq", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("cluster", "intent"),
-    )
+    op.create_index("identities_value", "identities", ["attribute", "value", "began"], unique=False)
+
+
+def _occupants() -> None:
+    """What ran on machines, and who was on them."""
     op.create_table(
         "placements",
         sa.Column("uid", UID, nullable=False),
@@ -179,6 +144,24 @@ def _create() -> None:
     )
     op.create_index("placements_name", "placements", ["namespace", "name", "began"], unique=False)
     op.create_index("placements_pod", "placements", ["pod_uid"], unique=False)
+    op.create_table(
+        "sessions",
+        sa.Column("uid", UID, nullable=False),
+        sa.Column("began", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("user", sa.String(length=512), nullable=False),
+        sa.Column("recorded", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), autoincrement=False, nullable=True),
+        sa.Column("withdrawn", sa.Boolean(), nullable=False),
+        sa.PrimaryKeyConstraint("uid", "began", "user", "recorded", "rank"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("sessions_user", "sessions", ["user", "began"], unique=False)
+
+
+def _findings() -> None:
+    """Vulnerabilities on machines, their scores, and when a machine was cut off."""
     op.create_table(
         "presences",
         sa.Column("uid", UID, nullable=False),
@@ -208,19 +191,58 @@ def _create() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
-        "sessions",
+        "freezes",
         sa.Column("uid", UID, nullable=False),
         sa.Column("began", sa.BigInteger(), autoincrement=False, nullable=False),
-        sa.Column("user", sa.String(length=512), nullable=False),
         sa.Column("recorded", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("rank", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
         sa.Column("ended", sa.BigInteger(), autoincrement=False, nullable=True),
         sa.Column("withdrawn", sa.Boolean(), nullable=False),
-        sa.PrimaryKeyConstraint("uid", "began", "user", "recorded", "rank"),
+        sa.PrimaryKeyConstraint("uid", "began", "recorded", "rank"),
         sqlite_with_rowid=False,
     )
-    op.create_index("sessions_user", "sessions", ["user", "began"], unique=False)
+
+
+def _operations() -> None:
+    """Rotations and Quarantines, step by step."""
+    op.create_table(
+        "operations",
+        sa.Column("uid", UID, nullable=False),
+        sa.Column("event", sa.String(length=32), nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=253), nullable=False),
+        sa.Column("instance", UID, nullable=False),
+        sa.Column("policy", sa.String(length=253), nullable=False),
+        sa.Column("rule", sa.String(length=63), nullable=False),
+        sa.Column("pool", sa.String(length=253), nullable=False),
+        sa.Column("result", sa.String(length=128), nullable=False),
+        sa.PrimaryKeyConstraint("uid", "event"),
+    )
+    op.create_index("operations_at", "operations", ["event", "kind", "at"], unique=False)
+    op.create_index("operations_instance", "operations", ["instance"], unique=False)
+    op.create_table(
+        "intents",
+        sa.Column("cluster", sa.String(length=253), nullable=False),
+        sa.Column("seq", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("operation", UID, nullable=False),
+        sa.Column("step", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("cluster", "seq"),
+    )
+    op.create_index("intents_operation", "intents", ["operation"], unique=False)
+    op.create_table(
+        "outcomes",
+        sa.Column("cluster", sa.String(length=253), nullable=False),
+        sa.Column("intent", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("cluster", "intent"),
+    )
+
+
+def _verdicts() -> None:
+    """What policies said of machines."""
     op.create_table(
         "verdicts",
         sa.Column("uid", UID, nullable=False),
