@@ -118,3 +118,29 @@ def test_an_older_leader_stays_locked_out(source: Path, tmp_path: Path) -> None:
     load(tmp_path / "target.db", exported(source))
     with reading(tmp_path / "target.db") as connection:
         assert importing.writer_for(connection, "c").epoch == 1
+
+
+def rehashed(lines: list[str]) -> list[str]:
+    """A chain that fits, whatever its entries say."""
+    former, found = chain.GENESIS, []
+    for line in map(json.loads, lines):
+        former = chain.next_hash(former, chain.canonical(line["entry"]))
+        found.append(json.dumps(line | {"hash": former.hex()}))
+    return found
+
+
+def test_an_entry_that_does_not_say_what_it_must_is_named(source: Path, tmp_path: Path) -> None:
+    lines = [json.loads(one) for one in exported(source)]
+    del lines[1]["entry"]["body"]["policy"]
+    with pytest.raises(
+        errors.InvalidObject, match="line 2: entry 2 does not say what a verdict must: 'policy' is miss"
+    ):
+        load(tmp_path / "target.db", rehashed([json.dumps(one) for one in lines]))
+    del lines[1]["entry"]["recorded"]
+    with pytest.raises(errors.InvalidObject, match="line 2: no line of an exported chain: 'recorded' is missing"):
+        load(tmp_path / "target.db", [json.dumps(one) for one in lines])
+
+
+def test_lines_that_can_be_read_only_once_are_a_mistake_of_the_caller(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="read only once"):
+        chains.load(tmp_path / "target.db", iter(exported(source)))

@@ -7,18 +7,24 @@ moments stay. It is all of a file or nothing.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
-from exuvia.record import appending, beginning, chain, checkpoints, naming, opening, projecting, tables, versions
+from exuvia.record import appending, beginning, chain, checkpoints, naming, opening, projecting, tables
+from exuvia.record.batches import Batch
 from exuvia.record.places import Place
 
 KEYS = {"seq", "hash", "entry"}
+PAGE = 500
+"""So many entries are written together."""
+
+_AGAIN = "Export the chain again."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,7 @@ def load(place: Place, texts: Iterable[str], *, cluster: str | None = None) -> T
     `errors.InvalidObject` for a line that cannot be used and a chain that does not fit, `errors.LedgerError` as ever:
     nothing was entered then.
     """
+    assert iter(texts) is not texts, "what can be read only once would be checked, and nothing of it entered"
     with beginning.ledger(place) as found:
         with opening.in_words(place), found.engine.begin() as connection:
             taken = _enter(connection, texts, cluster)
@@ -72,13 +79,12 @@ def _enter(connection: Connection, texts: Iterable[str], cluster: str | None) ->
     start = _start(connection, named, head, first)
     _check(_links(texts), gaps, start)
     entered, known = 0, 0
-    for one in _read(texts):
-        if one.link.seq <= head.seq:
-            _check_known(connection, named, one)
-            known += 1
-        else:
-            _add(connection, named, one)
-            entered += 1
+    told = _read(texts)
+    while page := list(islice(told, PAGE)):
+        new = [one for one in page if one.link.seq > head.seq]
+        _check_known(connection, named, [one for one in page if one.link.seq <= head.seq])
+        _add(connection, named, new)
+        entered, known = entered + len(new), known + len(page) - len(new)
     _register(connection, named, int(last.entry["epoch"]))
     return Taken(cluster=named, entered=entered, known=known, head=appending.head(connection, named))
 
@@ -122,48 +128,62 @@ def _check(links: Iterable[chain.Link], gaps: Mapping[int, chain.Gap], start: ch
         )
 
 
-def _check_known(connection: Connection, cluster: str, one: _Exported) -> None:
-    if appending.hash_at(connection, cluster, one.link.seq) != one.link.hash:
+def _check_known(connection: Connection, cluster: str, page: Sequence[_Exported]) -> None:
+    if not page:
+        return
+    table, seqs = tables.entries, [one.link.seq for one in page]
+    chosen = select(table.c.seq, table.c.hash).where(table.c.cluster == cluster, table.c.seq.in_(seqs))
+    stored = {int(row.seq): bytes(row.hash) for row in connection.execute(chosen)}
+    other = next((one for one in page if stored.get(one.link.seq) != one.link.hash), None)
+    if other is not None:
         raise errors.InvalidObject(
-            f"The ledger holds {naming.called(cluster)} already, and it is another one: its entry {one.link.seq} is not"
-            f" the one on line {one.number} of the file.",
+            f"The ledger holds {naming.called(cluster)} already, and it is another one: its entry {other.link.seq} is"
+            f" not the one on line {other.number} of the file.",
             remedy="Name a new ledger by --ledger, or say by --cluster NAME under which other name to take it in.",
         )
 
 
-def _add(connection: Connection, cluster: str, one: _Exported) -> None:
-    entry, link = one.entry, one.link
-    row = {
-        "cluster": cluster,
-        "seq": link.seq,
-        "hash": link.hash,
-        "kind": entry["type"],
-        "recorded": entry["recorded"],
-        "epoch": entry["epoch"],
-        "body": link.canonical.decode(),
-    }
-    connection.execute(insert(tables.entries).values(row))
-    told = projecting.Told(
+def _add(connection: Connection, cluster: str, page: Sequence[_Exported]) -> None:
+    """Read for and written together. Raises `errors.InvalidObject`."""
+    batch, told = Batch(), [_told(cluster, one) for one in page]
+    projecting.read_ahead(connection, batch, told)
+    for one, said in zip(page, told, strict=True):
+        batch.put(tables.entries, _row(one, said))
+        batch.put(tables.mentions, *projecting.mentions(said))
+        try:
+            projecting.take(connection, batch, said)
+        except (KeyError, TypeError, errors.InvalidObject) as trouble:
+            why = f"{trouble} is missing" if isinstance(trouble, KeyError) else str(trouble)
+            raise errors.InvalidObject(
+                f"line {one.number}: entry {said.seq} does not say what a {said.kind} must: {why}.",
+                place=f"line {one.number}",
+                remedy="Export the chain again; if that is how it is, update exuvia.",
+            ) from trouble
+    batch.flush(connection)
+
+
+def _told(cluster: str, one: _Exported) -> projecting.Told:
+    entry = one.entry
+    return projecting.Told(
         cluster=cluster,
-        seq=link.seq,
+        seq=one.link.seq,
         kind=FactKind(entry["type"]),
         at=entry["at"],
         recorded=entry["recorded"],
         body=entry["body"],
     )
-    try:
-        projecting.project(connection, told, ready=_nothing)
-    except (KeyError, TypeError, errors.InvalidObject) as trouble:
-        raise errors.InvalidObject(
-            f"line {one.number}: entry {link.seq} does not say what a {told.kind} must: {trouble}"
-        ) from trouble
-    about = projecting.mentions(told)
-    if about:
-        connection.execute(versions.adding(tables.mentions), about)
 
 
-def _nothing() -> None:
-    """Every entry is in its table."""
+def _row(one: _Exported, said: projecting.Told) -> dict[str, Any]:
+    return {
+        "cluster": said.cluster,
+        "seq": said.seq,
+        "hash": one.link.hash,
+        "kind": said.kind.value,
+        "recorded": said.recorded,
+        "epoch": one.entry["epoch"],
+        "body": one.link.canonical.decode(),
+    }
 
 
 def _register(connection: Connection, cluster: str, epoch: int) -> None:
@@ -195,10 +215,21 @@ def _parsed(text: str, number: int) -> _Exported:
         told = [type(entry[one]) is int for one in ("at", "recorded", "epoch")]
         whole = whole and all(told) and isinstance(entry["cluster"], str) and isinstance(entry["body"], dict)
     except (ValueError, KeyError, TypeError, RecursionError) as trouble:
-        raise errors.InvalidObject(
-            f"{place}: no line of an exported chain: {trouble}.", place=place, remedy="Export the chain again."
-        ) from None
+        said = f"{place}: no line of an exported chain: {_why(trouble)}."
+        raise errors.InvalidObject(said, place=place, remedy=_AGAIN) from None
     if not whole:
-        raise errors.InvalidObject(f"{place}: no line of an exported chain.", remedy="Export the chain again.")
+        raise errors.InvalidObject(f"{place}: no line of an exported chain.", place=place, remedy=_AGAIN)
     link = chain.Link(seq=seq, hash=hash_, canonical=chain.canonical(entry))
     return _Exported(number=number, link=link, entry=entry)
+
+
+def _why(trouble: Exception) -> str:
+    match trouble:
+        case json.JSONDecodeError():
+            return f"{trouble.msg} (character {trouble.pos + 1})"
+        case KeyError():
+            return f"{trouble} is missing"
+        case RecursionError():
+            return "it is nested too deeply"
+        case _:
+            return str(trouble)
