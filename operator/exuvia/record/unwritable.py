@@ -22,7 +22,7 @@ def still(path: Path) -> bool:
     """Whether the file can only be read as one that never changes. Raises `errors.LedgerDown` where that would leave
     out what stands beside it."""
     real = _real(path)
-    if os.access(real.parent, os.W_OK, effective_ids=True):
+    if os.access(real.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
         return False
     written, shared, undone = (_size(real, one) for one in _BESIDE)
     if written is not None and shared is not None:
