@@ -9,7 +9,7 @@ import click
 from exuvia import errors, ports
 from exuvia.cli import cluster, ledgers, remembering
 from exuvia.model import marks, resources
-from exuvia.record import anchors, appending, chain, missing, naming, queries
+from exuvia.record import anchors, appending, chain, missing, naming, places, queries
 from exuvia.record.moments import moment
 
 
@@ -32,7 +32,7 @@ def anchor(
         which = naming.only(ledgers.chains(connection, named))
         head, found = appending.head(connection, which), chain.verify(queries.links(connection, which))
     if found.problem:
-        said = f"The ledger {file} is not sound: {found.problem}."
+        said = f"The ledger {places.place(file)} is not sound: {found.problem}."
         raise errors.LedgerCorrupt(said, remedy=missing.DAMAGED_WAY_OUT)
     noted = anchors.Anchor(
         cluster=which, seq=head.seq, hash=head.hash.hex(), time=remembering.written(moment(head.recorded))

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import anchoring, ledgers, printing, remembering
-from exuvia.record import chain, checkpoints, comparing, missing, naming, queries
+from exuvia.record import chain, checkpoints, comparing, missing, naming, places, queries
 from exuvia.record.moments import moment
 
 deep_option = click.option(
@@ -48,6 +48,7 @@ def verify(file: str, named: str | None, head: str, anchor: str, public_key: str
 
     Answers come from tables that are made from the entries: whether these are as the entries say, --deep checks too.
     """
+    place = str(places.place(file))
     note = anchoring.note(anchor, public_key)
     named = note.anchor.cluster if note and named is None else named
     known = (note.anchor.seq, bytes.fromhex(note.anchor.hash)) if note else _head(head) if head else None
@@ -56,8 +57,16 @@ def verify(file: str, named: str | None, head: str, anchor: str, public_key: str
         if known:
             naming.only(which)
         found = {one: _verified(connection, one, known) for one in which}
-        odd = list(comparing.differences(connection)) if deep else None
-    _show_verified(found, odd, file, output, known)
+        odd = _odd(connection, place) if deep else None
+    _show_verified(found, odd, place, output, known)
+
+
+def _odd(connection: Connection, place: str) -> list[tuple[str, str]]:
+    """What differs. Raises `errors.LedgerCorrupt` where the file itself is damaged: then no answer of it counts."""
+    said = comparing.damage(connection)
+    if said:
+        raise errors.LedgerCorrupt(f"The ledger {place} is damaged: {said}.", remedy=missing.DAMAGED_WAY_OUT)
+    return list(comparing.differences(connection))
 
 
 def _head(text: str) -> tuple[int, bytes]:
@@ -81,7 +90,7 @@ def _checkpoint(connection: Connection, which: str) -> str:
 
 
 def _show_verified(
-    found: dict[str, _Found], odd: list[tuple[str, str]] | None, file: str, how: str, known: tuple[int, bytes] | None
+    found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: str, how: str, known: tuple[int, bytes] | None
 ) -> None:
     """`odd`: (table, what differs) of the tables that are not what the entries say; None: they were not looked at."""
     if how != "table":
@@ -91,9 +100,9 @@ def _show_verified(
         printing.show([], (data[0] if len(data) == 1 else {"chains": data}) | tables, how)
     else:
         for name, one in found.items():
-            whose = f"{file}, {naming.called(name)}," if len(found) > 1 else file
+            whose = f"{place}, {naming.called(name)}," if len(found) > 1 else place
             click.echo(_sentence(whose, one, known, tables=not odd))
-        for line in _tables(found, odd, file):
+        for line in _tables(found, odd, place):
             click.echo(line)
     printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
 
@@ -120,7 +129,7 @@ def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None, *, tables
     return f"{what} {state}: {found.entries} entries{pruned}, head {head}{unseen}"
 
 
-def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, file: str) -> Iterator[str]:
+def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: str) -> Iterator[str]:
     """What came of the tables that answers come from, and the way out."""
     whole = not any(one.verified.problem for one in found.values())
     if odd is None and whole:
@@ -128,7 +137,7 @@ def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, file: s
     elif odd is not None and not odd and whole:
         yield "the tables that answers come from are what the entries say"
     for one in odd or ():
-        yield f"{file}: {_differs(*one)}"
+        yield f"{place}: {_differs(*one)}"
     if odd and whole:
         anew = any(one.verified.entries for one in found.values())
         yield "Trust no answer from it. " + (_ANEW if anew else missing.DAMAGED_WAY_OUT)
