@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from itertools import pairwise
 from types import SimpleNamespace
@@ -200,6 +201,50 @@ async def test_trouble_with_one_vendor_keeps_no_other_from_being_told(
     assert [body["instance"] for _, body in world.calls] == ["b"]
     assert len(tries) == 2, "after 1 s, and not at each look"
     assert "antivirus: RecursionError: too deep" in caplog.text
+
+
+async def test_a_vendor_that_hangs_holds_up_no_other_and_is_called_no_second_time_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, post, answered = World(monkeypatch), reclaim_hook.post, asyncio.Event()
+    hung: list[str] = []
+
+    async def slow(session: Any, hook: Any, key: str, body: Any, *, token: str) -> Answer:
+        if body["instance"] == "a":
+            hung.append(key)
+            await answered.wait()
+        return await post(session, hook, key, body, token=token)
+
+    monkeypatch.setattr(reclaim_hook, "post", slow)
+    other = pool(**HOOK).model_copy(update={"metadata": pool().metadata.model_copy(update={"name": "o", "uid": "o"})})
+    world.owe(returned(1))
+    for order in (2, 3):
+        world.owe(returned(order, f"b{order}"), of=other)
+        world.reclaiming.look(SESSION)
+        await asyncio.sleep(0.01)
+    assert [body["instance"] for _, body in world.calls] == ["b2", "b3"]
+    assert len(hung) == 1
+    answered.set()
+    await world.pass_by(0)
+    assert [body["instance"] for _, body in world.calls] == ["b2", "b3", "a"]
+
+
+async def test_a_vendor_that_does_not_answer_is_told_of_once_until_it_does(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch)
+    away = Answer(reply=Reply.AGAIN, said="nothing within 2s")
+    world.answers = [away] * 4
+    world.owe(returned(1), returned(2, "b"))
+    for _ in range(8):
+        await world.pass_by()
+    world.answers = [away]
+    world.owe(returned(3, "c"))
+    await world.pass_by()
+    said = [one.getMessage() for one in caplog.records]
+    assert (
+        said == ["the vendor of pool antivirus does not answer: nothing within 2s; it is told again until it does"] * 2
+    )
 
 
 def test_a_token_is_read_for_each_call(tmp_path: Any) -> None:

@@ -41,7 +41,7 @@ class Asked(World):
         store = self.view.nodes.store
         former = store.get(uid)
         store.drop(uid)
-        self.seating.noticed(former, None)
+        self.seating.deaths.noticed(former, None)
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ async def test_an_unreadable_pool_is_not_known(world: Asked, monkeypatch: pytest
     monkeypatch.setattr(world.seating._statuses, "unreadable", said)
     broken = Unparsable(name="antivirus", uid="pool-uid", resource_version="2", problem="no seats", body={})
     await world.seating.look((broken,))
-    assert world.sign("a") == (SeatState.UNKNOWN, "LicensePool antivirus cannot be read")
+    assert world.sign("a") == (SeatState.UNKNOWN, "LicensePool antivirus cannot be read; its status says why")
 
 
 async def test_trouble_with_the_ledger_makes_seats_unknown_until_they_are_read_anew(world: Asked) -> None:

@@ -183,7 +183,7 @@ async def test_who_holds_a_seat_can_be_asked(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_a_death_is_dated_by_the_watch(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, machine("a"), grace="10s")
-    with world.seating._listening():
+    with world.seating.deaths.heard():
         await world.look()
         world.view.nodes.store.drop("a")
         await world.look(7)
@@ -197,7 +197,7 @@ async def test_a_death_is_dated_by_the_watch(monkeypatch: pytest.MonkeyPatch) ->
 async def test_who_listens_to_the_watch_already_goes_on_hearing(monkeypatch: pytest.MonkeyPatch) -> None:
     world, heard = World(monkeypatch), list[Any]()
     world.view.nodes.store.changed = lambda former, now: heard.append((former, now))
-    with world.seating._listening():
+    with world.seating.deaths.heard():
         world.view.nodes.store.put(machine("a"), "1")
     world.view.nodes.store.put(machine("b"), "1")
     assert [now.uid for _, now in heard] == ["a", "b"]

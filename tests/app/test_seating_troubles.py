@@ -76,7 +76,7 @@ async def test_nobody_expires_by_an_old_picture_of_pods(monkeypatch: pytest.Monk
 
 async def test_a_death_keeps_its_moment_while_nothing_is_served(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(monkeypatch, machine("a"))
-    with world.seating._listening():
+    with world.seating.deaths.heard():
         await world.look()
         world.down = True
         world.view.nodes.store.drop("a")
@@ -87,7 +87,7 @@ async def test_a_death_keeps_its_moment_while_nothing_is_served(monkeypatch: pyt
         await world.look()
     (back,) = [one for one in world.ledger.facts if one.body["event"] == "returned"]
     assert back.body["died"] == microseconds(world.services.clock.now()) - 302_000_000
-    assert world.seating._died == {}, "it is not remembered for ever"
+    assert len(world.seating.deaths) == 0, "it is not remembered for ever"
 
 
 async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +185,25 @@ async def test_a_pool_that_was_deleted_while_nobody_served_it_gives_everything_b
     assert world.told()[-2:] == [("returned", "a"), ("left", "b")]
     state, _ = _remembered(world, 0)
     assert (state.leases, state.waiting) == ((), ())
+
+
+async def test_what_is_not_served_is_said_once_in_the_log(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = World(monkeypatch, machine("a"), **HOOK)
+    for _ in range(3):
+        await world.look()
+    (said,) = [one.getMessage() for one in caplog.records]
+    assert said.startswith("LicensePool antivirus is not served: ") and "--reclaim-hosts vendor.example.org" in said
+
+
+async def test_who_was_refused_is_not_forgotten_where_seats_are_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch, machine("a"), machine("b", 1), exhaustion="Deny")
+    await world.look()
+    world.view.nodes.store.drop("a")
+    await world.look()
+    (said,) = [one for one in world.cluster.status["conditions"] if one["type"] == "Exhausted"]
+    assert said["message"] == "a newcomer finds a seat; who was refused one (`Deny`) gets none as long as it lives"
 
 
 async def test_one_that_goes_while_its_seats_are_not_known_is_asked_for_anew(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from exuvia.model.specs.common import format_duration
 from exuvia.model.specs.license_pool import ReclaimHook
 
 ANSWER_BYTES = 64 * 1024
@@ -58,7 +59,9 @@ async def post(
         ) as answer:
             text = await answer.content.read(ANSWER_BYTES)
             return _answer(answer.status, text)
-    except (aiohttp.ClientError, TimeoutError, ValueError) as trouble:
+    except TimeoutError:
+        return Answer(reply=Reply.AGAIN, said=f"nothing within {format_duration(hook.timeout)}")
+    except (aiohttp.ClientError, ValueError) as trouble:
         return Answer(reply=Reply.AGAIN, said=f"{type(trouble).__name__}: {trouble}")
 
 

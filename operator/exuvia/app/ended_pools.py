@@ -42,7 +42,8 @@ class EndedPools:
             return
         self._sought = True
         for uid, (name, seats, owed) in found.items():
-            self.add(uid, name, seats, owed)
+            if seats.leases or seats.waiting or owed:
+                self.add(uid, name, seats, owed)
 
     def add(self, uid: str, name: str, seats: Seats, owed: Iterable[Returned]) -> None:
         """A pool of that UID and name is gone now. `owed`: what its vendor was not told of."""
@@ -60,3 +61,4 @@ class EndedPools:
                 log.debug("the end of pool %s waits for the ledger: %s", name, trouble, extra={"pool": name})
                 return
             del self._waiting[uid]
+            log.info("LicensePool %s was deleted: nobody holds or waits for a seat of it", name, extra={"pool": name})

@@ -73,7 +73,8 @@ class PoolStatuses:
 def _served(done: PoolStep) -> list[Said]:
     waits = "; newcomers wait or are refused, as `exhaustion` says" if done.unmet else ""
     exhausted = Said(type="Exhausted", status=True, reason="NoFreeSeat", message=f"no seat is free{waits}")
-    free = Said(type="Exhausted", status=False, reason="SeatsFree", message="a newcomer finds a seat")
+    denied = "; who was refused one (`Deny`) gets none as long as it lives" if done.seats.denied else ""
+    free = Said(type="Exhausted", status=False, reason="SeatsFree", message=f"a newcomer finds a seat{denied}")
     return [
         Said(type="Ready", status=True, reason="Served", message="every selected machine was looked at"),
         exhausted if done.exhausted else free,

@@ -1,4 +1,4 @@
-"""Telling vendors which seats came back, beside the looks at pools: a slow vendor holds up no seat."""
+"""Telling vendors which seats came back, beside the looks at pools: a slow vendor holds up no seat and no other one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,8 @@ AT_ONCE = 8
 
 @dataclass(slots=True)
 class Debt:
-    """What is owed to the vendor of one pool. `tries` are failed calls of each lease, `due` monotonic moments."""
+    """What is owed to the vendor of one pool. `tries` are failed calls of each lease, `due` monotonic moments.
+    `paused`: the pool is not served. `silent`: the vendor does not answer, which was said."""
 
     pool: LicensePool
     used: int = 0
@@ -41,6 +42,7 @@ class Debt:
     due: dict[int, float] = field(default_factory=dict)
     counted: float = 0.0
     paused: bool = False
+    silent: bool = False
     theirs: int | None = None
     """The vendor's own count, as last told."""
 
@@ -51,6 +53,7 @@ class Reclaiming:
     def __init__(self, services: Services) -> None:
         self._services = services
         self._debts: dict[str, Debt] = {}
+        self._calling: dict[str, asyncio.Task[None]] = {}
 
     def owe(self, pool: LicensePool, returned: Iterable[Returned], *, used: int) -> None:
         """The pool was looked at, or read from the ledger: as it is now, what came back, how many seats are used."""
@@ -83,19 +86,31 @@ class Reclaiming:
     async def run(self) -> None:
         """For ever."""
         async with aiohttp.ClientSession() as session:
-            while True:
-                await self.once(session)
-                await asyncio.sleep(LOOK_SECONDS)
+            try:
+                while True:
+                    self.look(session)
+                    await asyncio.sleep(LOOK_SECONDS)
+            finally:
+                for call in self._calling.values():
+                    call.cancel()
+                await asyncio.gather(*self._calling.values(), return_exceptions=True)
 
-    async def once(self, session: aiohttp.ClientSession) -> None:
-        """Make the calls that are due; none while exuvia only watches, or while the ledger cannot keep what comes of
-        them: what is owed stays owed."""
+    def look(self, session: aiohttp.ClientSession) -> None:
+        """Begin the calls that are due, those of each pool by themselves; none while exuvia only watches, or while the
+        ledger cannot keep what comes of them: what is owed stays owed."""
+        for uid in [uid for uid, call in self._calling.items() if call.done()]:
+            self._calling.pop(uid).result()
         if self._services.settings.read_only or self._services.ledger_down():
             return
-        for debt in tuple(self._debts.values()):
+        for uid, debt in self._debts.items():
             hook = debt.pool.spec.reclaim.webhook
-            if hook is not None and not debt.paused:
-                await self._serve(session, debt, hook)
+            if hook is not None and not debt.paused and uid not in self._calling:
+                self._calling[uid] = asyncio.create_task(self._serve(session, debt, hook))
+
+    async def once(self, session: aiohttp.ClientSession) -> None:
+        """The same, and wait for all of them."""
+        self.look(session)
+        await asyncio.gather(*self._calling.values())
 
     async def _serve(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:
         """One pool. Whatever trouble it makes, the vendors of the others are called."""
@@ -130,6 +145,7 @@ class Reclaiming:
         if answer.reply is Reply.AGAIN:
             self._later(debt, order, f"does not answer: {answer.said}")
             return
+        debt.silent = False
         outcome = "dry-run" if hook.dry_run and answer.reply is Reply.DONE else str(answer.reply)
         if not await self._enter(debt.pool, returned, outcome):
             self._later(debt, order, f"answered {outcome}, which could not be entered in the ledger")
@@ -154,9 +170,13 @@ class Reclaiming:
         debt.tries[order] = tries = debt.tries.get(order, 0) + 1
         wait = owing.wait_after(tries).total_seconds()
         debt.due[order] = self._services.clock.monotonic() + wait
-        if tries == 1:
+        if not debt.silent:
+            debt.silent = True
             log.warning(
-                "the vendor of pool %s %s; it is told again", debt.pool.name, why, extra={"pool": debt.pool.name}
+                "the vendor of pool %s %s; it is told again until it does",
+                debt.pool.name,
+                why,
+                extra={"pool": debt.pool.name},
             )
 
     async def _enter(self, pool: LicensePool, returned: Returned, outcome: str) -> bool:

@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
 
 import msgspec
 
 from exuvia import errors, ports
-from exuvia.app import pool_views, seat_ledger, seat_signs, telling
+from exuvia.app import pool_views, seat_ledger, seat_signs, seat_telling
+from exuvia.app.deaths import Deaths
 from exuvia.app.ended_pools import EndedPools
 from exuvia.app.learning import NOT_LOOKED
 from exuvia.app.pool_memory import Failure, Known
@@ -25,22 +24,18 @@ from exuvia.app.reclaiming import Reclaiming
 from exuvia.app.services import Services
 from exuvia.decide.seats import closing, step
 from exuvia.model import facts, resources
-from exuvia.model.instances import Instance
 from exuvia.model.learnt import SeatSign
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned
 from exuvia.model.specs.license_pool import LicensePool
-from exuvia.model.steps import Note
 from exuvia.observe import ours
 from exuvia.observe.reflector import Reflector
-from exuvia.report.events import Event
 from exuvia.report.metrics import Sample
 
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
 GATHER_SECONDS = 0.1
-REMEMBERED = timedelta(minutes=1)
 FAILED_SECONDS = 30.0
 
 
@@ -52,13 +47,13 @@ class Seating:
         self._known: dict[str, Known] = {}
         self._names: dict[str, str] = {}
         self._there: set[str] = set()
-        self._died: dict[str, datetime] = {}
         self._trouble = ""
         self._unserved: dict[str, str] = {}
         self._failed: dict[str, Failure] = {}
         self._ended = EndedPools(services)
         self._down = False
         self._changed = asyncio.Event()
+        self.deaths = Deaths(services, self._changed.set)
         self._pools = Reflector(
             services.client, resources.LICENSE_POOLS, ours.reader(LicensePool), services.clock, self._changed.set
         )
@@ -70,37 +65,13 @@ class Seating:
         """For ever."""
         watching = asyncio.create_task(self._pools.run(), name="watch license pools")
         try:
-            with self._listening():
+            with self.deaths.heard():
                 while True:
                     await self.look(tuple(self._pools.store))
                     await self._either()
         finally:
             watching.cancel()
             await asyncio.gather(watching, return_exceptions=True)
-
-    @contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Hear of births and deaths from the watch of nodes itself, beside whom it tells already."""
-        store = self._services.view.nodes.store
-        others = store.changed
-
-        def changed(former: Instance | None, now: Instance | None) -> None:
-            if others is not None:
-                others(former, now)
-            self.noticed(former, now)
-
-        store.changed = changed
-        try:
-            yield
-        finally:
-            store.changed = others
-
-    def noticed(self, former: Instance | None, now: Instance | None) -> None:
-        """A machine came, changed or went: look soon, and know when it died."""
-        if former is not None and now is None:
-            self._died[former.uid] = self._services.clock.now()
-        if former is None or now is None:
-            self._changed.set()
 
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
@@ -115,15 +86,7 @@ class Seating:
             if why := await self._try(pool):
                 unserved[pool.name] = why
         self._note_unserved(unserved)
-        self._forget_deaths()
-
-    def _forget_deaths(self) -> None:
-        """A death is remembered until every pool has looked since; one that nobody had seen alive, for a moment."""
-        if not self._died:
-            return
-        horizon = self._services.clock.now() - REMEMBERED
-        awaited = frozenset[str]().union(*(one.living for one in self._known.values()))
-        self._died = {uid: at for uid, at in self._died.items() if at > horizon or uid in awaited}
+        self.deaths.forget(one.living for one in self._known.values())
 
     async def _try(self, pool: LicensePool | ours.Unparsable) -> str:
         """Look at one; why it is not served, or "". Whatever trouble it makes, the next one is looked at; itself again
@@ -143,16 +106,21 @@ class Seating:
 
     async def _look_at(self, pool: LicensePool | ours.Unparsable) -> str:
         if isinstance(pool, ours.Unparsable):
-            self.reclaiming.pause(pool.uid)
             await self._statuses.unreadable(pool)
-            return f"LicensePool {pool.name} cannot be read"
+            return self._stand_still(pool, f"LicensePool {pool.name} cannot be read; its status says why")
         if problems := pool_views.not_supported(pool, self._services.settings.reclaim_hosts):
-            self.reclaiming.pause(pool.uid)
             await self._statuses.refused(pool, problems)
-            return f"LicensePool {pool.name} is not served: {problems[0]}"
+            return self._stand_still(pool, f"LicensePool {pool.name} is not served: {problems[0]}")
         if pool_views.trusted(self._services) and not self._services.ledger_down():
             await self._serve(pool)
         return ""
+
+    def _stand_still(self, pool: LicensePool | ours.Unparsable, why: str) -> str:
+        """Its leases stay, and nobody is called for it."""
+        self.reclaiming.pause(pool.uid)
+        if self._unserved.get(pool.name) != why:
+            log.warning("%s", why, extra={"pool": pool.name})
+        return why
 
     async def _fail(self, pool: LicensePool | ours.Unparsable, trouble: str, said: str) -> str:
         """Say it once: in the log and, where that can be, in its status. Its seats are read anew then."""
@@ -265,8 +233,8 @@ class Seating:
                 self._trouble = str(trouble)
                 log.warning("seats of pool %s wait for the ledger: %s", pool.name, trouble, extra={"pool": pool.name})
             return
-        self._count(pool, known, done)
-        self._tell(pool, known, done)
+        seat_telling.count(self._services, pool, known, done)
+        seat_telling.tell(self._services, pool, done, known.names | living)
         self._keep(pool, known, done, living)
         returned = (one for one in done.told if isinstance(one, Returned))
         self.reclaiming.owe(pool, returned, used=done.counts.used)
@@ -293,41 +261,9 @@ class Seating:
     def _ask(self, pool: LicensePool, known: Known) -> tuple[PoolStep, dict[str, str]]:
         now = self._services.clock.now()
         living = {one.uid: one.name for one in self._services.view.nodes.store}
-        deaths = self._deaths(known, living, now)
+        deaths = self.deaths.of(known.living, living)
         last = (known.counts, known.high_water)
         return step(pool_views.view_of(self._services, pool, known.seats, deaths, last), now), living
-
-    def _deaths(self, known: Known, living: dict[str, str], now: datetime) -> dict[str, datetime]:
-        """Who lived at the last look died when the watch said so; of others nobody saw it."""
-        return {uid: self._died.get(uid, now) for uid in known.living if uid not in living}
-
-    def _count(self, pool: LicensePool, known: Known, done: PoolStep) -> None:
-        now = self._services.clock.monotonic()
-        name = "exuvia_license_unmet_demand_seat_seconds_total"
-        self._services.tallies.add(name, pool.name, by=known.unmet * max(0.0, now - known.looked))
-        for change in done.told:
-            if isinstance(change, Returned) and change.died is not None:
-                seconds = (change.at - change.died) / 1_000_000
-                self._services.durations.observe("exuvia_license_reclaim_latency_seconds", seconds, str(change.cause))
-
-    def _tell(self, pool: LicensePool, known: Known, done: PoolStep) -> None:
-        about = telling.ours(LicensePool.KIND, pool.name, pool.uid)
-        for uid, note in done.notes:
-            name = known.names.get(uid) or self._name(uid)
-            machine = telling.node(name, uid) if name else None
-            event = Event(
-                regarding=machine or about,
-                related=about if machine else None,
-                reason=note.reason,
-                note=note.text,
-                warning=note.warning,
-            )
-            self._services.events.say(event)
-            _log(pool, name, note)
-
-    def _name(self, uid: str) -> str:
-        found = self._services.view.nodes.store.get(uid)
-        return found.name if found is not None else ""
 
     def _keep(self, pool: LicensePool, known: Known, done: PoolStep, living: dict[str, str]) -> None:
         holders = {one.uid for one in done.seats.leases}
@@ -347,9 +283,3 @@ class Seating:
 
 def _generation(pool: LicensePool | ours.Unparsable) -> int:
     return pool.metadata.generation if isinstance(pool, LicensePool) else 0
-
-
-def _log(pool: LicensePool, name: str, note: Note) -> None:
-    level = logging.WARNING if note.warning else logging.INFO
-    said = f"machine {name}: {note.text}" if name else note.text
-    log.log(level, "%s", said, extra={"pool": pool.name})

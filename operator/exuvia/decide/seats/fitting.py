@@ -26,7 +26,7 @@ def fitted(
 ) -> tuple[Seats, tuple[SeatChange, ...]]:
     """The state as these terms and classes would have it, and what is to be entered of that: when a seat in its grace
     comes back. The class of the living is read from them at each look, so it need not be entered."""
-    known = {one.uid for one in (*seats.leases, *seats.waiting)}
+    known = {one.uid for one in seats.leases} | {one.uid for one in seats.waiting}
     classes = {one.uid: claimant(one, spec) for one in instances if one.uid in known}
     leases = tuple(_lease(one, classes, terms) for one in seats.leases)
     waiting = tuple(replace(one, claimant=classes.get(one.uid, one.claimant)) for one in seats.waiting)

@@ -1,0 +1,50 @@
+"""What a look at a licence pool is told by: counters, Events, and the log."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from exuvia.app import telling
+from exuvia.app.pool_memory import Known
+from exuvia.app.services import Services
+from exuvia.model.seat_views import PoolStep
+from exuvia.model.seats import Returned
+from exuvia.model.specs.license_pool import LicensePool
+from exuvia.model.steps import Note
+from exuvia.report.events import Event
+
+log = logging.getLogger(__name__)
+
+
+def count(services: Services, pool: LicensePool, known: Known, done: PoolStep) -> None:
+    """For how long machines were without a seat since the last look, and how late seats came back."""
+    waited = max(0.0, services.clock.monotonic() - known.looked)
+    services.tallies.add("exuvia_license_unmet_demand_seat_seconds_total", pool.name, by=known.unmet * waited)
+    for change in done.told:
+        if isinstance(change, Returned) and change.died is not None:
+            seconds = (change.at - change.died) / 1_000_000
+            services.durations.observe("exuvia_license_reclaim_latency_seconds", seconds, str(change.cause))
+
+
+def tell(services: Services, pool: LicensePool, done: PoolStep, names: Mapping[str, str]) -> None:
+    """An Event and a line for each note. `names`: of machines, also of those that are gone."""
+    about = telling.ours(LicensePool.KIND, pool.name, pool.uid)
+    for uid, note in done.notes:
+        name = names.get(uid, "")
+        machine = telling.node(name, uid) if name else None
+        event = Event(
+            regarding=machine or about,
+            related=about if machine else None,
+            reason=note.reason,
+            note=note.text,
+            warning=note.warning,
+        )
+        services.events.say(event)
+        _log(pool, name, note)
+
+
+def _log(pool: LicensePool, name: str, note: Note) -> None:
+    level = logging.WARNING if note.warning else logging.INFO
+    said = f"machine {name}: {note.text}" if name else note.text
+    log.log(level, "%s", said, extra={"pool": pool.name})
