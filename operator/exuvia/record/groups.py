@@ -14,8 +14,9 @@ from typing import Any
 
 from sqlalchemy import Connection, select
 
+from exuvia import errors
 from exuvia.model.facts import FactKind, microseconds
-from exuvia.record import tables
+from exuvia.record import missing, tables
 
 PAGE = 2000
 
@@ -148,16 +149,22 @@ def uids(entry: Entry) -> tuple[str, ...]:
 
 
 def walk(connection: Connection, cluster: str, *, after: int = 0) -> Iterator[Entry]:
-    """Every entry of a chain behind that number, in order."""
+    """Every entry of a chain behind that number, in order. Raises `errors.LedgerCorrupt` for one that is none."""
     table = tables.entries
     chosen = select(table.c.seq, table.c.body).where(table.c.cluster == cluster).order_by(table.c.seq).limit(PAGE)
     while rows := connection.execute(chosen.where(table.c.seq > after)).all():
         for row in rows:
-            entry = json.loads(row.body)
-            yield Entry(
-                seq=int(row.seq), kind=entry["type"], at=entry["at"], recorded=entry["recorded"], body=entry["body"]
-            )
+            yield _entry(int(row.seq), row.body)
         after = rows[-1].seq
+
+
+def _entry(seq: int, text: str) -> Entry:
+    try:
+        said = json.loads(text)
+        return Entry(seq=seq, kind=said["type"], at=said["at"], recorded=said["recorded"], body=dict(said["body"]))
+    except (KeyError, TypeError, ValueError) as trouble:
+        remedy = f"{missing.DAMAGED_WAY_OUT} Nothing was pruned."
+        raise errors.LedgerCorrupt(f"Entry {seq} of the ledger cannot be read.", remedy=remedy) from trouble
 
 
 def moment_of(text: str) -> int:
