@@ -2,7 +2,8 @@
 disk; each beside a plain table in the same run.
 
 Writing: births, verdicts, placements and deaths through the ledger's writer, durable when it says so, against rows of
-the same text put into a plain table by the driver alone, as many to a transaction. Asking: `who` by name and moment in
+the same text put into a plain table by the driver alone, as many to a transaction; into a file, and into a PostgreSQL
+server of its own that waits for its disk. Asking: `who` by name and moment in
 a history of N instances whose names are reused fifty times, against a point lookup in that plain table.
 """
 
@@ -15,18 +16,22 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, insert
+from tests.record.postgres import server as servers
+from tests.record.postgres.server import Postgres
 
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact, LedgerState, microseconds
 from exuvia.record import opening, tables, who
 from exuvia.record.ledger import Ledger
+from exuvia.record.places import Place
 from exuvia.record.reading import reading
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -43,21 +48,27 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.ledger", description="Writing to and asking the ledger.")
     parser.add_argument("--instances", type=int, default=1_000_000, help="in the history that is asked")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        for line in (*_written(Path(folder)), *_asked(Path(folder), given.instances)):
+    with tempfile.TemporaryDirectory() as folder, servers.running(durable=True) as server:
+        path = Path(folder) / "written.db"
+        for line in _written("SQLite", path, partial(_plain, Path(folder) / "plain.db")):
+            print(line, flush=True)
+        print(f"{path.stat().st_size / LIVES:,.0f} bytes on disk for each life of {len(_life(0))} facts", flush=True)
+        place = server.place(server.database(), servers.WRITER)
+        for line in (
+            *_written("PostgreSQL", place, partial(_plain_server, server)),
+            *_asked(Path(folder), given.instances),
+        ):
             print(line, flush=True)
     return 0
 
 
-def _written(folder: Path) -> Iterator[str]:
-    path = folder / "written.db"
+def _written(name: str, place: Place, plain: Callable[[list[str]], float]) -> Iterator[str]:
     told = [fact for number in range(LIVES) for fact in _life(number)]
-    seconds = asyncio.run(_append(path, told))
-    plain = _plain(folder / "plain.db", [str(dict(one.body)) for one in told])
+    seconds = asyncio.run(_append(place, told))
+    beside = plain([str(dict(one.body)) for one in told])
     rate = len(told) / seconds
-    yield f"{len(told):,} facts, durable, in {seconds:.2f} s: {rate:,.0f} facts/s (goal {GOAL_FACTS:,})"
-    yield f"a plain table, as many to a transaction: {len(told) / plain:,.0f} rows/s; ratio {seconds / plain:.1f}"
-    yield f"{path.stat().st_size / LIVES:,.0f} bytes on disk for each life of {len(told) // LIVES} facts"
+    yield f"{name}: {len(told):,} facts, durable, in {seconds:.2f} s: {rate:,.0f} facts/s (goal {GOAL_FACTS:,})"
+    yield f"a plain table, as many to a transaction: {len(told) / beside:,.0f} rows/s; ratio {seconds / beside:.1f}"
 
 
 def _life(number: int) -> list[Fact]:
@@ -77,8 +88,8 @@ def _life(number: int) -> list[Fact]:
     ]
 
 
-async def _append(path: Path, told: list[Fact]) -> float:
-    ledger = Ledger(path, cluster="bench", epoch=lambda: 1)
+async def _append(place: Place, told: list[Fact]) -> float:
+    ledger = Ledger(place, cluster="bench", epoch=lambda: 1)
     ledger.start()
     await asyncio.to_thread(_until_fine, ledger)
     began = time.perf_counter()
@@ -108,6 +119,17 @@ def _plain(path: Path, bodies: list[str]) -> float:
     took = time.perf_counter() - began
     connection.close()
     return took
+
+
+def _plain_server(server: Postgres, bodies: list[str]) -> float:
+    with server.connect(server.empty()) as connection:
+        connection.execute("create table rows (id bigserial primary key, name text, body text)")
+        began = time.perf_counter()
+        for start in range(0, len(bodies), AT_ONCE):
+            page = [(one,) for one in bodies[start : start + AT_ONCE]]
+            with connection.transaction(), connection.cursor() as cursor:
+                cursor.executemany("insert into rows (name, body) values ('n', %s)", page)
+        return time.perf_counter() - began
 
 
 def _asked(folder: Path, instances: int) -> Iterator[str]:

@@ -197,9 +197,11 @@ def _arguments(server: Server) -> dict[str, Any]:
 
 
 _BEGIN = text(
-    "SELECT set_config('lock_timeout', :patience, true), CASE WHEN current_setting('synchronous_commit') = 'off'"
-    " THEN set_config('synchronous_commit', 'on', true) END"
+    "SELECT set_config('lock_timeout', :patience, true), set_config('enable_seqscan', 'off', true),"
+    " CASE WHEN current_setting('synchronous_commit') = 'off' THEN set_config('synchronous_commit', 'on', true) END"
 )
+"""A writer looks for rows by their keys. A plan that was made while a table was small would read all of it for ever."""
+
 _ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 _PRIMARY = f"Name the primary, or add ?target_session_attrs=read-write to a URL with several hosts; {_GOES_ON}"

@@ -62,6 +62,7 @@ class Postgres:
     binaries: Path
     port: int
     template: str = ""
+    durable: bool = False
     environment: dict[str, str] = field(default_factory=lambda: {**os.environ, "LC_ALL": "C", "TZ": "UTC"})
 
     def url(self, database: str = "postgres", role: str = OWNER, password: str = PASSWORD, **more: str) -> str:
@@ -156,7 +157,9 @@ class Postgres:
         """The server's files, and the roles of the tests."""
         self._run("initdb", "-D", self._data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale", "C.UTF-8")
         self._write("pg_hba.conf", "local all,replication all trust\nhost all all 127.0.0.1/32 scram-sha-256\n")
-        settings = ("listen_addresses = '127.0.0.1'", "max_connections = 80", "fsync = off")  # no power fails in a test
+        settings = ["listen_addresses = '127.0.0.1'", "max_connections = 80"]
+        if not self.durable:
+            settings.append("fsync = off")  # no power fails in a test
         self._write("postgresql.auto.conf", "\n".join(settings) + "\n")
         self.start()
         with self.connect() as connection:
@@ -192,10 +195,10 @@ class Postgres:
 
 
 @contextmanager
-def running(binaries: Path | None = None) -> Iterator[Postgres]:
-    """A server from here to the end of the block."""
-    folder = _folder()
-    server = Postgres(folder=folder, binaries=binaries or executables(), port=_free_port())
+def running(binaries: Path | None = None, *, durable: bool = False) -> Iterator[Postgres]:
+    """A server from here to the end of the block. `durable`: on the disk, and it waits for that as it does at work."""
+    folder = _folder(in_memory=not durable)
+    server = Postgres(folder=folder, binaries=binaries or executables(), port=_free_port(), durable=durable)
     try:
         server.make()
         yield server
@@ -204,9 +207,9 @@ def running(binaries: Path | None = None) -> Iterator[Postgres]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _folder() -> Path:
+def _folder(*, in_memory: bool = True) -> Path:
     """Of the server's user, in memory where there is room. Its name is short: the path of a socket has a limit."""
-    roomy = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    roomy = in_memory and MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
     folder, user = Path(tempfile.mkdtemp(prefix="pg-", dir=MEMORY if roomy else None)), _without_rights()
     if user is not None:
         os.chown(folder, user, pwd.getpwuid(user).pw_gid)
