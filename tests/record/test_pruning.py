@@ -16,10 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exuvia import errors
+from exuvia.evaluate.risk.accumulate import accumulate
 from exuvia.evaluate.risk.scores import History
 from exuvia.evaluate.risk.scores import histories as stepped
 from exuvia.model import facts
 from exuvia.model.facts import Fact, microseconds
+from exuvia.model.risks import Closing, RiskReport, Window
 from exuvia.record import (
     chain,
     chains,
@@ -34,6 +36,7 @@ from exuvia.record import (
     recall,
     removal,
     standing,
+    telling,
     trust,
     who,
 )
@@ -424,3 +427,24 @@ def test_what_is_asked_of_a_time_after_the_cut_stays_the_same(
 def _alive(past: Any, cut: int) -> bool:
     """Whether it lived after the cut, by what holds last."""
     return bool(past.lives) and (past.lives[-1].died is None or past.lives[-1].died >= microseconds(at(cut)))
+
+
+def test_a_report_over_the_cut_invents_no_closure(tmp_path: Path) -> None:
+    """What was pruned is not known to have been closed, and by what: only `undead` counts it, from the cut on."""
+    path = history(tmp_path / "l.db", *life("A", 0, 50), *life("B", 0, 50), *life("C", 60, 120))
+    history(path, said("score", vulnerability="V", source="cvss", value="6", validFrom=rfc(0), recordedAt=rfc(0)))
+    after = reported(path, CUT, 200)
+    prune(path)
+    assert reported(path, CUT, 200) == after, "nothing that is asked about a time after the cut changes"
+    spanning = reported(path, 0, 200)
+    assert sum(spanning.closures.values()) == spanning.closures[Closing.UNKNOWN] == 1, "that of C, which says no reason"
+    assert spanning.mean_exposure_hours == spanning.restricted_mean_hours == 1, "that of C"
+    assert float(spanning.instance_hours) == pytest.approx(1, abs=1e-6)
+    assert float(spanning.exposures.undead) == pytest.approx(6 * (2 * 100 + 80) / 60, abs=1e-6), "C was frozen"
+
+
+def reported(path: Path, began: float, ended: float) -> RiskReport:
+    window = Window(began=microseconds(at(began)), ended=microseconds(at(ended)))
+    with reading(path) as connection:
+        scores = histories.scores(connection, window.ended)
+        return accumulate(telling.pages(connection, window.ended), scores, window=window, as_of=window.ended)
