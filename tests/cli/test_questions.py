@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -108,6 +110,25 @@ def test_entries_of_the_last_days(both: Path) -> None:
     assert len(answer("ledger", "query", "--ledger", both, "--since", "99999d", "--limit", 0)) == 4
     assert call("ledger", "query", "--ledger", both, "--since", "1d").stdout == "no entry\n"
     assert "names no zone" in call("ledger", "query", "--ledger", both, "--since", "2026-01-01", code=2).stderr
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_whoever_reads_no_further_is_told_nothing(one: Path, form: str) -> None:
+    """`| head`: the pipe is closed while the ledger is read."""
+    load(one, "berlin", *(each for uid in range(2000) for each in life(f"U{uid}", "w" * 50, "10.0.0.8")[:1]))
+    command = [sys.executable, "-m", "exuvia.cli.main", "ledger", "query", "--limit", "0", "-o", form, "--ledger", one]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        assert running.stdout is not None and running.stderr is not None
+        assert running.stdout.readline()
+        running.stdout.close()
+        assert running.stderr.read() == b""
+
+
+def test_another_file_is_not_only_called_damaged(tmp_path: Path) -> None:
+    (tmp_path / "facts.ndjson").write_text(json.dumps(life("A", "a", "10.0.0.7")[0]) * 9)
+    said = call("ledger", "query", "--ledger", tmp_path / "facts.ndjson", code=2).stderr
+    assert "is damaged, or it is another file: file is not a database. Name the right file by --ledger." in said
+    assert "a running exuvia goes on by itself" in said
 
 
 def test_an_address_is_asked_for_in_any_form_and_nothing_else_is_one(both: Path) -> None:

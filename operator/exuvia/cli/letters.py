@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -32,14 +33,14 @@ def dead_letters(file: str, named: str | None, since: str, limit: int, output: s
     with reading(file) as connection:
         of = lost.clusters(connection)
         cluster = clusters.chosen(connection, named, beside=of)
-        found = lost.letters(connection, cluster=cluster, since=begun, limit=limit)
         told = cluster is None and len({*of, *queries.clusters(connection)}) > 1
-        count = listing.show(
-            (_data(connection, one) for one in found),
-            (*(("CLUSTER",) if told else ()), "CAME IN", "KIND", "WHY", "WHAT"),
-            lambda one: (*((one["cluster"],) if told else ()), *_cells(one)),
-            output,
-        )
+        with closing(lost.letters(connection, cluster=cluster, since=begun, limit=limit)) as found:
+            count = listing.show(
+                (_data(connection, one) for one in found),
+                (*(("CLUSTER",) if told else ()), "CAME IN", "KIND", "WHY", "WHAT"),
+                lambda one: (*((one["cluster"],) if told else ()), *_cells(one)),
+                output,
+            )
     if output == "table" and not count:
         click.echo("no dead letter")
     printing.finish(findings=bool(count))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,12 +44,13 @@ def query(
             limit=limit,
         )
         told = clusters.several(connection) and named is None
-        count = listing.show(
-            remembering.entries(connection, asked),
-            (*(("CLUSTER",) if told else ()), "SEQ", "AT", "KIND", "WHAT"),
-            lambda one: (*((one["cluster"],) if told else ()), *_cells(one)),
-            output,
-        )
+        with closing(remembering.entries(connection, asked)) as found:
+            count = listing.show(
+                found,
+                (*(("CLUSTER",) if told else ()), "SEQ", "AT", "KIND", "WHAT"),
+                lambda one: (*((one["cluster"],) if told else ()), *_cells(one)),
+                output,
+            )
     if output == "table" and not count:
         click.echo("no entry")
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -28,15 +29,14 @@ class Question:
     limit: int = 0
 
 
-def entries(connection: Connection, asked: Question) -> Iterator[dict[str, Any]]:
-    """The last entries that fit, oldest first, with moments as text; read while they are asked for. Raises
-    `errors.SettingsError`, before the first of them."""
+def entries(connection: Connection, asked: Question) -> Generator[dict[str, Any]]:
+    """The last entries that fit, oldest first, with moments as text; read while they are asked for, so close it before
+    the connection. Raises `errors.SettingsError`, before the first of them."""
     if asked.kind and asked.kind not in set(FactKind):
         known = ", ".join(FactKind)
         raise errors.SettingsError(f"There is no kind of entry {asked.kind!r}.", remedy=f"There are {known}.")
     wanted = searching.Search(cluster=asked.cluster, kind=asked.kind, since=asked.since, uids=_about(connection, asked))
-    found = searching.found(connection, wanted, limit=asked.limit)
-    return (_readable(connection, one) for one in found)
+    return _entries(connection, wanted, asked.limit)
 
 
 def written(at: datetime) -> str:
@@ -89,5 +89,7 @@ def _about(connection: Connection, asked: Question) -> set[str] | None:
     )
 
 
-def _readable(connection: Connection, one: searching.Found) -> dict[str, Any]:
-    return {"seq": one.seq, **readable(connection, one.entry), "cluster": one.cluster}
+def _entries(connection: Connection, wanted: searching.Search, limit: int) -> Generator[dict[str, Any]]:
+    with closing(searching.found(connection, wanted, limit=limit)) as found:
+        for one in found:
+            yield {"seq": one.seq, **readable(connection, one.entry), "cluster": one.cluster}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -35,8 +35,9 @@ def clusters(connection: Connection) -> tuple[str, ...]:
 
 def letters(
     connection: Connection, *, cluster: str | None = None, since: datetime | None = None, limit: int = 0
-) -> Iterator[Letter]:
-    """The last `limit` (0: all) that came in since, oldest first; of one cluster, or of all."""
+) -> Generator[Letter]:
+    """The last `limit` (0: all) that came in since, oldest first; of one cluster, or of all. Close it before the
+    connection."""
     table = tables.dead_letters
     chosen = select(table).order_by(table.c.id.desc() if limit else table.c.id)
     if cluster is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -43,8 +43,9 @@ class Found:
     entry: dict[str, Any]
 
 
-def found(connection: Connection, asked: Search, *, limit: int = 0) -> Iterator[Found]:
-    """The last `limit` entries (0: all), in the order in which they were recorded. Raises `errors.LedgerCorrupt` at an
+def found(connection: Connection, asked: Search, *, limit: int = 0) -> Generator[Found]:
+    """The last `limit` entries (0: all), in the order in which they were recorded; read while they are asked for, so
+    close it before the connection. Raises `errors.LedgerCorrupt` at an
     entry that cannot be read."""
     with ExitStack() as opened:
         rows = _merged(connection, asked, opened, newest_first=bool(limit))

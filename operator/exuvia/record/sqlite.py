@@ -79,8 +79,10 @@ def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerE
         remedy = "See which process holds it, and stop that one."
         return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
     if "malformed" in said or "not a database" in said or "corrupt" in said:
+        other = "not a database" in said
+        what = f"The ledger {path} is damaged{', or it is another file' if other else ''}: {said}."
         remedy = f"Put the last good copy in its place, and {GOES_ON}; {missing.WITHOUT_COPY}."
-        return errors.LedgerCorrupt(f"The ledger {path} is damaged: {said}.", remedy=remedy)
+        return errors.LedgerCorrupt(what, remedy=f"Name the right file by --ledger. {remedy}" if other else remedy)
     if "no such table" in said:
         return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
     if "full" in said:
