@@ -132,6 +132,84 @@ def test_the_quarantine_factor_counts_frozen_hours(told: Told) -> None:
     assert counted["vulnerableHours"] == frozen_out["vulnerableHours"]
 
 
+def test_every_form_names_the_quarantine_factor(told: Told) -> None:
+    asked = ("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger", told(lines(*FLEET)))
+    assert answer(*asked)["quarantineFactor"] == 0
+    assert answer(*asked, "--quarantine-factor", "0.25")["quarantineFactor"] == 0.25
+    for form in ("table", "html"):
+        assert "0.25" in call(*asked, "--quarantine-factor", "0.25", "-o", form).stdout
+        assert "quarantine factor" in call(*asked, "-o", form).stdout
+
+
+def test_a_mean_over_a_curve_is_rounded_only_in_the_end(told: Told) -> None:
+    """Where each step of the curve was rounded it was 0.000000000000001 less."""
+    closed, open_ = (5, 5), (5, 9, 6)
+    machines = [instance(f"C{n}", 0, 24) for n in range(len(closed))] + [
+        instance(f"O{n}", 0, 24) for n in range(len(open_))
+    ]
+    there = [presence(f"C{n}", 0, hours, closed="patched") for n, hours in enumerate(closed)]
+    there += [presence(f"O{n}", 24 - hours) for n, hours in enumerate(open_)]
+    ledger = told(lines(*machines, *there))
+    assert answer("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger", ledger)["restrictedMeanHours"] == 7.4
+
+
+@pytest.mark.parametrize(
+    "words", [("report", *WINDOW), ("at", "--time", BEGAN), ("explain", "A")], ids=["report", "at", "explain"]
+)
+def test_what_is_not_yet_recorded_cannot_be_asked_for(told: Told, words: tuple[str, ...]) -> None:
+    stderr = call("risk", *words, "--as-of", "2999-01-01T00:00:00Z", "--ledger", told(lines(*FLEET)), code=2).stderr
+    assert "--as-of 2999-01-01T00:00:00Z is still to come" in stderr and stderr.count("\n") == 1
+
+
+def test_one_cluster_of_several(told: Told, tmp_path: Path) -> None:
+    """Each alone is what it is in a ledger of its own; together they add up. What is not asked for is not said."""
+    here, there = lines(*FLEET), lines(instance("X", 0, 5, name="worker-1"), presence("X", 1))
+    both, other = told(here), told(there + lines(*FLEET[-3:]))
+    asked = ("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger")
+    alone, beside = answer(*asked, both), answer(*asked, other)
+    assert "cluster" not in alone
+    (facts := tmp_path / "there.ndjson").write_text(there, encoding="utf-8")
+    call("ledger", "import", facts, "--ledger", both, "--cluster", "berlin")
+
+    assert answer(*asked, both, "--cluster", "") == {"cluster": "", **alone}
+    assert answer(*asked, both, "--cluster", "berlin") == {"cluster": "berlin", **beside}
+    every = answer(*asked, both)
+    assert every["cluster"] is None
+    for name in ("instanceHours", "vulnerableHours", "unscoredHours"):
+        assert every[name] == alone[name] + beside[name]
+    for form in ("table", "html"):
+        assert "all clusters" in call(*asked, both, "-o", form).stdout
+        assert "cluster berlin" in call(*asked, both, "-o", form, "--cluster", "berlin").stdout
+    assert "no chain of paris" in call(*asked, both, "--cluster", "paris", code=2).stderr
+
+
+def test_one_moment_and_one_machine_of_a_cluster(told: Told, tmp_path: Path) -> None:
+    ledger = told(lines(*FLEET))
+    (facts := tmp_path / "there.ndjson").write_text(lines(instance("X", 0, 5, name="worker-1"), presence("X", 1)))
+    call("ledger", "import", facts, "--ledger", ledger, "--cluster", "berlin")
+    moment = ("risk", "at", "--time", "2026-01-01T02:00:00Z", "--agg", "sum", "--as-of", ENDED, "--ledger", ledger)
+    said = [answer(*moment, *words)["risk"] for words in ((), ("--cluster", ""), ("--cluster", "berlin"))]
+    assert said == [12, 8, 4]
+    assert "all clusters: 12" in call(*moment).stdout
+
+    one = ("risk", "explain", "worker-1", "--as-of", ENDED, "--ledger", ledger)
+    assert "Several machines bore the name worker-1: A, X." in call(*one, code=2).stderr
+    assert answer(*one, "--cluster", "berlin")["instance"] == "X"
+    assert (
+        "No machine A is known in cluster berlin"
+        in call("risk", "explain", "A", "--as-of", ENDED, "--ledger", ledger, "--cluster", "berlin", code=2).stderr
+    )
+
+
+def test_a_cluster_that_came_later_changes_no_old_report(told: Told, tmp_path: Path) -> None:
+    ledger = told(lines(*FLEET))
+    asked = ("risk", "report", *WINDOW, "--as-of", ENDED, "--ledger", ledger)
+    before = [call(*asked, "-o", form).stdout for form in ("json", "table", "html")]
+    (facts := tmp_path / "there.ndjson").write_text(lines(instance("X", 0, learnt=25)))
+    call("ledger", "import", facts, "--ledger", ledger, "--cluster", "berlin")
+    assert [call(*asked, "-o", form).stdout for form in ("json", "table", "html")] == before
+
+
 def test_one_moment(told: Told) -> None:
     ledger = told(lines(*FLEET))
     asked = ("risk", "at", "--time", "2026-01-01T07:00:00Z", "--ledger", ledger)

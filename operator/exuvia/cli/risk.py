@@ -18,7 +18,7 @@ import yaml
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import moments, printing
+from exuvia.cli import clusters, moments, printing
 from exuvia.cli.ledgers import ledger_option, reading
 from exuvia.evaluate.risk import moment
 from exuvia.evaluate.risk.accumulate import accumulate
@@ -81,19 +81,23 @@ def risk() -> None:
 
 @risk.command()
 @ledger_option
+@clusters.cluster_filter_option
 @_window_options(required=True)
 @as_of_option
 @factor_option
 @_output_option("table", "json", "yaml", "html")
-def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
+def report(
+    file: str, named: str | None, began: str, ended: str, as_of: str, quarantine_factor: str, output: str
+) -> None:
     """Everything about a window of time: exposure, naive models, bands, closures, exploitation index."""
     now = datetime.now(UTC)
-    known, factor = _as_of(as_of, now), _factor(quarantine_factor)
+    known, factor = microseconds(moments.as_of(as_of, now)), _factor(quarantine_factor)
     asked = _window(began, ended, now, known)
     cuts = marks(asked.began, asked.until(known).ended) if output == "html" else ()
     with reading(file) as connection:
+        scope = _scope(connection, named, known)
         found = accumulate(
-            telling.pages(connection, known),
+            telling.pages(connection, known, cluster=named),
             histories.scores(connection, known),
             window=asked,
             as_of=known,
@@ -101,13 +105,14 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
             marks=cuts,
         )
     if output == "html":
-        click.echo(page(found), nl=False)
+        click.echo(page(found, scope), nl=False)
     else:
-        _show(voice.sections(found), voice.document(found), output)
+        _show(voice.sections(found, scope), voice.document(found, scope), output)
 
 
 @risk.command()
 @ledger_option
+@clusters.cluster_filter_option
 @click.option("--time", "time", required=True, metavar="TIME", help="The moment (RFC 3339, or a span ago).")
 @as_of_option
 @click.option(
@@ -119,14 +124,15 @@ def report(file: str, began: str, ended: str, as_of: str, quarantine_factor: str
 )
 @factor_option
 @_output_option("table", "json", "yaml")
-def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, output: str) -> None:
+def at(file: str, named: str | None, time: str, as_of: str, agg: str, quarantine_factor: str, output: str) -> None:
     """The risk of one moment, over every machine and vulnerability."""
     now = datetime.now(UTC)
-    when, known = microseconds(moments.earlier(time, now)), _as_of(as_of, now)
+    when, known = microseconds(moments.earlier(time, now)), microseconds(moments.as_of(as_of, now))
     aggregation = Aggregation(agg)
     with reading(file) as connection:
+        scope = _scope(connection, named, known)
         value = moment.risk(
-            histories.pasts(connection, known),
+            histories.pasts(connection, known, cluster=named, at=when),
             histories.scores(connection, known),
             time=when,
             as_of=known,
@@ -134,24 +140,35 @@ def at(file: str, time: str, as_of: str, agg: str, quarantine_factor: str, outpu
             quarantine_factor=_factor(quarantine_factor),
         )
     if output == "table":
-        asked = f"{voice.written(when)}, as known on {voice.written(known)}"
+        asked = f"{voice.written(when)}, as known on {voice.written(known)}{'' if scope is None else f', {scope}'}"
         click.echo(f"risk ({aggregation}) at {asked}: {voice.hours(value)}")
-    _show([], voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value), output)
+    _show([], voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value, scope=scope), output)
 
 
 @risk.command()
 @ledger_option
+@clusters.cluster_filter_option
 @click.argument("instance")
 @_window_options(required=False)
 @as_of_option
 @factor_option
 @_output_option("table", "json", "yaml")
-def explain(file: str, instance: str, began: str, ended: str, as_of: str, quarantine_factor: str, output: str) -> None:
+def explain(
+    file: str,
+    named: str | None,
+    instance: str,
+    began: str,
+    ended: str,
+    as_of: str,
+    quarantine_factor: str,
+    output: str,
+) -> None:
     """Say where each score-hour of one machine (its UID, or a name that one machine bore) comes from."""
     now = datetime.now(UTC)
-    known, factor = _as_of(as_of, now), _factor(quarantine_factor)
+    known, factor = microseconds(moments.as_of(as_of, now)), _factor(quarantine_factor)
     with reading(file) as connection:
-        past = _chosen(connection, instance, known)
+        scope = _scope(connection, named, known)
+        past = _chosen(connection, instance, known, named)
         life = life_of(past, known) or Window(began=known, ended=known)
         asked = _window(began or voice.written(life.began), ended, now, known)
         found = explained(
@@ -161,24 +178,25 @@ def explain(file: str, instance: str, began: str, ended: str, as_of: str, quaran
     if output == "table" and not any(rows.rows for _, rows in sections):
         span = f"{voice.written(found.window.began)} and {voice.written(found.window.ended)}"
         click.echo(f"nothing is known to have been on {past.uid} between {span}")
-    _show(sections, voice.explanation_document(found), output)
+    _show(sections, voice.explanation_document(found, scope), output)
 
 
-def _chosen(connection: Connection, named: str, as_of: int) -> Past:
+def _chosen(connection: Connection, named: str, as_of: int, cluster: str | None) -> Past:
     """The machine with that UID, or else the only one that bore that name. Raises `errors.SettingsError`."""
-    for uid in chain((named,), _bearer(connection, named, as_of)):
-        found = [past for past in histories.pasts(connection, as_of, uid=uid) if past.lives]
+    for uid in chain((named,), _bearer(connection, named, as_of, cluster)):
+        pasts = histories.pasts(connection, as_of, uid=uid, cluster=cluster)
+        found = [past for past in pasts if past.lives]
         if found:
             return found[0]
     raise errors.SettingsError(
-        f"No machine {named} is known as of {voice.written(as_of)}.",
+        f"No machine {named} is known{clusters.within(cluster)} as of {voice.written(as_of)}.",
         remedy="Look for it with `exuvia ledger who --name` or `--ip`, or ask with a later --as-of.",
     )
 
 
-def _bearer(connection: Connection, name: str, as_of: int) -> Iterator[str]:
+def _bearer(connection: Connection, name: str, as_of: int, cluster: str | None) -> Iterator[str]:
     """The one that bore a name, asked for only when it is needed."""
-    uids = telling.named(connection, name, as_of)
+    uids = telling.named(connection, name, as_of, cluster=cluster)
     if len(uids) > 1:
         raise errors.SettingsError(
             f"Several machines bore the name {name}: {', '.join(uids)}.",
@@ -187,8 +205,10 @@ def _bearer(connection: Connection, name: str, as_of: int) -> Iterator[str]:
     yield from uids
 
 
-def _as_of(text: str, now: datetime) -> int:
-    return microseconds(moments.earlier(text, now) if text else now)
+def _scope(connection: Connection, named: str | None, as_of: int) -> voice.Scope | None:
+    """Of which machines an answer speaks, where that must be said. Raises `errors.SettingsError`."""
+    asked = clusters.chosen(connection, named)
+    return None if asked is None and len(telling.clusters(connection, as_of)) < 2 else voice.Scope(cluster=asked)
 
 
 def _window(began: str, ended: str, now: datetime, as_of: int) -> Window:

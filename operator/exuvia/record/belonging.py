@@ -3,7 +3,7 @@ the entry that made them does."""
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Table, exists
+from sqlalchemy import ColumnElement, Select, Table, exists, select
 
 from exuvia.record import tables
 
@@ -12,3 +12,8 @@ def told_in(table: Table, cluster: str) -> ColumnElement[bool]:
     """Whether a row, with `uid` and `seq`, was made from an entry of that cluster's chain; by the primary key."""
     named = tables.mentions
     return exists().where(named.c.uid == table.c.uid, named.c.cluster == cluster, named.c.seq == table.c.seq)
+
+
+def members(cluster: str) -> Select[tuple[str]]:
+    """The UIDs of the machines of a cluster: of those that it ever told a life of."""
+    return select(tables.lives.c.uid).where(tables.lives.c.cluster == cluster)

@@ -58,7 +58,8 @@ def scores_of_all(connection: Connection) -> Iterator[Score]:
     """The same of everything that was ever on any machine."""
     ever = select(tables.presences.c.vulnerability).distinct()
     chosen = _scores().where(tables.scores.c.vulnerability.in_(ever))
-    yield from starmap(Score, connection.execution_options(yield_per=PAGE).execute(chosen))
+    with connection.execute(chosen, execution_options={"yield_per": PAGE}) as rows:
+        yield from starmap(Score, rows)
 
 
 def news(connection: Connection, cluster: str, since: int, machines: Container[str]) -> News:
@@ -77,8 +78,9 @@ def _told(connection: Connection, cluster: str, since: int) -> Iterator[tuple[st
     chosen = select(entries.c.kind, entries.c.body).where(
         entries.c.cluster == cluster, entries.c.seq > since, entries.c.kind.in_([str(one) for one in CONCERNS])
     )
-    for kind, text in connection.execution_options(yield_per=PAGE).execute(chosen):
-        yield kind, json.loads(text)["body"]
+    with connection.execute(chosen, execution_options={"yield_per": PAGE}) as rows:
+        for kind, text in rows:
+            yield kind, json.loads(text)["body"]
 
 
 def _of(

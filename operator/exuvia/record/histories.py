@@ -6,48 +6,60 @@ Three ordered reads go side by side, so that memory does not grow with the fleet
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from itertools import groupby, starmap
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, or_, select
 
 from exuvia.model.histories import Freeze, Life, Past, Presence, Score
-from exuvia.record import tables
+from exuvia.record import belonging, tables
 
 PAGE = 5000
 
 
-def pasts(connection: Connection, until: int, *, uid: str = "", cluster: str = "") -> Iterator[Past]:
+def pasts(
+    connection: Connection, until: int, *, uid: str = "", cluster: str | None = None, at: int | None = None
+) -> Iterator[Past]:
     """Every machine, or the one of a UID, with all versions recorded up to then (microseconds), ordered by UID.
 
     Versions of one thing stand in the order in which they hold: of equal `recorded` the last holds. With `cluster`
-    only machines of that one; a machine without a known life comes along only without it.
+    only machines of that one, with `at` only those that any version says to have lived at that moment; a machine
+    without a known life comes along only without these.
     """
-    groups = [groupby(_ordered(connection, *each, until, uid), key=attrgetter("uid")) for each in _TABLES]
-    for found in map(_past, _side_by_side(groups)):
-        if not cluster or _of_cluster(connection, found.uid, cluster):
-            yield found
+    with ExitStack() as opened:
+        groups = []
+        for table, make in _TABLES:
+            chosen = _ordered(table, make, until).where(*_asked(table, until, uid, cluster, at))
+            rows = opened.enter_context(connection.execute(chosen, execution_options={"yield_per": PAGE}))
+            groups.append(groupby(starmap(make, rows), key=attrgetter("uid")))
+        yield from map(_past, _side_by_side(groups))
 
 
 def scores(connection: Connection, until: int, *, vulnerability: str = "") -> tuple[Score, ...]:
     """Every score that was recorded up to then, in the order in which the versions of each thing hold."""
-    table = tables.scores
-    names = _COLUMNS[Score]
-    chosen = select(*(table.c[one] for one in names)).where(table.c.recorded <= until)
+    chosen = _ordered(tables.scores, Score, until)
     if vulnerability:
-        chosen = chosen.where(table.c.vulnerability == vulnerability)
-    return tuple(starmap(Score, connection.execute(chosen.order_by(*table.primary_key.columns))))
+        chosen = chosen.where(tables.scores.c.vulnerability == vulnerability)
+    return tuple(starmap(Score, connection.execute(chosen)))
 
 
-def _ordered(connection: Connection, table: Table, make: Callable[..., Any], until: int, uid: str) -> Iterator[Any]:
-    """Rows as nouns, in the order of the primary key: by machine, thing, and when it was learnt."""
-    names = _COLUMNS[make]
-    chosen = select(*(table.c[one] for one in names)).where(table.c.recorded <= until)
+def _ordered(table: Table, make: Callable[..., Any], until: int) -> Select[Any]:
+    """The columns of a noun, in the order of the primary key: by machine, thing, and when it was learnt."""
+    chosen = select(*(table.c[one] for one in _COLUMNS[make])).where(table.c.recorded <= until)
+    return chosen.order_by(*table.primary_key.columns)
+
+
+def _asked(table: Table, until: int, uid: str, cluster: str | None, at: int | None) -> Iterator[ColumnElement[bool]]:
     if uid:
-        chosen = chosen.where(table.c.uid == uid)
-    rows = connection.execution_options(yield_per=PAGE).execute(chosen.order_by(*table.primary_key.columns))
-    return starmap(make, rows)
+        yield table.c.uid == uid
+    if cluster is not None:
+        yield table.c.uid.in_(belonging.members(cluster))
+    if at is not None:
+        lives = tables.lives.c
+        lived = or_(lives.died.is_(None), lives.died > at)
+        yield table.c.uid.in_(select(lives.uid).where(lives.recorded <= until, lives.born <= at, lived))
 
 
 def _side_by_side(groups: Sequence[Iterator[tuple[str, Iterator[Any]]]]) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
@@ -66,14 +78,6 @@ def _side_by_side(groups: Sequence[Iterator[tuple[str, Iterator[Any]]]]) -> Iter
 def _past(told: tuple[str, list[tuple[Any, ...]]]) -> Past:
     uid, (lives, presences, freezes) = told
     return Past(uid=uid, lives=lives, presences=presences, freezes=freezes)
-
-
-def _of_cluster(connection: Connection, uid: str, cluster: str) -> bool:
-    table = tables.lives
-    return (
-        connection.scalar(select(table.c.uid).where(table.c.uid == uid, table.c.cluster == cluster).limit(1))
-        is not None
-    )
 
 
 _COLUMNS: dict[Callable[..., Any], tuple[str, ...]] = {

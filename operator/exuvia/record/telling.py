@@ -16,7 +16,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, Text, case, cas
 
 from exuvia.model.histories import RETRACTED
 from exuvia.model.told import DIED, NEVER, OPEN, OURS, ROTATED, UNKNOWN, WORDS, Column, Numbers, Page, Rows
-from exuvia.record import departed, tables
+from exuvia.record import belonging, departed, queries, tables
 
 PAGE = 50_000
 """Rows of a table, or those of one machine if it has more: some 20 MB."""
@@ -33,6 +33,16 @@ def pages(connection: Connection, until: int, *, cluster: str | None = None) -> 
     for part in _parts(connection, until, cluster):
         yield _page(connection, part, known)
     yield from departed.departed(connection, until, known, cluster=cluster)
+
+
+def clusters(connection: Connection, until: int) -> tuple[str, ...]:
+    """The clusters of which a machine was known by then, by name. One that came later changes no former answer."""
+    found = queries.clusters(connection)
+    if len(found) < 2:
+        return found
+    table = tables.lives
+    chosen = select(table.c.cluster).where(table.c.recorded <= until).distinct()
+    return tuple(connection.scalars(chosen.order_by(table.c.cluster)))
 
 
 def named(connection: Connection, name: str, until: int, *, cluster: str | None = None) -> tuple[str, ...]:
@@ -59,13 +69,8 @@ class _Part:
         if self.last is not None:
             chosen = chosen.where(table.c.uid <= self.last)
         if table is tables.lives and self.cluster is not None:
-            chosen = chosen.where(table.c.uid.in_(members(self.cluster)))
+            chosen = chosen.where(table.c.uid.in_(belonging.members(self.cluster)))
         return chosen
-
-
-def members(cluster: str) -> Select[Any]:
-    """The UIDs of the machines of a cluster."""
-    return select(tables.lives.c.uid).where(tables.lives.c.cluster == cluster)
 
 
 def _parts(connection: Connection, until: int, cluster: str | None) -> Iterator[_Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from fractions import Fraction
 from typing import Any
@@ -18,10 +19,23 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE = {"rescore": "rescore", "undead": "undead", "liveOnly": "live-only"}
 
 
-def document(report: RiskReport) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scope:
+    """Whose machines are counted, said where one was asked for or the ledger knows several. None: all together."""
+
+    cluster: str | None
+
+    def __str__(self) -> str:
+        if self.cluster is None:
+            return "all clusters"
+        return f"cluster {self.cluster}" if self.cluster else "the cluster without a name"
+
+
+def document(report: RiskReport, scope: Scope | None = None) -> dict[str, Any]:
     """`exuvia risk report -o json`. Floats are made here, and only here."""
     exposures = report.exposures
     return {
+        **_scoped(scope),
         "window": _window(report.window),
         "asOf": written(report.as_of),
         "quarantineFactor": float(report.quarantine_factor),
@@ -49,14 +63,23 @@ def document(report: RiskReport) -> dict[str, Any]:
     }
 
 
-def moment_document(*, time: int, as_of: int, aggregation: Aggregation, risk: Fraction) -> dict[str, Any]:
+def moment_document(
+    *, time: int, as_of: int, aggregation: Aggregation, risk: Fraction, scope: Scope | None = None
+) -> dict[str, Any]:
     """`exuvia risk at -o json`."""
-    return {"time": written(time), "asOf": written(as_of), "agg": aggregation.value, "risk": float(risk)}
+    return {
+        **_scoped(scope),
+        "time": written(time),
+        "asOf": written(as_of),
+        "agg": aggregation.value,
+        "risk": float(risk),
+    }
 
 
-def explanation_document(found: Explanation) -> dict[str, Any]:
+def explanation_document(found: Explanation, scope: Scope | None = None) -> dict[str, Any]:
     """`exuvia risk explain -o json`."""
     return {
+        **_scoped(scope),
         "instance": found.uid,
         "window": _window(found.window),
         "asOf": written(found.as_of),
@@ -65,10 +88,10 @@ def explanation_document(found: Explanation) -> dict[str, Any]:
     }
 
 
-def sections(report: RiskReport) -> list[tuple[str, Rows]]:
+def sections(report: RiskReport, scope: Scope | None = None) -> list[tuple[str, Rows]]:
     """`exuvia risk report -o table`."""
     return [
-        ("", Rows(headings=("FIGURE", "VALUE", "WHAT IT IS"), rows=tuple(figures(report)))),
+        ("", Rows(headings=("FIGURE", "VALUE", "WHAT IT IS"), rows=tuple(figures(report, scope)))),
         ("", Rows(headings=("NAIVE MODEL", "SCORE-HOURS", "OFF BY", "RATIO", "WHAT IT DOES"), rows=_models(report))),
         ("", Rows(headings=("BAND", "HOURS"), rows=tuple((one.value, hours(report.band_hours[one])) for one in Band))),
         (
@@ -80,15 +103,18 @@ def sections(report: RiskReport) -> list[tuple[str, Rows]]:
     ]
 
 
-def figures(report: RiskReport) -> Iterable[tuple[str, str, str]]:
+def figures(report: RiskReport, scope: Scope | None = None) -> Iterable[tuple[str, str, str]]:
     """Every single figure: its name, its value rounded, what it is."""
     exposures = report.exposures
+    if scope is not None:
+        yield "machines of", str(scope), "no others are counted" if scope.cluster is not None else "counted together"
     yield (
         "window",
         f"{written(report.window.began)} to {written(report.window.ended)}",
         "cut at the moment of knowledge",
     )
     yield "as of", written(report.as_of), "nothing that was recorded later is used"
+    yield "quarantine factor", hours(report.quarantine_factor), "how much a frozen machine counts"
     yield "instance-hours", hours(report.instance_hours), "hours that machines lived"
     yield "vulnerable hours", hours(report.vulnerable_hours), "hours of machines with anything present"
     yield "vulnerable share", share(report.vulnerable_fraction), "of the instance-hours"
@@ -199,6 +225,10 @@ def _flagged(one: Piece) -> bool:
 
 def _window(window: Window) -> dict[str, str]:
     return {"from": written(window.began), "to": written(window.ended)}
+
+
+def _scoped(scope: Scope | None) -> dict[str, Any]:
+    return {} if scope is None else {"cluster": scope.cluster}
 
 
 def _number(value: Fraction | None) -> float | None:

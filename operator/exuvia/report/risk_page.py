@@ -7,16 +7,16 @@ from html import escape
 
 from exuvia.model.risks import HOUR, Band, Closing, Exposures, RiskReport, Stretch
 from exuvia.report import risk
-from exuvia.report.risk import hours, share, tiny, written
+from exuvia.report.risk import Scope, hours, share, tiny, written
 from exuvia.report.risk_plots import Line, bars, over_time
 from exuvia.report.risk_style import STYLE
 
 
-def page(report: RiskReport) -> str:
+def page(report: RiskReport, scope: Scope | None = None) -> str:
     """The whole file. The same report makes the same bytes: there is no clock in it."""
     body = (
-        _head(report), _cards(report), _course(report), _models(report), _bands(report), _closings(report),
-        _figures(report), _reading(),
+        _head(report, scope), _cards(report), _course(report), _models(report), _bands(report), _closings(report),
+        _figures(report, scope), _reading(),
     )  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -27,7 +27,7 @@ def page(report: RiskReport) -> str:
     )
 
 
-def _head(report: RiskReport) -> str:
+def _head(report: RiskReport, scope: Scope | None) -> str:
     window, exposures = report.window, report.exposures
     said = (
         f"Machines lived {hours(report.instance_hours)} hours in this time; in {hours(report.vulnerable_hours)} of"
@@ -126,8 +126,8 @@ def _closings(report: RiskReport) -> str:
     return f"<h2>How vulnerabilities ended</h2>{bars('Closings by reason', values)}<p>{escape(note)}</p>"
 
 
-def _figures(report: RiskReport) -> str:
-    return f"<h2>All figures</h2>{_table(tuple(risk.figures(report)))}"
+def _figures(report: RiskReport, scope: Scope | None) -> str:
+    return f"<h2>All figures</h2>{_table(tuple(risk.figures(report, scope)))}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Connection, text
 
 from exuvia.model import facts
-from exuvia.record import chain, importing, lines, queries, sayings, seat_entries
+from exuvia.record import chain, exposed, histories, importing, lines, queries, sayings, seat_entries, versions
 from exuvia.record.reading import reading
 from tests.record import world
 from tests.record.postgres.server import WRITER, Postgres
@@ -48,6 +48,32 @@ def test_a_walk_that_ends_early_leaves_no_cursor(postgres: Postgres, walk: Calla
         assert _cursors(connection) == 1
         walked.close()
         assert _cursors(connection) == 0
+
+
+@pytest.mark.parametrize(
+    "walk",
+    [lambda connection: histories.pasts(connection, versions.INSTANT), exposed.scores_of_all],
+    ids=["pasts", "scores"],
+)
+def test_what_reads_the_past_of_machines_leaves_no_cursor(
+    postgres: Postgres, walk: Callable[[Connection], Any]
+) -> None:
+    place = postgres.place(postgres.database(), WRITER)
+    told = [{"type": "instance", "uid": uid, "born": "2026-01-01T00:00:00Z"} for uid in "AB"]
+    found = {"from": "2026-01-01T00:00:00Z", "type": "presence", "vulnerability": "A"}
+    told += [{**found, "uid": uid} for uid in "AB"] + [
+        {**SCORE, "source": source, "vulnerability": "A"} for source in ("cvss", "nvd")
+    ]
+    importing.load(place, [lines.of(one, recorded=0) for one in told], cluster="c")
+    with reading(place) as connection:
+        walked = cast(Generator[Any, None, None], walk(connection))
+        next(walked)
+        assert connection.scalar(_OPEN) > 0
+        walked.close()
+        assert connection.scalar(_OPEN) == 0
+
+
+_OPEN = text("SELECT count(*) FROM pg_cursors WHERE name <> ''")
 
 
 def _cursors(connection: Connection) -> int:

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections import Counter
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,13 @@ if TYPE_CHECKING:
 MONTH_HOURS = 720
 """EPSS is a probability within 30 days."""
 
-_BOUNDS = ((Fraction(9), Band.CRITICAL), (Fraction(7), Band.HIGH), (Fraction(4), Band.MEDIUM))
+_BANDS = ((9, Band.CRITICAL), (7, Band.HIGH), (4, Band.MEDIUM))
 
 
 def band(score: Fraction) -> Band:
     """The band of a score; lower bounds inclusive."""
-    return next((name for least, name in _BOUNDS if score >= least), Band.LOW if score > 0 else Band.NONE)
+    whole = score.numerator // score.denominator
+    return next((name for least, name in _BANDS if whole >= least), Band.LOW if score.numerator > 0 else Band.NONE)
 
 
 def hazard(likelihood: Fraction) -> Fraction:
@@ -78,13 +80,11 @@ class _Products:
         self._sums, self._factor = sums, factor
         self._stretches = [_Stretch() for _ in range(len(sums.marks) + 1)]
         self._likely: Counter[str] = Counter()
-        self._scored: Counter[str] = Counter()
+        self._banded: dict[Band, Counter[str]] = {one: Counter() for one in Band}
         lengths = [self._weighed(one) for one in (sums.now, sums.then, sums.undead, sums.live_only)]
-        of = zip(sums.accounts, sums.bins.bounds, strict=True)
-        bins = ((history, began) for history, bounds in of for began in bounds[:-1])
-        for (history, began), *times in zip(bins, *lengths, strict=True):
+        for account, began, *times in zip(sums.bins.account.tolist(), sums.bins.began.tolist(), *lengths, strict=True):
             if any(times):
-                self._add(history, began, times)
+                self._add(sums.accounts[account], began, times)
 
     def _weighed(self, weighed: Weighed) -> list[int]:
         """How much lies in each bin, weighed, as integers in units of 1/denominator of the factor."""
@@ -103,7 +103,7 @@ class _Products:
         stretch.rescore[latest] += now
         stretch.undead[latest] += undead
         stretch.live_only[latest] += live_only
-        self._scored[score] += now
+        self._banded[_band(score)][score] += now
         self._likely[_text(history.epss.at(moment))] += now
 
     def exposures(self, place: int) -> Exposures:
@@ -119,21 +119,15 @@ class _Products:
 
     def bands(self) -> dict[Band, Fraction]:
         """Hours of presence by band."""
-        found: Counter[Band] = Counter()
-        for text, length in self._scored.items():
-            found[band(_number(text))] += length
-        return {one: self._hours(found[one]) for one in Band}
+        return {name: self._hours(found.total()) for name, found in self._banded.items()}
 
     def band_exposures(self) -> dict[Band, Fraction]:
         """Score-hours by band, by the lens now; they add up to `exposures.now`."""
-        found = dict.fromkeys(Band, Fraction(0))
-        for text, length in self._scored.items():
-            found[band(_number(text))] += _number(text) * length
-        return {one: self._hours(1) * found[one] for one in Band}
+        return {name: self._score_hours(found) for name, found in self._banded.items()}
 
     def unscored(self) -> Fraction:
         """Hours of presence without a known score."""
-        return self._hours(self._scored[""])
+        return self._hours(self._banded[Band.NONE][""])
 
     def hazard(self) -> Fraction:
         """Summed in order of likelihood, so that it is the same in any order of machines."""
@@ -146,7 +140,12 @@ class _Products:
         return Fraction(length, self._factor.denominator * HOUR)
 
     def _score_hours(self, found: Counter[str]) -> Fraction:
-        return self._hours(1) * sum((_number(text) * length for text, length in found.items()), Fraction(0))
+        """Numbers with the same decimals are added up as integers."""
+        sums: Counter[int] = Counter()
+        for text, length in found.items():
+            score = _number(text)
+            sums[score.denominator] += score.numerator * length
+        return self._hours(1) * sum((Fraction(top, bottom) for bottom, top in sums.items()), Fraction(0))
 
 
 class _Stretch:
@@ -168,3 +167,8 @@ def _text(row: Score | None) -> str:
 
 def _number(text: str) -> Fraction:
     return scores.number(text) if text else Fraction(0)
+
+
+@lru_cache(maxsize=4096)
+def _band(text: str) -> Band:
+    return band(_number(text))

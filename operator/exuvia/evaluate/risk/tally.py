@@ -33,7 +33,8 @@ def sums_before(column: Column, places: list[int]) -> list[int]:
 class Bins:
     """The bins of all accounts, one account behind the other. Places are microseconds since the window began.
 
-    An account is a number, and its edges are some of `edges`: so a bin is found by an integer of both.
+    An account is a number, and its edges are some of `edges`: so a bin is found by an integer of both. `began` and
+    `ended` are where each bin begins and ends, `account` whose it is, `first` the first one of that account.
     """
 
     def __init__(self, edges: Iterable[int], length: int) -> None:
@@ -41,18 +42,25 @@ class Bins:
         self._stride = len(self._edges) + 1
         self._keys: Column = np.zeros(0, dtype=np.int64)
         self._length = length
-        self.bounds: list[tuple[int, ...]] = []
+        self._accounts = 0
+        self.account, self.first, self.began, self.ended = np.zeros((4, 0), dtype=np.int64)
 
     def __len__(self) -> int:
-        return len(self._keys) + len(self.bounds)
+        return len(self.account)
 
     def add(self, accounts: list[tuple[int, ...]]) -> None:
         """More accounts, each by its edges in order. The bins of others stay where they are."""
-        keys = [self._keys]
-        for number, edges in enumerate(accounts, start=len(self.bounds)):
-            keys.append(number * self._stride + np.searchsorted(self._edges, np.array(edges, dtype=np.int64), "right"))
-        self._keys = np.concatenate(keys)
-        self.bounds += [(0, *edges, self._length) for edges in accounts]
+        edges = np.array([edge for edges in accounts for edge in edges], dtype=np.int64)
+        sizes = np.array([len(edges) for edges in accounts], dtype=np.int64)
+        numbers = np.arange(self._accounts, self._accounts + len(accounts))
+        keys = np.repeat(numbers, sizes) * self._stride + np.searchsorted(self._edges, edges, "right")
+        first, start = np.cumsum(sizes) - sizes, len(self)
+        self.account = np.append(self.account, np.repeat(numbers, sizes + 1))
+        self.first = np.append(self.first, np.repeat(start + first + np.arange(len(sizes)), sizes + 1))
+        self.began = np.append(self.began, np.insert(edges, first, 0))
+        self.ended = np.append(self.ended, np.insert(edges, first + sizes, self._length))
+        self._keys = np.append(self._keys, keys)
+        self._accounts += len(accounts)
 
     def of(self, account: Column, place: Column) -> Column:
         """The bins into which places fall. Asked for account by account, they are found three times as fast."""
@@ -86,24 +94,18 @@ class Tally:
 
     def lengths(self) -> list[int]:
         """How much lies in each bin. What has no end ends with the window."""
-        counts, high, low = (row.astype(object) for row in self._grown())
-        places = (high << SHIFT) + low
-        found: list[int] = []
-        for bounds in self._bins.bounds:
-            start = len(found)
-            found += _lengths(bounds, counts[start : start + len(bounds) - 1], places[start:])
-        return found
+        counts, high, low = self._grown()
+        until = np.cumsum(counts)
+        before = until - counts
+        outside = before[self._bins.first]
+        places = (high.astype(object) << SHIFT) + low
+        left = (until - outside).astype(object) * self._bins.ended - (before - outside).astype(
+            object
+        ) * self._bins.began
+        return list((places - left).tolist())
 
     def _grown(self) -> Any:
         missing = len(self._bins) - self._sums.shape[1]
         if missing:
             self._sums = np.pad(self._sums, ((0, 0), (0, missing)))
         return self._sums
-
-
-def _lengths(bounds: tuple[int, ...], counts: Any, places: Any) -> list[int]:
-    found, before = [], 0
-    for count, place, began, ended in zip(counts, places, bounds, bounds[1:], strict=False):
-        found.append(place - (before + count) * ended + before * began)
-        before += count
-    return found
