@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exuvia.app.explaining import BrakeAnswer, Explanation
+from exuvia.app.explanations import BrakeAnswer, Explanation
 from exuvia.decide.brakes import acting
 from exuvia.model.findings import Result, Verdict, Wish
 from exuvia.model.specs.quarantine import Quarantine

@@ -7,110 +7,32 @@ that they do not say.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from exuvia.act.providers import resolve
 from exuvia.app import naming, posture
+from exuvia.app.explanations import BrakeAnswer, Explanation, PodInTheWay, waits
 from exuvia.app.snapshot import Snapshot
 from exuvia.decide import pools
 from exuvia.decide.brakes import acting, health, holds
 from exuvia.decide.brakes.picture import QUARANTINE, ROTATION, Candidate, Picture, paint
 from exuvia.decide.brakes.table import POLICY_BRAKES, brakes_for
 from exuvia.decide.census import Census
-from exuvia.decide.drain import Judged, Situation, is_unreachable, judge
+from exuvia.decide.drain import Situation, is_unreachable, judge
 from exuvia.evaluate import judge as judging
 from exuvia.evaluate import overlap
 from exuvia.evaluate.policies import selects
 from exuvia.model.blocking import Blocked, View
 from exuvia.model.facts import LedgerHealth, LedgerState
-from exuvia.model.findings import Judgement, Verdict, Wish
+from exuvia.model.findings import Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Subject
-from exuvia.model.pods import DisruptionBudget
 from exuvia.model.rotation_views import ProviderFacts
-from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase, Selecting
+from exuvia.model.specs.quarantine import Quarantine
+from exuvia.model.specs.rotation import FrozenSettings, Rotation, Selecting
 from exuvia.model.specs.security_policy import Action, DrainSettings, ProviderName, SecurityPolicySpec
 
 SETTLED_AGE = timedelta(minutes=10)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrakeAnswer:
-    """One brake and whether it holds a start now. `change`: the field or command with which a person changes that."""
-
-    title: str
-    holds: bool
-    reason: str = ""
-    message: str = ""
-    change: str = ""
-    next: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PodInTheWay:
-    """A pod that must leave before the machine is removed, and what holds it, if anything does."""
-
-    judged: Judged
-    budgets: tuple[DisruptionBudget, ...]
-
-    @property
-    def held_by(self) -> str:
-        """What holds it now, in words, or ""."""
-        if self.judged.message:
-            return self.judged.message
-        if len(self.budgets) > 1:
-            names = ", ".join(one.key for one in self.budgets)
-            return f"several PodDisruptionBudgets cover it ({names}): it cannot be evicted; let one cover it"
-        for one in self.budgets:
-            if one.allowed < 1:
-                return f"PDB {one.key} allows {one.allowed} disruptions (needs {one.desired}, has {one.healthy})"
-        return ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Explanation:
-    """Everything that is to be said of one machine now."""
-
-    instance: Instance
-    taken: datetime
-    judgement: Judgement
-    unusable: tuple[tuple[str, str], ...]  # policies that are not evaluated, and why
-    wish: Wish | None  # what the enforcing policies want of it
-    would: Wish | None  # what those in Audit would want
-    settings: FrozenSettings
-    provider: ProviderFacts
-    operations: tuple[Rotation | Quarantine, ...]  # open ones of this machine
-    kind: str  # which start the brakes are asked about
-    brakes: tuple[BrakeAnswer, ...]
-    pods: tuple[PodInTheWay, ...]
-    pods_known: bool
-    leads: str  # who leads, or why nobody acts; "" where that may not be read
-    idle: str  # why no operator acts, with the next step; "" where one does, as far as is known
-    notes: tuple[str, ...]
-
-    @property
-    def holding(self) -> tuple[BrakeAnswer, ...]:
-        """The brakes that hold."""
-        return tuple(one for one in self.brakes if one.holds)
-
-    @property
-    def next(self) -> datetime | None:
-        """When time alone lets a brake go, at the earliest."""
-        return min((one.next for one in self.holding if one.next is not None), default=None)
-
-    @property
-    def started(self) -> Rotation | Quarantine | None:
-        """The operation that is past Pending, if there is one; a Quarantine before a Rotation."""
-        return next((one for one in self.operations if not _waits(one)), None)
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """The worst verdict of all policies; None when none selects it."""
-        order = (Verdict.VIOLATING, Verdict.UNKNOWN, Verdict.EXEMPT, Verdict.COMPLIANT)
-        found = {one.verdict for one in self.judgement.assessments.values()}
-        return next((one for one in order if one in found), None)
 
 
 def explain(snapshot: Snapshot) -> Explanation:
@@ -121,7 +43,7 @@ def explain(snapshot: Snapshot) -> Explanation:
     would = overlap.wish(judgement, snapshot.policies.compiled, enforced=False)
     fleet = _Fleet(snapshot, wish, would)
     candidate, picture = fleet.candidate(), fleet.picture()
-    under_way = [one for one in fleet.operations if not _waits(one)]
+    under_way = [one for one in fleet.operations if not waits(one)]
     started = next(iter(under_way), None)
     frozen = started if not any(isinstance(one, Rotation) for one in under_way) else None
     settings = (started.status.settings if started else None) or fleet.settings(subject)
@@ -159,7 +81,7 @@ class _Fleet:
     def candidate(self) -> Candidate:
         """The start that is asked about: of what waits, of what is wanted, or of a Rotation by hand."""
         subject = self._snapshot.subject
-        waiting = next((one for one in self.operations if _waits(one)), None)
+        waiting = next((one for one in self.operations if waits(one)), None)
         wanted = self._winner.action if self._winner else Action.ROTATE
         freezes = isinstance(waiting, Quarantine) if waiting else wanted is Action.QUARANTINE
         by_person = waiting is not None and waiting.spec.policy is None
@@ -262,10 +184,6 @@ def _kept(frozen: Rotation | Quarantine | None) -> Iterator[str]:
             "its pods stay as they are while it is in quarantine: nothing is drained there before "
             f"`exuvia release {frozen.name} --verdict Rotate --reason TEXT`"
         )
-
-
-def _waits(operation: Rotation | Quarantine) -> bool:
-    return operation.status.phase in (RotationPhase.PENDING, QuarantinePhase.PENDING)
 
 
 def _unusable(snapshot: Snapshot) -> Iterator[tuple[str, str]]:

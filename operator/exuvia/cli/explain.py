@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from exuvia.app.concluding import conclusion
-from exuvia.app.explaining import BrakeAnswer, Explanation, PodInTheWay, explain
+from exuvia.app.explaining import explain
+from exuvia.app.explanations import BrakeAnswer, Explanation, PodInTheWay
 from exuvia.app.snapshot import gather
 from exuvia.cli import cluster, printing
 from exuvia.model.findings import Assessment, Finding, Verdict, Wish
