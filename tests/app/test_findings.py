@@ -14,7 +14,8 @@ import pytest
 from sqlalchemy import select
 
 from exuvia.app.chronicle import Chronicle
-from exuvia.app.findings import SETTLE_SECONDS, Findings
+from exuvia.app.closings import SETTLE_SECONDS
+from exuvia.app.findings import Findings
 from exuvia.app.settings import Settings
 from exuvia.model import facts
 from exuvia.model.facts import Fact, FactKind

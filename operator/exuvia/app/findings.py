@@ -10,16 +10,16 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from exuvia import errors
 from exuvia.app.artifacts import Artifacts, keys_of
+from exuvia.app.closings import Closings
 from exuvia.app.placements import digest_of
 from exuvia.app.services import Services
 from exuvia.model import facts, resources
 from exuvia.model.facts import Fact
 from exuvia.model.instances import Instance
-from exuvia.model.specs.rotation import RotationPhase
 from exuvia.observe.reflector import Reflector
 from exuvia.observe.reports import Found, Report, report_of
 from exuvia.record import standing
@@ -34,12 +34,7 @@ PAGE = 10  # reports in one page: each may be megabytes
 PERIOD_SECONDS = 1.0
 LOOK_FOR_KIND_SECONDS = 30.0
 FORGET_SECONDS = 600.0
-SETTLE_SECONDS = 10.0
-SETTLES = timedelta(minutes=10)
-"""So long after an image left a machine it may turn out that another version took its place everywhere."""
-
 TOGETHER = 20  # machines in one read of the ledger
-PATCHED, ROTATED, UNKNOWN = "patched", "rotated", "unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,15 +54,6 @@ class Held:
     left: dict[str, datetime] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """A presence that was closed as `unknown`; it is told anew if it turns out that its workload was replaced."""
-
-    uid: str
-    present: Present
-    ended: datetime
-
-
 class Findings:
     """Runs with a term."""
 
@@ -78,12 +64,11 @@ class Findings:
             services.client, resources.VULNERABILITY_REPORTS, report_of, services.clock, self._changed.set, page=PAGE
         )
         self._artifacts = Artifacts()
+        self._closings = Closings(services, self._artifacts, self._runs)
         self._touched: set[str] = set()
         self._vulnerable: set[str] = set()
         self._scores: dict[str, Scored] = {}
-        self._doubts: list[Doubt] = []
         self._loads = 0
-        self._settled = float("-inf")
         self._forgot = services.clock.monotonic()
 
     async def run(self) -> None:
@@ -124,7 +109,7 @@ class Findings:
             if await self._recalled():
                 self._take_reports()
                 self._take_moved()
-                self._settle_doubts()
+                self._closings.settle()
                 await self._compare()
                 self._forget()
                 self._services.learnings.scanner = self._reports.synced or self._services.learnings.scanner
@@ -230,7 +215,7 @@ class Findings:
         if any(key in self._artifacts for key in running):
             self._services.learnings.note_scanned(machine.uid)
         for id_, present in held.open.items():
-            if id_ not in here and not self._close(machine, present, running, held):
+            if id_ not in here and not self._closings.close(machine, present, running, held.left):
                 stays.add(id_)
         (self._vulnerable.add if here or stays else self._vulnerable.discard)(machine.uid)
 
@@ -249,69 +234,8 @@ class Findings:
                         found[id_] = Here(began=placed.began, image=key, workload=artifact.workload if artifact else "")
         return found
 
-    def _close(self, machine: Instance, present: Present, running: set[str], held: Held) -> bool:
-        """Close what is not on the machine any more; False where that is not known: no report of its image is there, or
-        somebody else told of it."""
-        now = self._services.clock.now()
-        if not present.image:
-            return False
-        if present.image in running:
-            artifact = self._artifacts.get(present.image)
-            if artifact is not None:
-                self._note_closed(machine.uid, present, max(present.began, min(artifact.updated, now)), PATCHED)
-            return artifact is not None
-        ended = max(present.began, held.left.get(present.image, now))
-        closed = self._reason(machine, present)
-        self._note_closed(machine.uid, present, ended, closed)
-        if closed == UNKNOWN:
-            self._doubts.append(Doubt(uid=machine.uid, present=present, ended=ended))
-        return True
-
-    def _note_closed(self, uid: str, present: Present, ended: datetime, closed: str) -> None:
-        fact = facts.presence(
-            uid=uid,
-            vulnerability=present.vulnerability,
-            began=present.began,
-            ended=ended,
-            closed=closed,
-            image=present.image,
-            workload=present.workload,
-        )
-        self._services.scribe.note(fact)
-
-    def _reason(self, machine: Instance, present: Present) -> str:
-        """Why an image left a machine: it is being replaced, or the image was, by one without the vulnerability."""
-        rotations = self._services.view.open_rotations()
-        busy = (one for one in rotations if one.status.phase is not RotationPhase.PENDING)
-        if any(one.spec.instance.uid == machine.uid for one in busy):
-            return ROTATED
-        return PATCHED if self._replaced(present) else UNKNOWN
-
-    def _replaced(self, present: Present) -> bool:
-        """Whether another version of the workload runs, of which a report says that it has not the vulnerability, and
-        the former runs nowhere."""
-        if not present.workload or self._runs(present.image):
-            return False
-        others = [one for one in self._artifacts.versions(present.workload) if one != present.image and self._runs(one)]
-        known = [artifact for key in others if (artifact := self._artifacts.get(key)) is not None]
-        return bool(known) and all(present.vulnerability not in one.found for one in known)
-
     def _runs(self, key: str) -> bool:
         return self._services.chronicle.placements.runs(key) if "/" not in key else bool(self._machines_with(key))
-
-    def _settle_doubts(self) -> None:
-        """Now and then, for it may take minutes until the last pod of a former version is gone."""
-        monotonic = self._services.clock.monotonic()
-        if monotonic - self._settled < SETTLE_SECONDS:
-            return
-        self._settled = monotonic
-        now, left = self._services.clock.now(), list[Doubt]()
-        for one in self._doubts:
-            if self._replaced(one.present):
-                self._note_closed(one.uid, one.present, one.ended, PATCHED)
-            elif now - one.ended < SETTLES:
-                left.append(one)
-        self._doubts = left
 
     def _forget(self) -> None:
         now = self._services.clock.monotonic()
