@@ -146,11 +146,12 @@ def test_only_known_works_for_every_feed(folder: Path) -> None:
         ("epss", "<html>Access denied</html>", "epss.txt, line 1: an EPSS file begins with its model and day"),
         ("epss", epss() + "CVE-2026-0009,0.1\n", "epss.txt, line 6: 2 fields instead of 3, the file was cut"),
         ("epss", zipped(epss())[:-9], "the gzip ends in the middle, the file was cut. Fetch it again."),
-        ("kev", kev(entry(CVE), count=1442), "kev.txt, line 5: count: 1 entries are there, and 1442 should be"),
-        ("kev", kev(entry(CVE))[:100], "line 4: no JSON"),
+        ("kev", kev(entry(CVE), count=1442), "kev.txt, line 5: count: 1442 entries should be there, and 1 are"),
+        ("kev", kev(entry(CVE))[:100], "line 4: this is no JSON: "),
+        ("kev", "", "kev.txt, line 1: the file is empty. Fetch it again."),
         ("cvss", "cve,score\n", "cvss.txt, line 1: the columns are 'cve,score', vulnerability, published is missing"),
         ("openvex", cyclonedx(), "@context: the text is missing"),
-        ("cyclonedx", openvex(says(CVE)), "bomFormat is not CycloneDX"),
+        ("cyclonedx", openvex(says(CVE)), "is not 'CycloneDX'. This looks like OpenVEX: import it as `openvex`."),
     ],
 )  # fmt: skip
 def test_a_bad_file_is_one_sentence_and_adds_nothing(folder: Path, kind: str, text: str | bytes, says_: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from exuvia import errors
@@ -83,7 +84,10 @@ def _known(feed: Feed, said: Iterable[sayings.Saying]) -> Iterator[Known]:
 
 def _read(file: str, feed: Feed, asked: Asked) -> Release:
     with texts.lines(file, "reading", unpacking.FEED) as lines:
-        return feed.read(lines, asked)
+        first = next(lines, None)
+        if first is None:
+            raise errors.InvalidObject("the file is empty", place="line 1", remedy="Fetch it again.")
+        return feed.read(chain([first], lines), asked)
 
 
 @contextmanager

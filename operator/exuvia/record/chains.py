@@ -63,7 +63,7 @@ def load(place: Place, texts: Iterable[str], *, cluster: str | None = None) -> T
     `errors.InvalidObject` for a line that cannot be used and a chain that does not fit, `errors.LedgerError` as ever:
     nothing was entered then.
     """
-    assert iter(texts) is not texts, "what can be read only once would be checked, and nothing of it entered"
+    assert not isinstance(texts, Iterator), "what can be read only once would be checked, and nothing of it entered"
     with beginning.ledger(place) as found:
         with opening.in_words(place), found.engine.begin() as connection:
             taken = _enter(connection, texts, cluster)

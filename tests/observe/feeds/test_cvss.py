@@ -116,7 +116,7 @@ def test_a_rejected_cve_is_taken_back_and_one_without_a_score_passed_over() -> N
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (nvd({}).replace("2.0", "3.0"), "not NVD_CVE in version 2.0"),
+        (nvd({}).replace("2.0", "3.0"), "is not 'NVD_CVE', or its version not 2.0"),
         (nvd({"cvssMetricV31": [{"type": "Primary"}]}), "baseScore: '' is no score"),
         (nvd({"cvssMetricV31": [metric(11)]}), "'11' is no score"),
         (nvd({"cvssMetricV31": {}}), "this is no list"),

@@ -66,12 +66,12 @@ def test_a_wrong_entry_is_named_with_its_line(changed: dict[str, Any], said: str
         ("{}", 1, "catalogVersion: the text is missing"),
         (json.dumps({"catalogVersion": "1"}), 1, "vulnerabilities: the list is missing"),
         (json.dumps({"catalogVersion": "1", "vulnerabilities": {}}), 1, "this is no list"),
-        (json.dumps({"catalogVersion": "1", "vulnerabilities": []}), 1, "0 entries are there"),
+        (json.dumps({"catalogVersion": "1", "vulnerabilities": []}), 1, "there is not one entry"),
         (json.dumps({"catalogVersion": "1", "vulnerabilities": [1]}), 1, "this is no object"),
-        (kev(A, count=1442), 5, "1 entries are there, and 1442 should be"),
+        (kev(A, count=1442), 5, "1442 entries should be there, and 1 are"),
         (kev(A, dateReleased="now"), 4, "'now' is no time"),
         ('{"a": NaN}', 1, "NaN is no number"),
-        ("[" * 100_000, 1, "no JSON"),
+        ("[" * 100_000, 1, "nested too deeply for a KEV catalogue"),
     ],
 )
 def test_another_kind_of_file_is_refused(text: str, line: int, says: str) -> None:

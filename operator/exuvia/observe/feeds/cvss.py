@@ -54,6 +54,7 @@ def _table(lines: Iterable[str], asked: Asked) -> Release:
 
 def _columns(head: tuple[int, list[str]]) -> list[str]:
     number, names = head[0], [one.strip().lower() for one in head[1]]
+    tables.check_commas(number, ",".join(names))
     wrong = [one for one in names if one not in (*NEEDED, *FREE) or names.count(one) > 1]
     missing = [one for one in NEEDED if one not in names]
     if not (wrong or missing):

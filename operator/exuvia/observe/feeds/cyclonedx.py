@@ -19,9 +19,9 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
     """What the analyses of the document come to. Raises `errors.InvalidObject`."""
     document = documents.load(lines, "CycloneDX document")
     if document.body.get("bomFormat") != "CycloneDX":
-        raise document.wrong(("bomFormat",), "bomFormat is not CycloneDX")
+        raise document.wrong(("bomFormat",), f"{document.body.get('bomFormat', 'nothing')!r} is not 'CycloneDX'")
     if document.body.get("specVersion") not in VERSIONS:
-        said = f"specVersion {document.body.get('specVersion')!r} is none of {', '.join(VERSIONS)}"
+        said = f"{document.body.get('specVersion')!r} is none of {', '.join(VERSIONS)}"
         raise document.wrong(("specVersion",), said)
     entries = list(document.objects((), document.body, "vulnerabilities"))
     analysed = [(path, one) for path, one in entries if one.get("analysis") is not None]

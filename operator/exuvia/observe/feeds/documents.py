@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from json.decoder import scanstring  # type: ignore[attr-defined]
 from typing import Any
@@ -14,6 +14,24 @@ from exuvia.observe.feeds import base
 Path = tuple[str | int, ...]
 
 AGAIN = "Fetch it again, or name the right kind of feed."
+_KINDS: Mapping[str, tuple[Callable[[Mapping[str, Any]], bool], str]] = {
+    "KEV catalogue": (lambda one: "catalogVersion" in one, "This looks like KEV: import it as `kev`."),
+    "CycloneDX document": (lambda one: "bomFormat" in one, "This looks like CycloneDX: import it as `cyclonedx`."),
+    "OpenVEX document": (
+        lambda one: "openvex" in str(one.get("@context", "")),
+        "This looks like OpenVEX: import it as `openvex`.",
+    ),
+    "NVD file": (lambda one: "NVD" in str(one.get("format", "")), "This looks like the NVD's: import it as `cvss`."),
+    "CSAF document": (
+        lambda one: "csaf_version" in str(one.get("document", "")),
+        "This looks like CSAF, which exuvia does not read: fetch it as OpenVEX or CycloneDX.",
+    ),
+    "attestation": (
+        lambda one: "predicateType" in one,
+        "This is an attestation: import what stands in its `predicate`, once its signature was checked.",
+    ),
+}
+"""What a document looks like that is of another kind, and what to do with it then."""
 _SKIP = json.JSONDecoder()
 _BLANKS = " \t\r\n"
 
@@ -30,9 +48,11 @@ class Document:
         """A complaint about one field: its line and its name."""
         name = "".join(f"[{one}]" if isinstance(one, int) else f".{one}" for one in path).removeprefix(".")
         words = f"{name}: {message}" if name else message
-        return base.complaint(
-            line_of(self.text, path), words, remedy or f"This is no {self.what} as it is known; {_again()}"
-        )
+        return base.complaint(line_of(self.text, path), words, remedy or self._way_out())
+
+    def _way_out(self) -> str:
+        other = next((words for what, (looks, words) in _KINDS.items() if what != self.what and looks(self.body)), "")
+        return other or f"Fetch it again; if that is how a {self.what} is now, update exuvia."
 
     def texts(self, path: Path, holder: Mapping[str, Any], key: str, *, default: str | None = None) -> str:
         """A field that is text. Raises `errors.InvalidObject` where it is missing (without a default) or is none."""
@@ -84,13 +104,16 @@ def load(lines: Iterable[str], what: str) -> Document:
     """A whole document. Raises `errors.InvalidObject` for HTML, broken JSON, and JSON that is no object."""
     text = "".join(lines)
     if text.lstrip()[:1] == "<":
-        raise base.complaint(1, f"this is a web page or XML, no {what}", f"Fetch the JSON; {_again()}")
+        raise base.complaint(1, f"this is a web page or XML, no {what}", "Fetch the JSON.")
     try:
         body = json.loads(text, parse_float=str, parse_constant=_refuse)
     except json.JSONDecodeError as trouble:
-        raise base.complaint(trouble.lineno, f"no JSON: {trouble.msg}", AGAIN) from None
-    except (ValueError, RecursionError) as trouble:
-        raise base.complaint(1, f"no JSON: {trouble}", AGAIN) from None
+        begins = f", it begins with {text.lstrip()[:20]!r}" if trouble.pos == 0 else f": {trouble.msg}"
+        raise base.complaint(trouble.lineno, f"this is no JSON{begins}", AGAIN) from None
+    except RecursionError:
+        raise base.complaint(1, f"this is nested too deeply for a {what}", AGAIN) from None
+    except ValueError as trouble:
+        raise base.complaint(1, f"this is no JSON: {trouble}", AGAIN) from None
     if not isinstance(body, dict):
         raise base.complaint(1, f"this is no JSON object, so no {what}", AGAIN)
     return Document(what=what, text=text, body=body)
@@ -135,7 +158,3 @@ def _blank(text: str, at: int) -> int:
 
 def _refuse(word: str) -> Any:
     raise ValueError(f"{word} is no number")
-
-
-def _again() -> str:
-    return AGAIN[:1].lower() + AGAIN[1:]

@@ -18,7 +18,8 @@ from exuvia.observe.feeds.base import Asked, Feed, Release, Statement, complaint
 AGAIN = "Fetch epss_scores-current.csv.gz again."
 COLUMNS = ("cve", "epss", "percentile")
 CVE = re.compile(r"CVE-\d{4}-\d{4,19}")
-_HEAD = re.compile(r"#\s*model_version:(?P<model>[^,\s]+)\s*,\s*score_date:(?P<date>\S+)\s*")
+_HEAD = re.compile(r"#\s*model_version:(?P<model>[^,\s]+)\s*,\s*score_date:(?P<date>[^,\s]+)\s*(?:,.*)?")
+_OTHERS = {"<": "a web page", "{": "JSON", "[": "JSON"}
 _PART = re.compile(r"0(?:\.\d+)?|1(?:\.0+)?|[1-9](?:\.\d+)?[eE]-\d{1,2}")
 
 
@@ -50,7 +51,7 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
 def _head(line: str) -> _Head:
     found = _HEAD.fullmatch(line.strip())
     if found is None:
-        what = "a web page" if line.lstrip()[:1] == "<" else "no line '#model_version:...,score_date:...'"
+        what = _OTHERS.get(line.lstrip()[:1], "no line '#model_version:...,score_date:...'")
         raise complaint(1, f"an EPSS file begins with its model and day; this is {what}", AGAIN)
     date = base.moment(found["date"])
     if date is None:
@@ -60,6 +61,7 @@ def _head(line: str) -> _Head:
 
 def _places(line: str) -> Mapping[str, int]:
     """Where each column stands; there may be others."""
+    tables.check_commas(2, line)
     names = [one.strip() for one in line.strip().split(",")]
     missing = [one for one in COLUMNS if names.count(one) != 1]
     if missing:

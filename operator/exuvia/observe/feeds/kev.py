@@ -22,8 +22,10 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
     version = document.texts((), document.body, "catalogVersion")
     entries = list(document.objects((), document.body, "vulnerabilities"))
     count = document.body.get("count", len(entries))
-    if count != len(entries) or not entries:
-        raise document.wrong(("count",), f"{len(entries)} entries are there, and {count} should be")
+    if not entries:
+        raise document.wrong(("vulnerabilities",), "there is not one entry")
+    if count != len(entries):
+        raise document.wrong(("count",), f"{count} entries should be there, and {len(entries)} are")
     kept: dict[str, Statement] = {}
     for path, entry in entries:
         one = _entry(document, path, entry)

@@ -27,7 +27,8 @@ def read(lines: Iterable[str], asked: Asked) -> Release:
     """Every CVE of the file. A page of the API, or a year, says nothing of the CVEs that are not in it."""
     document = documents.load(lines, "NVD file")
     if document.body.get("format") != "NVD_CVE" or document.body.get("version") != "2.0":
-        raise document.wrong(("format",), "format is not NVD_CVE in version 2.0")
+        said = f"{document.body.get('format', 'nothing')!r} is not 'NVD_CVE', or its version not 2.0"
+        raise document.wrong(("format",), said)
     kept: dict[str, Statement] = {}
     unscored = 0
     for path, one in document.objects((), document.body, "vulnerabilities"):

@@ -17,6 +17,8 @@ from exuvia.observe.feeds.base import complaint
 AGAIN = "Fetch it again."
 MAGIC = b"\x1f\x8b"
 MIB = 1 << 20
+_OTHERS = {b"PK": "zip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+"""How files are packed that are not read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +37,7 @@ FEED = Limits(
     most=512 * MIB,
     longest=512 * MIB,
     remedy="Name the file of the feed.",
-    text="Name the file as the feed publishes it.",
+    text="Name the file as the feed publishes it; write one of your own as UTF-8.",
 )
 """A document may be one line; the largest that is known, a year of the NVD, has half of that."""
 
@@ -63,6 +65,10 @@ def lines(stream: BinaryIO, limits: Limits = FEED) -> Iterator[str]:
 
 def _plain(stream: BinaryIO) -> BinaryIO:
     buffered = stream if isinstance(stream, io.BufferedReader) else io.BufferedReader(cast("io.RawIOBase", stream))
-    if buffered.peek(2)[:2] == MAGIC:
+    begin = buffered.peek(8)
+    if begin.startswith(MAGIC):
         return cast("BinaryIO", gzip.GzipFile(fileobj=buffered))
+    packed = next((how for magic, how in _OTHERS.items() if begin.startswith(magic)), "")
+    if packed:
+        raise complaint(1, f"this is packed as {packed}, and only gzip is read", "Unpack it first.")
     return buffered
