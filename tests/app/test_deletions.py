@@ -22,7 +22,7 @@ from exuvia.app.settings import Settings
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason
 from exuvia.model.instances import Instance, Taint
-from exuvia.record import recall, tables, versions
+from exuvia.record import counts, lines, recall, tables, versions, who
 from exuvia.record.reading import reading
 from tests.app import stage
 from tests.app.stage import NOW
@@ -224,3 +224,14 @@ async def test_what_cannot_be_written_is_not_taken(tmp_path: Path) -> None:
             await at.tell(DELETED)
         at.services.ledger.append = append
         assert await at.tell(DELETED) == Told(entered=1)
+
+
+async def test_history_from_elsewhere_may_say_it_too(tmp_path: Path) -> None:
+    line = {"type": "instance", "uid": "uid-7", "name": "worker-7", "born": "2026-01-01T00:00:00Z", "died": AT}
+    (told,) = lines.read([json.dumps({**line, "reason": "person"})], recorded=facts.microseconds(NOW))
+    with world.written(
+        tmp_path / "l.db", facts.Fact(kind=facts.FactKind.INSTANCE, at=NOW, body=told.body)
+    ) as connection:
+        (found,) = who.bore(connection, "name", "worker-7", NOW - timedelta(hours=1))
+        assert found.reason == DeathReason.PERSON
+        assert counts.counts(connection, NOW, cluster="c").deaths == {("Node", "", "person"): 1}

@@ -78,14 +78,14 @@ class Seating:
         self._note_ledger()
         there = {one.uid for one in pools}
         self._forget(there)
-        if self._pools.synced:
-            await self._ended.find(there)
         await self._ended.enter()
         unserved = dict[str, str]()
         for pool in pools:
             if why := await self._try(pool):
                 unserved[pool.name] = why
         self._note_unserved(unserved)
+        if self._pools.synced:
+            await self._ended.find(there)
         self.deaths.forget(one.living for one in self._known.values())
 
     async def _try(self, pool: LicensePool | ours.Unparsable) -> str:
