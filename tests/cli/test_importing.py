@@ -77,7 +77,19 @@ def test_a_path_that_was_mistyped_makes_no_folder(facts: Path, tmp_path: Path) -
         f"error: There is no ledger at {tmp_path}/legder/l.db, nor a folder {tmp_path}/legder. Name the right file by"
         " --ledger; for a new one make the folder first.\n"
     )
-    assert list(tmp_path.iterdir()) == [facts]
+    (tmp_path / "epss.csv").write_text(epss())
+    feed = ("feed", "import", "epss", tmp_path / "epss.csv", "--ledger")
+    assert "nor a folder" in call(*feed, tmp_path / "legder" / "l.db", code=2).stderr
+    told = call(*feed, tmp_path / "l.db").stderr
+    assert told.startswith(f"nothing of it was ever seen on a machine: there is no ledger at {tmp_path}/l.db; --all")
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["epss.csv", "facts.ndjson"]
+
+
+def test_a_name_that_was_mistyped_is_seen(facts: Path, tmp_path: Path) -> None:
+    ledger = tmp_path / "l.db"
+    assert "; the head of the chain of north is 2:" in import_(facts, ledger, "--cluster", "north").stdout
+    assert import_(facts, ledger, "--cluster", "nroth").stderr == "a new chain was begun: the chain of nroth\n"
+    assert import_(facts, ledger, "--cluster", "north").stderr == ""
 
 
 def test_where_nobody_looks_on_a_line_is_written_now_and_then(

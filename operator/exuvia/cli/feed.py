@@ -119,9 +119,13 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         only_known=not given["everything"],
         cluster=given["named"],
     )
-    found, made = feeding.bring(job, dry=given["dry_run"])
-    _show(found, given["output"], dry=given["dry_run"])
-    ledgers.say_made(job.ledger, made=made)
+    known = "" if places.absent(job.ledger) else "on a machine that the ledger knows"
+    found, entered = feeding.bring(job, dry=given["dry_run"])
+    _show(
+        found, given["output"], dry=given["dry_run"], seen=known or f"on a machine: there is no ledger at {job.ledger}"
+    )
+    if entered is not None:
+        ledgers.say_new(job.ledger, entered.cluster, made=entered.made, begun=entered.begun)
 
 
 def _name(file: str) -> str:
@@ -137,7 +141,7 @@ def _recorded(text: str) -> int:
     return microseconds(found)
 
 
-def _show(found: Comparison, output: str, *, dry: bool) -> None:
+def _show(found: Comparison, output: str, *, dry: bool, seen: str) -> None:
     counts = {one.value: found.count(one) for one in Change}
     counts |= {"unchanged": found.unchanged, "skipped": found.skipped}
     data: dict[str, Any] = {"feed": found.feed.name, "version": found.release.version}
@@ -146,13 +150,13 @@ def _show(found: Comparison, output: str, *, dry: bool) -> None:
     row = (found.feed.name, found.release.version, *map(str, counts.values()))
     printing.show([("", Rows(headings=headings, rows=(row,)))], data, output)
     if output == "table" and not (found.steps or found.unchanged):
-        for why in _nothing(found):
+        for why in _nothing(found, seen):
             click.echo(why, err=True)
     if output == "table" and dry:
         click.echo("nothing was added (--dry-run)", err=True)
 
 
-def _nothing(found: Comparison) -> Iterator[str]:
+def _nothing(found: Comparison, seen: str) -> Iterator[str]:
     """Why nothing of a file was added, nor known as it is."""
     held = found.skipped - found.release.passed_over - found.taken_back
     if held or found.taken_back:
@@ -161,7 +165,7 @@ def _nothing(found: Comparison) -> Iterator[str]:
         gone = [f"{found.taken_back} in it {was} withdrawn later"] if found.taken_back else []
         yield f"nothing is missing on that day: {' and '.join(had + gone)}, which --fill-gaps leaves alone"
     elif found.skipped:
-        yield "nothing of it was ever seen on a machine that the ledger knows; --all adds it all the same"
+        yield f"nothing of it was ever seen {seen}; --all adds it all the same"
 
 
 for _one in FEEDS:

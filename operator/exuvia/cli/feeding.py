@@ -15,8 +15,9 @@ from exuvia.observe.feeds import comparing, unpacking
 from exuvia.observe.feeds.base import Asked, Feed, Release
 from exuvia.observe.feeds.changes import RELEASE, Comparison, Known
 from exuvia.observe.feeds.comparing import Terms
-from exuvia.record import importing, places, reading, sayings
+from exuvia.record import beginning, importing, places, reading, sayings
 from exuvia.record import lines as history
+from exuvia.record.importing import Imported
 from exuvia.record.lines import Line
 from exuvia.record.places import Place
 
@@ -43,8 +44,8 @@ class Memory:
     seen: frozenset[str] = frozenset()
 
 
-def bring(job: Job, *, dry: bool) -> tuple[Comparison, bool]:
-    """Enter what is new, changed or gone: all of it or nothing. Also gives whether a ledger was made for it.
+def bring(job: Job, *, dry: bool) -> tuple[Comparison, Imported | None]:
+    """Enter what is new, changed or gone: all of it or nothing. Also gives what came of the entering, if there was any.
 
     Raises `errors.InvalidObject` with file, line and remedy, `errors.SettingsError` for a file that cannot be read, and
     `errors.LedgerError` as ever.
@@ -56,13 +57,14 @@ def bring(job: Job, *, dry: bool) -> tuple[Comparison, bool]:
         made = comparing.compare(job.feed, release, memory.known, job.terms)
     if made.steps and not dry:
         lines = progress.shown(_lines(made), "writing", total=sum(one.lines for one in made.steps))
-        return made, importing.load(job.ledger, lines, cluster=job.cluster).made
-    return made, False
+        return made, importing.load(job.ledger, lines, cluster=job.cluster)
+    return made, None
 
 
 def _remember(job: Job) -> Memory:
     """Nothing of a ledger that is not there yet: the import makes it."""
     if places.absent(job.ledger):
+        beginning.check(job.ledger)
         return Memory()
     others = () if job.feed.sources else (EPSS, KEV, VEX)
     with reading.reading(job.ledger) as connection:

@@ -54,6 +54,7 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
     recorded, place = microseconds(datetime.now(UTC)), places.place(file)
     found = importing.load(place, lines.read(told, recorded=recorded), cluster=named)
     data = {
+        "cluster": found.cluster,
         "imported": found.entered,
         "known": found.known,
         "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
@@ -61,12 +62,12 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
     }
     if output == "table":
         known = f", {_known(found.known)}" if found.known else ""
-        click.echo(f"{printing.count(found.entered, 'line')} imported{known}; the ledger's head is {data['head']}")
+        click.echo(f"{printing.count(found.entered, 'line')} imported{known}; {_head(found.cluster)} is {data['head']}")
         for number, reason in found.dead:
             click.echo(f"line {number} went to the dead letters: {reason}")
     else:
         printing.show([], data, output)
-    ledgers.say_made(place, made=found.made)
+    ledgers.say_new(place, found.cluster, made=found.made, begun=found.begun)
     printing.finish(findings=bool(found.dead))
 
 
@@ -82,7 +83,11 @@ def _import_chain(told: Iterator[str], file: str, named: str | None, output: str
         known = f", {_known(found.known)}" if found.known else ""
         entries = "1 entry" if found.entered == 1 else f"{found.entered} entries"
         click.echo(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
-    ledgers.say_made(place, made=found.made)
+    ledgers.say_new(place, found.cluster, made=found.made, begun=found.begun)
+
+
+def _head(cluster: str) -> str:
+    return f"the head of {naming.called(cluster)}" if cluster else "the ledger's head"
 
 
 def _known(count: int) -> str:

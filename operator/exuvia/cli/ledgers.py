@@ -97,10 +97,12 @@ def chain_of(file: str, named: str | None) -> str:
         return naming.only(chains(connection, named))
 
 
-def say_made(place: places.Place, *, made: bool) -> None:
-    """That a ledger was made: a path that was mistyped is seen at once."""
+def say_new(place: places.Place, cluster: str, *, made: bool, begun: bool) -> None:
+    """That a ledger was made, or a chain in one: a path or a name that was mistyped is seen at once."""
     if made:
         click.echo(f"a new ledger was made at {place}", err=True)
+    elif begun:
+        click.echo(f"a new chain was begun: {naming.called(cluster)}", err=True)
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:

@@ -29,6 +29,15 @@ class Ledger:
     keep: bool = False
 
 
+def check(place: Place) -> None:
+    """Raises `errors.SettingsError` where there is neither a ledger nor a folder to make one in."""
+    if isinstance(place, Path) and places.absent(place):
+        parent = Path(os.path.realpath(place)).parent
+        if not parent.is_dir():
+            remedy = "Name the right file by --ledger; for a new one make the folder first."
+            raise errors.SettingsError(f"There is no ledger at {place}, nor a folder {parent}.", remedy=remedy)
+
+
 @contextmanager
 def ledger(place: Place) -> Iterator[Ledger]:
     """Within the block it is written; durable when the block was left. Raises `errors.SettingsError` where there is
@@ -61,10 +70,8 @@ def _new(place: Path) -> Iterator[Ledger]:
 
 @contextmanager
 def _folder(place: Path) -> Iterator[Path]:
+    check(place)
     parent = Path(os.path.realpath(place)).parent
-    if not parent.is_dir():
-        remedy = "Name the right file by --ledger; for a new one make the folder first."
-        raise errors.SettingsError(f"There is no ledger at {place}, nor a folder {parent}.", remedy=remedy)
     try:
         made = tempfile.TemporaryDirectory(prefix=_PREFIX, dir=parent)
     except OSError as trouble:

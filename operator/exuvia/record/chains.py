@@ -30,12 +30,13 @@ _AGAIN = "Export the chain again."
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """What came of it: whose chain, entries that are new, entries that were there already, and the head. `made`: the
-    ledger was made for it."""
+    ledger was made for it; `begun`: the chain was."""
 
     cluster: str
     entered: int
     known: int
     head: appending.Head
+    begun: bool = False
     made: bool = False
 
 
@@ -86,7 +87,8 @@ def _enter(connection: Connection, texts: Iterable[str], cluster: str | None) ->
         _add(connection, named, new)
         entered, known = entered + len(new), known + len(page) - len(new)
     _register(connection, named, int(last.entry["epoch"]))
-    return Taken(cluster=named, entered=entered, known=known, head=appending.head(connection, named))
+    last_entry = appending.head(connection, named)
+    return Taken(cluster=named, entered=entered, known=known, head=last_entry, begun=not head.seq)
 
 
 def _survey(texts: Iterable[str]) -> tuple[_Exported, _Exported, dict[int, chain.Gap]]:

@@ -27,13 +27,15 @@ IMPORTS = " imports"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What came of an import: lines entered, lines that went to the dead letters with (line number, reason), and the
-    last entry of the chain. `known`: lines that were there already, word for word. `made`: the ledger was made for
-    it."""
+    last entry of the chain, which is that of `cluster`. `known`: lines that were there already, word for word. `made`:
+    the ledger was made for it; `begun`: the chain was."""
 
+    cluster: str
     entered: int
     dead: tuple[tuple[int, str], ...]
     head: Receipt
     known: int = 0
+    begun: bool = False
     made: bool = False
 
 
@@ -88,7 +90,14 @@ def enter(connection: Connection, lines: Iterable[Line], writer: appending.Write
     told = iter(lines)
     while page := list(islice(told, PAGE)):
         task.take(page)
-    return Imported(entered=task.entered, known=task.known, dead=tuple(task.dead), head=appending.receipt(task.head))
+    return Imported(
+        cluster=writer.cluster,
+        entered=task.entered,
+        known=task.known,
+        dead=tuple(task.dead),
+        head=appending.receipt(task.head),
+        begun=not head.seq and task.head.seq > 0,
+    )
 
 
 @dataclass(slots=True, kw_only=True)
