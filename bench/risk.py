@@ -1,8 +1,9 @@
-"""`python -m bench.risk [--presences N] [--each N]`: a risk report over a long history, beside plain Python.
+"""`python -m bench.risk [--presences N] [--each N]`: a risk report over a long history, beside two baselines.
 
-The history: N presences, so many on each machine, over 90 days; 10,000 score facts of 2,000 vulnerabilities. The
+The history: N presences, so many on each machine, over 90 days; 10,000 score facts of 2,000 vulnerabilities. One
 baseline is the loop that everybody would write first, over a sample that is already in memory: for each presence go
-through the scores of its vulnerability. It gives one figure of the report, and counts only one lens.
+through the scores of its vulnerability; one figure, one lens. The other is DuckDB (`bench.duck`), which is made for
+such questions: five of the figures, which must be ours to the last digit.
 """
 
 from __future__ import annotations
@@ -14,18 +15,19 @@ import sys
 import tempfile
 import time
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, Table, create_engine, insert
 
+from bench import duck
 from exuvia.evaluate.risk import scores
 from exuvia.evaluate.risk.accumulate import accumulate
-from exuvia.model.histories import Score
-from exuvia.model.risks import HOUR, Window
-from exuvia.model.told import LifeRow, PresenceRow, rows
+from exuvia.model.histories import Past, Score
+from exuvia.model.risks import HOUR, RiskReport, Window
 from exuvia.record import histories, tables, telling
 
 START = 1_767_225_600_000_000
@@ -38,6 +40,7 @@ GOAL_SECONDS = 2.0
 PAGE = 20_000
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 def main() -> int:
@@ -50,41 +53,69 @@ def main() -> int:
         engine = create_engine(f"sqlite:///{Path(folder) / 'ledger.db'}")
         _fill(engine, given.presences, given.each)
         with engine.connect() as connection:
-            print("\n".join(_measured(connection, given.presences)))
+            print(f"{given.presences:,} presences, {given.each} on each machine, x {SCORES:,} scores")
+            for line in _measured(connection, Path(folder), given.presences):
+                print(f"  {line}", flush=True)
     return 0
 
 
-def _measured(connection: Connection, presences: int) -> Iterator[str]:
-    window = Window(began=START, ended=ENDED)
+def _measured(connection: Connection, folder: Path, presences: int) -> Iterator[str]:
+    before = _peak()
+    ours, found = _timed(lambda: _report(connection))
+    yield f"report: {ours} (goal {GOAL_SECONDS:g} s on SQLite); {before:.0f} MB before it, {_peak():.0f} MB at most"
+    yield f"exposure now {float(found.exposures.now):,.0f}, then {float(found.exposures.then):,.0f} score-hours"
+    plain = _plain_seconds(connection, histories.scores(connection, ENDED)) * presences
+    yield f"plain Python, one figure, by a sample in memory: {plain:.2f} s of CPU; ours to it {ours.cpu / plain:.2f}"
+    with duck.loaded(connection, folder) as other:
+        theirs, figures = _timed(lambda: duck.figures(other, ENDED))
+    yield f"DuckDB, five of the figures, from tables of its own: {theirs}; ours to it {ours.wall / theirs.wall:.2f}"
+    assert figures == duck.ours(found), (figures, duck.ours(found))
+    yield f"the same in both, to the last digit: {', '.join(figures)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Took:
+    """Seconds."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} s, {self.cpu:.2f} s of CPU"
+
+
+def _timed(work: Callable[[], T]) -> tuple[Took, T]:
     began, worked = time.perf_counter(), time.process_time()
+    found = work()
+    return Took(wall=time.perf_counter() - began, cpu=time.process_time() - worked), found
+
+
+def _report(connection: Connection) -> RiskReport:
     facts = histories.scores(connection, ENDED)
-    found = accumulate(telling.machines(connection, ENDED), facts, window=window, as_of=ENDED)
-    took, worked = time.perf_counter() - began, time.process_time() - worked
-    plain = _plain_seconds(connection, facts) * presences
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    said = f"report in {took:.2f} s, {worked:.2f} s of CPU (goal {GOAL_SECONDS:g} s)"
-    yield f"{presences:,} presences x {len(facts):,} scores: {said}"
-    yield f"plain Python, by the sample: {plain:.2f} s of CPU for one figure; ratio {worked / plain:.2f}"
-    yield f"exposure now {float(found.exposures.now):,.0f}, then {float(found.exposures.then):,.0f}; {peak:.0f} MB"
+    window = Window(began=START, ended=ENDED)
+    return accumulate(telling.pages(connection, ENDED), facts, window=window, as_of=ENDED)
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def _plain_seconds(connection: Connection, facts: tuple[Score, ...]) -> float:
     """For one presence."""
-    sample = [(one.lives, rows(one)) for one in islice(telling.machines(connection, ENDED), SAMPLE)]
+    sample = list(islice(histories.pasts(connection, ENDED), SAMPLE))
     steps = scores.histories(facts, ENDED)
     began = time.process_time()
-    total = sum(_exposure(lives, presences, steps) for lives, presences in sample)
+    total = sum(map(_exposure, sample, repeat(steps)))
     took = time.process_time() - began
     assert total > 0
-    return took / sum(len(presences) for _, presences in sample)
+    return took / sum(len(one.presences) for one in sample)
 
 
-def _exposure(lives: Sequence[LifeRow], presences: Sequence[PresenceRow], steps: dict[str, scores.History]) -> float:
-    _, _, born, died, _, _ = lives[-1]
-    total = 0.0
-    for _, name, _, began, ended, _, _ in presences:
-        first, last = max(began, born), min(ended or ENDED, died or ENDED, ENDED)
-        known = steps[name].now
+def _exposure(past: Past, steps: dict[str, scores.History]) -> float:
+    life, total = past.lives[-1], 0.0
+    for one in past.presences:
+        first, last = max(one.began, life.born), min(one.ended or ENDED, life.died or ENDED, ENDED)
+        known = steps[one.vulnerability].now
         for place in range(max(bisect_right(known.moments, first) - 1, 0), len(known.moments)):
             until = known.moments[place + 1] if place + 1 < len(known.moments) else ENDED
             row = known.rows[place]
