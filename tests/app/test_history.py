@@ -15,8 +15,9 @@ from sqlalchemy import select
 
 from exuvia.app import history
 from exuvia.app.chronicle import Chronicle
-from exuvia.app.history import History, Past, read
+from exuvia.app.history import History
 from exuvia.app.operations import everything
+from exuvia.app.past import Past, read
 from exuvia.app.scribe import Scribe
 from exuvia.app.settings import Settings
 from exuvia.decide.backoff import after_call_off

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection
 
-from exuvia.app import checking, history
+from exuvia.app import checking, past
 from exuvia.model.facts import DeathReason, Fact, microseconds
 from exuvia.record import appending, exporting, histories, importing, lines, queries, sayings, telling, versions, who
 from exuvia.record.places import Place
@@ -140,10 +140,10 @@ def test_every_question_has_the_same_answer(both: tuple[Path, Place]) -> None:
 def test_what_a_new_leader_reads_is_the_same(both: tuple[Path, Place]) -> None:
     file, place = both
     quarantines = frozenset(("R1", "R0"))
-    mine, theirs = (history.read(one, at(100), 2, "c", quarantines) for one in (file, place))
+    mine, theirs = (past.read(one, at(100), 2, "c", quarantines) for one in (file, place))
     assert mine == theirs
     assert mine.alive and mine.started and mine.starts == theirs.starts
-    assert history.greatest_epoch(place, "c") == history.greatest_epoch(file, "c")
+    assert past.greatest_epoch(place, "c") == past.greatest_epoch(file, "c")
     assert checking.verify(place, "c").first_bad is None
 
 

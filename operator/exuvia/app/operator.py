@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, disable_created_metrics
 
 from exuvia import errors, ports
 from exuvia.act.providers import close_providers, configured
-from exuvia.app import history, intake, samples
+from exuvia.app import intake, past, samples
 from exuvia.app.clock import SystemClock
 from exuvia.app.fencing import FencedCluster
 from exuvia.app.intake import Intake
@@ -173,7 +173,7 @@ class Operator:
     async def _epoch_floor(self) -> int:
         """The greatest epoch that ledger and operations know, so that ours is greater."""
         recorded = await asyncio.to_thread(
-            history.greatest_epoch, places.place(self._settings.ledger), self._settings.cluster_name
+            past.greatest_epoch, places.place(self._settings.ledger), self._settings.cluster_name
         )
         found = [recorded]
         for resource in (resources.ROTATIONS, resources.QUARANTINES):
