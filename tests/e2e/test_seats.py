@@ -284,3 +284,31 @@ async def test_the_vendor_is_told_of_each_seat_also_through_a_kill(cluster: Clus
             await until(differs, what="the pool to say that the counts differ")
     finally:
         await runner.cleanup()
+
+
+async def test_what_is_edited_or_deleted_while_nobody_leads_leaves_nothing_leased_or_owed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """The hook is taken off one pool, another pool is deleted: the next leader enters what that ends."""
+    nowhere = f"127.0.0.1:{free_port()}"
+    hook = {"type": "Webhook", "webhook": {"url": f"http://{nowhere}/seats"}}
+    async with operated(cluster, tmp_path) as world:
+        replica = await world.start(*QUICK_LEASE, "--reclaim-hosts", nowhere)
+        world.apply(license_pool(cluster, seats=2, reclaim=hook), license_pool(cluster, seats=1, name="other"))
+        first, second = await cluster.nodes(2)
+        await counts(world, used=2)
+        await kill_node(cluster, first)
+        await counts(world, used=1)
+        replica.kill()
+        world.apply(license_pool(cluster, seats=2, reclaim={"type": "None", "webhook": None}))
+        world.plane.kubectl("delete", "licensepools.exuvia.dev", "other")
+        await _restarted(replica)
+
+        def ended() -> list[tuple[str, str, str]]:
+            said = [one["body"] for one in told(world)]
+            found = (one for one in said if one.get("outcome") or one.get("cause") == "release")
+            return [(one["pool"], one["instance"], one.get("outcome") or one["cause"]) for one in found]
+
+        expected = {("antivirus", _uid(first), "hook-removed"), ("other", _uid(second), "release")}
+        await until(lambda: set(ended()) == expected, what="the next leader to enter what ended")
+        assert len(ended()) == 2
