@@ -80,6 +80,21 @@ def test_who_bore_it_last_is_of_that_cluster_too(both: Path) -> None:
     assert answer(*gone, "--cluster", "berlin") == {"answer": "none", "instances": []}
 
 
+def test_what_a_pod_ran_on_last(one: Path) -> None:
+    pod = {"type": "placement", "uid": "B", "namespace": "shop", "pod": "cart-1"}
+    ended = {"from": "2026-01-01T00:10:00Z", "to": "2026-01-01T00:20:00Z"}
+    load(one, "berlin", {**pod, "podUid": "P1", **ended}, {**pod, "podUid": "P2", "from": "2026-01-01T00:40:00Z"})
+    who = ("ledger", "who", "--ledger", one, "--pod", "shop/cart-1")
+    spans = []
+    for when in ("2026-01-01T00:05:00Z", "2026-01-01T00:30:00Z", "2026-01-01T00:50:00Z", "2026-01-02T00:00:00Z"):
+        former = answer(*who, "--at", when).get("former", {})
+        spans.append((former.get("uid"), former.get("from", "")[11:16], former.get("to", "")[11:16]))
+    assert spans == [(None, "", ""), ("B", "00:10", "00:20"), (None, "", ""), ("B", "00:40", "01:00")]
+    said = call(*who).stdout
+    assert "it ran on worker-1 (B) from 2026-01-01T00:40:00Z until 2026-01-01T01:00:00Z" in said
+    assert "former" not in answer(*who[:-1], "shop/other")
+
+
 def test_with_one_cluster_there_is_no_column(one: Path) -> None:
     for command in (("who", "--name", "worker-1", "--at", THEN), ("query",)):
         assert "CLUSTER" not in call("ledger", *command, "--ledger", one).stdout

@@ -18,13 +18,15 @@ from exuvia.report.text import Rows
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What was asked, and who bore it. `former` bore it last, where nobody does; `unknown` says why nothing can be
-    said; `clusters`: the ledger holds several, so that people must be told of which each is."""
+    said; `clusters`: the ledger holds several, so that people must be told of which each is; `pod`: it was asked what a
+    pod ran on."""
 
     asked: str
     found: tuple[Bearer, ...] = ()
     former: Former | None = None
     unknown: str = ""
     clusters: bool = False
+    pod: bool = False
 
     @property
     def word(self) -> str:
@@ -37,7 +39,7 @@ def show(answer: Answer, how: str) -> None:
     if how == "table":
         click.echo(_sentence(answer))
         if answer.former is not None:
-            click.echo(_before(answer.former))
+            click.echo(_before(answer.former, pod=answer.pod))
     data: dict[str, Any] = {"answer": answer.word, "instances": [_bearer(one) for one in answer.found]}
     if answer.former is not None:
         data["former"] = _former(answer.former)
@@ -58,10 +60,11 @@ def _sentence(answer: Answer) -> str:
     return f"several machines for {answer.asked}: which one it was cannot be told{way}"
 
 
-def _before(former: Former) -> str:
+def _before(former: Former, *, pod: bool) -> str:
     began, ended = _time(former.began), _time(former.ended)
     one = f"{former.name} ({former.uid})"
-    return f"{one} bore it from {began} until {ended}; ask for a moment of that time by --at, as --at {began}"
+    did = f"it ran on {one}" if pod else f"{one} bore it"
+    return f"{did} from {began} until {ended}; ask for a moment of that time by --at, as --at {began}"
 
 
 def _former(one: Former) -> dict[str, Any]:

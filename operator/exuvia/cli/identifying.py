@@ -99,9 +99,8 @@ def _answer(connection: Connection, asked: _Asked) -> bearers.Answer:
     if asked.at > asked.known:
         return bearers.Answer(asked=what, unknown=_unknown(asked), clusters=several)
     found = _bearers(connection, asked)
-    return bearers.Answer(
-        asked=what, found=found, former=None if found else _former(connection, asked), clusters=several
-    )
+    last = None if found else _former(connection, asked)
+    return bearers.Answer(asked=what, found=found, former=last, clusters=several, pod=asked.attribute == _POD)
 
 
 def _unknown(asked: _Asked) -> str:
@@ -123,7 +122,10 @@ def _bearers(connection: Connection, asked: _Asked) -> tuple[Bearer, ...]:
 
 def _former(connection: Connection, asked: _Asked) -> former.Former | None:
     until = microseconds(asked.known)
-    return former.last(connection, asked.attribute, asked.value, asked.at, until=until, cluster=asked.cluster)
+    if asked.attribute != _POD:
+        return former.last(connection, asked.attribute, asked.value, asked.at, until=until, cluster=asked.cluster)
+    namespace, _, name = asked.value.partition("/")
+    return former.ran_last(connection, namespace, name, asked.at, until=until, cluster=asked.cluster)
 
 
 def _second(at: datetime) -> str:
