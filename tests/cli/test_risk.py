@@ -233,12 +233,23 @@ def test_explain_one_machine_by_uid_or_name(told: Told) -> None:
     assert (unscored["vulnerability"], unscored["score"], unscored["hours"]) == ("CVE-2", None, 24)
     assert found["exposure"]["now"] == 60 and found["exposure"]["then"] == 6.5 * 4 + 3.5 * 9
     shown = call(*asked).stdout
+    assert shown.startswith(f"worker-1 (A), {BEGAN} to {ENDED}, as known on {ENDED}\n")
     assert "NOW: 60 score-hours" in shown and "THEN: 57.5 score-hours" in shown and "threat (not named)" in shown
+    assert "unknown" in shown, "a score that nobody knows is said, not left out"
 
 
 def test_explain_says_when_nothing_was_there(told: Told) -> None:
     ledger = told(lines(instance("A", 0, 1)))
-    assert "nothing is known to have been on A" in call("risk", "explain", "A", "--ledger", ledger).stdout
+    shown = call("risk", "explain", "A", "--ledger", ledger).stdout
+    assert shown.startswith("A, ") and "nothing is known to have been on it then" in shown
+
+
+def test_explain_shows_first_what_adds_most_and_then_only_where_it_differs(told: Told) -> None:
+    ledger = told(lines(instance("A", 0, 4), presence("A", 0), presence("A", 0, of="CVE-0"), score(9.0, -1)))
+    shown = call("risk", "explain", "A", "--ledger", ledger).stdout
+    assert shown.startswith("A, 2026-01-01T00:00:00Z to 2026-01-01T04:00:00Z, "), "its life, not more"
+    assert shown.index("CVE-1") < shown.index("CVE-0")
+    assert "THEN: the same" in shown and shown.count("CVE-1") == 1
 
 
 def test_the_table_and_the_page(told: Told) -> None:
@@ -249,7 +260,7 @@ def test_the_table_and_the_page(told: Told) -> None:
         assert said in shown, said
     assert yaml.safe_load(call(*asked, "-o", "yaml").stdout) == answer(*asked)
     html = call(*asked, "-o", "html").stdout
-    assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n") and html.count("<svg") == 5
+    assert html.startswith("<!DOCTYPE html>") and html.endswith("</html>\n") and html.count("<svg") == 2
 
 
 def test_a_ledger_without_machines_is_a_report_of_nothing(told: Told) -> None:

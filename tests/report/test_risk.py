@@ -115,7 +115,9 @@ def test_an_explanation_flags_a_basis_that_nobody_named() -> None:
     assert (first["scoreHours"], first["basis"], first["basisUnknown"]) == (15, "threat", True)
     assert (second["score"], second["source"], second["basis"], second["basisUnknown"]) == (None, None, None, False)
     (title, rows), (_, none) = risk.explanation_sections(found)
-    assert title == "NOW: 15 score-hours" and "threat (not named)" in rows.rows[0] and not none.rows
+    assert (
+        title == "NOW: 15 score-hours, by the best account" and "threat (not named)" in rows.rows[0] and not none.rows
+    )
 
 
 class Balanced(HTMLParser):
@@ -164,7 +166,7 @@ def test_the_page_says_the_figures_in_words_and_draws_them() -> None:
         "not the probability",
     ):
         assert said in text, said
-    assert text.count("<svg") == 5
+    assert text.count("<svg") == 2 and text.count('<table class="bars">') == 3
     for style in ("now", "then", "rescore", "undead", "liveonly"):
         assert f'class="line {style}"' in text and f'class="bar {style}"' in text
     assert page(report()) == text

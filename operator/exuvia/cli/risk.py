@@ -170,15 +170,18 @@ def explain(
         scope = _scope(connection, named, known)
         past = _chosen(connection, instance, known, named)
         life = life_of(past, known) or Window(began=known, ended=known)
-        asked = _window(began or voice.written(life.began), ended, now, known)
+        asked = _window(began or voice.written(life.began), ended, now, life.ended)
         found = explained(
             past, histories.scores(connection, known), window=asked, as_of=known, quarantine_factor=factor
         )
-    sections = voice.explanation_sections(found)
-    if output == "table" and not any(rows.rows for _, rows in sections):
-        span = f"{voice.written(found.window.began)} and {voice.written(found.window.ended)}"
-        click.echo(f"nothing is known to have been on {past.uid} between {span}")
+    sections = voice.explanation_sections(found) if found.now or found.then else []
+    if output == "table":
+        click.echo(voice.explanation_heading(found, past.lives[-1].name, scope) + "\n")
+    if output == "table" and not sections:
+        click.echo("nothing is known to have been on it then")
     _show(sections, voice.explanation_document(found, scope), output)
+    if output == "table" and found.now and found.now == found.then:
+        click.echo("\nTHEN: the same; all of it could be known at the time")
 
 
 def _chosen(connection: Connection, named: str, as_of: int, cluster: str | None) -> Past:
@@ -211,9 +214,10 @@ def _scope(connection: Connection, named: str | None, as_of: int) -> voice.Scope
     return None if asked is None and len(telling.clusters(connection, as_of)) < 2 else voice.Scope(cluster=asked)
 
 
-def _window(began: str, ended: str, now: datetime, as_of: int) -> Window:
+def _window(began: str, ended: str, now: datetime, last_known: int) -> Window:
+    """`last_known`: where it ends if nobody says so."""
     first = microseconds(moments.earlier(began, now))
-    last = microseconds(moments.earlier(ended, now)) if ended else max(first, as_of)
+    last = microseconds(moments.earlier(ended, now)) if ended else max(first, last_known)
     if last < first:
         raise errors.SettingsError(
             f"The window ends ({voice.written(last)}) before it begins ({voice.written(first)}).",

@@ -121,8 +121,8 @@ def figures(report: RiskReport, scope: Scope | None = None) -> Iterable[tuple[st
     yield "exposure now", hours(exposures.now), "score-hours, by the best account"
     yield "exposure then", hours(exposures.then), "score-hours that could be known at the time"
     yield "hindsight gap", hours(report.hindsight_gap), "now - then"
-    yield "mean score now", hours(report.normalised_now), "exposure now by instance-hour: compare this"
-    yield "mean score then", hours(report.normalised_then), "exposure then by instance-hour"
+    yield "normalised now", hours(report.normalised_now), "score-hours of now for each instance-hour: compare this"
+    yield "normalised then", hours(report.normalised_then), "score-hours of then for each instance-hour"
     yield "exploitation index", tiny(report.index), f"for comparison only; hazard {tiny(float(report.hazard))}"
     yield "mean until patched", hours(report.mttr_patched_hours), "hours, of what was patched in the window"
     yield "mean exposure", hours(report.mean_exposure_hours), "hours, of all that was closed in the window"
@@ -147,13 +147,33 @@ def _models(report: RiskReport) -> tuple[tuple[str, ...], ...]:
     )
 
 
+def explanation_heading(found: Explanation, name: str, scope: Scope | None = None) -> str:
+    """Of which machine an explanation is, of when, and as known when."""
+    of = found.uid if name in ("", found.uid) else f"{name} ({found.uid})"
+    span = f"{written(found.window.began)} to {written(found.window.ended)}"
+    return f"{of}, {span}, as known on {written(found.as_of)}{'' if scope is None else f', {scope}'}"
+
+
 def explanation_sections(found: Explanation) -> list[tuple[str, Rows]]:
-    """`exuvia risk explain -o table`."""
+    """`exuvia risk explain -o table`: first what adds most. What could be known is shown where it differs."""
     headings = ("VULNERABILITY", "FROM", "TO", "HOURS", "FACTOR", "SCORE", "SOURCE", "BASIS", "SCORE-HOURS")
-    return [
-        (f"{title}: {hours(score_hours(pieces))} score-hours", Rows(headings=headings, rows=_rows(pieces)))
-        for title, pieces in (("NOW", found.now), ("THEN", found.then))
-    ]
+    now = (_total("NOW", "by the best account", found.now), Rows(headings=headings, rows=_rows(_greatest(found.now))))
+    if found.then == found.now:
+        return [now]
+    title = _total("THEN", "as could be known at the time", found.then)
+    return [now, (title, Rows(headings=headings, rows=_rows(_greatest(found.then))))]
+
+
+def _total(title: str, words: str, pieces: Sequence[Piece]) -> str:
+    return f"{title}: {hours(score_hours(pieces))} score-hours, {words}"
+
+
+def _greatest(pieces: Sequence[Piece]) -> list[Piece]:
+    """The vulnerability that adds most first, each in order of time."""
+    totals: dict[str, Fraction] = {}
+    for one in pieces:
+        totals[one.vulnerability] = totals.get(one.vulnerability, Fraction(0)) + one.score_hours
+    return sorted(pieces, key=lambda one: (-totals[one.vulnerability], one.vulnerability, one.window.began))
 
 
 def score_hours(pieces: Sequence[Piece]) -> Fraction:
@@ -192,7 +212,7 @@ def _rows(pieces: Iterable[Piece]) -> tuple[tuple[str, ...], ...]:
             written(one.window.ended),
             hours(one.hours),
             hours(one.factor),
-            hours(one.score) if one.source else "",
+            hours(one.score) if one.source else "unknown",
             one.source,
             f"{_basis(one)} (not named)" if _flagged(one) else _basis(one),
             hours(one.score_hours),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from html import escape
 
 from exuvia.model.risks import HOUR, Band, Closing, Exposures, RiskReport, Stretch
@@ -21,31 +21,50 @@ def page(report: RiskReport, scope: Scope | None = None) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>Risk as it really was</title><style>{STYLE}</style></head>\n<body>\n"
+        f"<title>{escape(_title(report))}</title><style>{STYLE}</style></head>\n<body>\n<main>\n"
         + "\n".join(one for one in body if one)
-        + "\n</body></html>\n"
+        + "\n</main>\n</body></html>\n"
     )
+
+
+def _title(report: RiskReport) -> str:
+    return f"Risk as it really was, {written(report.window.began)} to {written(report.window.ended)}"
 
 
 def _head(report: RiskReport, scope: Scope | None) -> str:
-    window, exposures = report.window, report.exposures
-    said = (
-        f"Machines lived {hours(report.instance_hours)} hours in this time; in {hours(report.vulnerable_hours)} of"
-        f" them ({share(report.vulnerable_fraction) or 'none'}) a vulnerability was present. By the best account the"
-        f" exposure was {hours(exposures.now)} score-hours; {hours(exposures.then)} could be known at the time."
+    window = report.window
+    lines = (
+        f"From <b>{written(window.began)}</b> to <b>{written(window.ended)}</b>",
+        f"by what was recorded until <b>{written(report.as_of)}</b>",
+        f"frozen machines count by <b>{hours(report.quarantine_factor)}</b>",
+        *(() if scope is None else (f"machines of <b>{escape(str(scope))}</b>",)),
     )
-    span = f"{written(window.began)} to {written(window.ended)}, as known on {written(report.as_of)}"
-    return f'<h1>Risk as it really was</h1><p class="dim">{escape(span)}</p><p>{escape(said)}</p>'
+    return f'<h1>Risk as it really was</h1><p class="dim">{"; ".join(lines)}.</p>{_said_first(report)}'
+
+
+def _said_first(report: RiskReport) -> str:
+    """What a reader takes away who reads nothing else."""
+    if not report.instance_hours:
+        return "<p class='first'>No machine is known to have lived in this time.</p>"
+    exposures, ratio = report.exposures, report.skew["rescore"].ratio
+    off = "" if ratio is None else f" ({share(ratio, signed=True)})"
+    said = (
+        f"Machines lived {hours(report.instance_hours)} hours, {hours(report.vulnerable_hours)} of them"
+        f" ({share(report.vulnerable_fraction)}) with a vulnerability. By the best account the exposure was"
+        f" {hours(exposures.now)} score-hours; {hours(exposures.then)} could be known at the time. A report with the"
+        f" latest scores would say {hours(exposures.rescore)}{off}."
+    )
+    return f"<p class='first'>{escape(said)}</p>"
 
 
 def _cards(report: RiskReport) -> str:
     cards = (
-        (hours(report.normalised_now) or "none", "mean score of a machine: the figure to compare over time"),
-        (hours(report.exposures.now), "score-hours of exposure, best account (now)"),
-        (hours(report.exposures.then), "score-hours that could be known then"),
-        (hours(report.hindsight_gap), "hindsight gap, now - then: learnt too late"),
+        (hours(report.normalised_now) or "none", "score-hours an hour of a machine: the figure to compare over time"),
+        (hours(report.exposures.now), "score-hours of exposure, by the best account (now)"),
+        (hours(report.exposures.then), "score-hours that could be known at the time (then)"),
+        (hours(report.hindsight_gap), "score-hours of hindsight gap, now - then: learnt too late"),
         (share(report.vulnerable_fraction) or "none", "of all machine hours with anything present"),
-        (tiny(report.index), "exploitation index, for comparison only"),
+        (tiny(report.index), "exploitation index, from 0 to 1: for comparison only"),
     )
     inner = "".join(f'<div class="card"><b>{escape(a)}</b><span>{escape(b)}</span></div>' for a, b in cards)
     return f'<div class="cards">{inner}</div>'
@@ -60,17 +79,20 @@ def _course(report: RiskReport) -> str:
         return Line(name=name, style=style, values=[_rate(one, of) for one in report.course])
 
     now = line("now: the best account", "now", "now")
-    real = over_time("Exposure by hour, now and then", bounds, (now, line("then: known at the time", "then", "then")))
+    real = over_time("Exposure, now and then", _UNIT, bounds, (now, line("then: known at the time", "then", "then")))
     naive = (line("rescore", "rescore", "rescore"), line("undead", "undead", "undead"))
     naive_plot = over_time(
-        "Exposure by hour, naive models", bounds, (now, *naive, line("live-only", "liveonly", "live_only"))
+        "Exposure by naive models", _UNIT, bounds, (now, *naive, line("live-only", "liveonly", "live_only"))
     )
     return (
-        "<h2>Exposure over time</h2><p class='dim'>Score-hours by hour: the scores of all that was present, added up."
-        f" Where the lines part, something was learnt late.</p>{real}"
+        "<h2>Exposure over time</h2><p class='dim'>In each hour: the scores of all that was present on all machines,"
+        f" added up. Where the lines part, something was learnt late.</p>{real}"
         "<h2>What a report with today's scores would draw</h2><p class='dim'>The same time, by the three ways that are"
         f" common and wrong.</p>{naive_plot}"
     )
+
+
+_UNIT = "score-hours per hour"
 
 
 def _rate(one: Stretch, of: str) -> float:
@@ -89,7 +111,8 @@ def _models(report: RiskReport) -> str:
     )
     values = [(name, style, *_total(report.exposures, of, off)) for name, style, of, off in rows]
     said = "".join(f"<li><b>{name}</b>: {escape(words)}</li>" for name, words in _said().items())
-    return f"<h2>All of it, by each way to count</h2>{bars('Score-hours by model', values)}<ul>{said}</ul>"
+    drawn = bars("Score-hours by model", ("model", "score-hours"), values)
+    return f"<h2>All of it, by each way to count</h2>{drawn}<ul>{said}</ul>"
 
 
 def _total(exposures: Exposures, of: str, off: str) -> tuple[float, str]:
@@ -107,23 +130,25 @@ def _said() -> dict[str, str]:
 
 def _bands(report: RiskReport) -> str:
     values = [
-        (one.value, one.value.lower(), float(report.band_hours[one]), f"{hours(report.band_hours[one])} h")
+        (one.value, one.value.lower(), float(report.band_hours[one]), hours(report.band_hours[one]))
         for one in reversed(Band)
     ]
     note = f"{hours(report.unscored_hours)} hours had no known score and count as None."
-    return f"<h2>Hours of presence by band</h2>{bars('Hours by band', values)}<p class='dim'>{escape(note)}</p>"
+    drawn = bars("Hours of presence by the score that held", ("band", "hours"), values)
+    return f"<h2>Hours of presence by band</h2>{drawn}<p class='dim'>{escape(note)}</p>"
 
 
 def _closings(report: RiskReport) -> str:
     values = [(one.value, "plain", float(report.closures[one]), f"{report.closures[one]}") for one in Closing]
     means = (
-        ("until patched", report.mttr_patched_hours),
-        ("all that was closed", report.mean_exposure_hours),
-        ("with what is still open", report.restricted_mean_hours),
+        ("of what was patched", report.mttr_patched_hours),
+        ("of all that ended", report.mean_exposure_hours),
+        ("with what is still open taken into account", report.restricted_mean_hours),
     )
-    said = "; ".join(f"{name} {hours(value) or 'none'}" for name, value in means)
-    note = f"Mean hours that a vulnerability stayed: {said}."
-    return f"<h2>How vulnerabilities ended</h2>{bars('Closings by reason', values)}<p>{escape(note)}</p>"
+    said = "; ".join(f"{name}: {'none' if value is None else f'{hours(value)} hours'}" for name, value in means)
+    note = f"How long a vulnerability stayed, on average: {said}."
+    drawn = bars("What ended in this time, by reason", ("reason", "findings"), values)
+    return f"<h2>How vulnerabilities ended</h2>{drawn}<p>{escape(note)}</p>"
 
 
 def _figures(report: RiskReport, scope: Scope | None) -> str:
@@ -131,12 +156,12 @@ def _figures(report: RiskReport, scope: Scope | None) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    return "<table>" + "".join(f"<tr>{''.join(_cells(row))}</tr>" for row in rows) + "</table>"
-
-
-def _cells(row: Sequence[str]) -> Iterable[str]:
-    for place, cell in enumerate(row):
-        yield f'<td class="n">{escape(cell or "-")}</td>' if place == 1 else f"<td>{escape(cell)}</td>"
+    head = "".join(f'<th scope="col">{one}</th>' for one in ("figure", "value", "what it is"))
+    body = "".join(
+        f'<tr><th scope="row">{escape(name)}</th><td>{escape(value or "none")}</td><td>{escape(words)}</td></tr>'
+        for name, value, words in rows
+    )
+    return f'<table class="figures"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _reading() -> str:
