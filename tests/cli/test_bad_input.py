@@ -28,7 +28,11 @@ BROKEN = {
     "no type": ("{}", "unknown type None", "Known are instance"),
     "no uid": ('{"type":"instance","born":"2026-01-01T00:00:00Z"}', "uid: nothing is no text", "Write 'uid' as a"),
     "no time": ('{"type":"instance","uid":"X","born":"then"}', "born: 'then' is no time", "2026-01-01T00:00:00Z"),
-    "no zone": ('{"type":"instance","uid":"X","born":"2026-01-01T00:00:00"}', "names no zone", "End it with Z"),
+    "no zone": (
+        '{"type":"instance","uid":"X","born":"2026-01-01T00:00:00"}',
+        "names no zone",
+        "with its zone, like 2026",
+    ),
     "twice": ('{"type":"instance","uid":"X","uid":"Y","born":"2026-01-01T00:00:00Z"}', "'uid' stands there twice", ""),
     "no score": (said("score", vulnerability="V", source="s", value="high", validFrom=rfc(0)), "no score", "from 0 to"),
     "cvss above 10": (
@@ -51,6 +55,24 @@ BROKEN = {
     "a long name": (instance("N" * 129, 0, None, 0), "uid: 129 characters are too many", "keeps 128 of 'uid' at most"),
     "no flag": (instance("N", 0, None, 0, persistent="no"), "persistent: 'no' is neither true", "Write true or false"),
     "no list": (instance("N", 0, None, 0, addresses="1"), "addresses: '1' is no list of strings", "Write one like ["),
+    "a NUL": (instance("N", 0, None, 0, name="a\0b"), "name: this holds what is no character", "Leave out NUL"),
+    "half a pair": (instance("N", 0, None, 0, note=["\ud800"]), "note: this holds what is no character", "Leave out"),
+    "a huge number": (instance("N", 0, None, 0, note=2**60), "note: 1152921504606846976 is not below 2^53", "a string"),
+    "too long ago": (
+        '{"type":"instance","uid":"X","born":"0001-01-01T00:00:00Z"}',
+        "born: this time is too far",
+        "1700",
+    ),
+    "a key of ours": (
+        said("placement", uid="N1", podUid="P", from_=rfc(0), event="to"),
+        "event: this key is what exuvia's own placements are known by",
+        "another name",
+    ),
+    "true as a score": (
+        said("score", vulnerability="V", source="s", value=True, validFrom=rfc(0)),
+        "value: true is no score",
+        "from 0 to 10",
+    ),
     "a sealed name": (said("session", uid="N1", user="enc:v1:a:b", from_=rfc(0)), "user: ", "may not begin with"),
 }
 WRITERS = {

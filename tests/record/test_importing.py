@@ -122,7 +122,7 @@ def test_what_cannot_have_been_goes_to_the_dead_letters_and_the_rest_is_imported
         ("{", "line 2: no JSON"),
         ("[]", "line 2: this is no JSON object"),
         ('{"type":"ghost"}', "line 2, type: unknown type 'ghost'. Known are instance"),
-        (instance("", 0, 1, 0), "line 2, uid: '' is no text"),
+        (instance("", 0, 1, 0), "line 2, uid: this is empty. Write what 'uid' is."),
         ('{"type":"instance","uid":"A"}', "line 2, born: this time is missing"),
         ('{"type":"instance","uid":"A","born":"yesterday"}', "line 2, born: 'yesterday' is no time"),
         ('{"type":"instance","uid":"A","born":"2026-01-01T00:00:00"}', "names no zone"),

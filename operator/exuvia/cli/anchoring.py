@@ -33,7 +33,7 @@ def anchor(
         head, found = appending.head(connection, which), chain.verify(queries.links(connection, which))
     if found.problem:
         said = f"The ledger {places.place(file)} is not sound: {found.problem}."
-        raise errors.LedgerCorrupt(said, remedy=missing.DAMAGED_WAY_OUT)
+        raise errors.LedgerCorrupt(said, remedy=missing.way_out(places.place(file)))
     noted = anchors.Anchor(
         cluster=which, seq=head.seq, hash=head.hash.hex(), time=remembering.written(moment(head.recorded))
     )

@@ -14,6 +14,7 @@ from exuvia import errors
 from exuvia.cli import anchoring, ledgers, printing, remembering
 from exuvia.record import chain, checkpoints, comparing, missing, naming, places, queries
 from exuvia.record.moments import moment
+from exuvia.record.places import Place
 
 deep_option = click.option(
     "--deep", is_flag=True, help="Also make all tables anew beside the ledger, and compare: takes time and room."
@@ -48,7 +49,7 @@ def verify(file: str, named: str | None, head: str, anchor: str, public_key: str
 
     Answers come from tables that are made from the entries: whether these are as the entries say, --deep checks too.
     """
-    place = str(places.place(file))
+    place = places.place(file)
     note = anchoring.note(anchor, public_key)
     named = note.anchor.cluster if note and named is None else named
     known = (note.anchor.seq, bytes.fromhex(note.anchor.hash)) if note else _head(head) if head else None
@@ -61,11 +62,11 @@ def verify(file: str, named: str | None, head: str, anchor: str, public_key: str
     _show_verified(found, odd, place, output, known)
 
 
-def _odd(connection: Connection, place: str) -> list[tuple[str, str]]:
+def _odd(connection: Connection, place: Place) -> list[tuple[str, str]]:
     """What differs. Raises `errors.LedgerCorrupt` where the file itself is damaged: then no answer of it counts."""
     said = comparing.damage(connection)
     if said:
-        raise errors.LedgerCorrupt(f"The ledger {place} is damaged: {said}.", remedy=missing.DAMAGED_WAY_OUT)
+        raise errors.LedgerCorrupt(f"The ledger {place} is damaged: {said}.", remedy=missing.way_out(place))
     return list(comparing.differences(connection))
 
 
@@ -90,7 +91,7 @@ def _checkpoint(connection: Connection, which: str) -> str:
 
 
 def _show_verified(
-    found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: str, how: str, known: tuple[int, bytes] | None
+    found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: Place, how: str, known: tuple[int, bytes] | None
 ) -> None:
     """`odd`: (table, what differs) of the tables that are not what the entries say; None: they were not looked at."""
     if how != "table":
@@ -100,8 +101,8 @@ def _show_verified(
         printing.show([], (data[0] if len(data) == 1 else {"chains": data}) | tables, how)
     else:
         for name, one in found.items():
-            whose = f"{place}, {naming.called(name)}," if len(found) > 1 else place
-            click.echo(_sentence(whose, one, known, tables=not odd))
+            whose = f"{place}, {naming.called(name)}," if len(found) > 1 else str(place)
+            click.echo(_sentence(whose, one, known, tables=not odd, way_out=missing.way_out(place)))
         for line in _tables(found, odd, place):
             click.echo(line)
     printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
@@ -116,20 +117,20 @@ def _data(one: _Found, odd: list[tuple[str, str]] | None) -> dict[str, Any]:
     return said | {"deep": odd is not None}
 
 
-def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None, *, tables: bool) -> str:
+def _sentence(what: str, one: _Found, known: tuple[int, bytes] | None, *, tables: bool, way_out: str) -> str:
     """Of one chain. Where `tables` are not as they should be the chain is only whole."""
     found = one.verified
     head = f"{found.entries}:{found.head.hex()}"
     if found.problem:
         until = f"Up to entry {head} all is sound. " if found.entries else ""
-        return f"{what} is not sound: {found.problem}. {until}{missing.DAMAGED_WAY_OUT}"
+        return f"{what} is not sound: {found.problem}. {until}{way_out}"
     pruned = f", {found.pruned} of them pruned under {one.checkpoint}" if found.pruned else ""
     unseen = f"; entry {known[0]} was pruned, so there was nothing to compare" if known and not found.compared else ""
     state = "is sound" if tables else "is not sound: its tables are not what its entries say. The chain alone is whole"
     return f"{what} {state}: {found.entries} entries{pruned}, head {head}{unseen}"
 
 
-def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: str) -> Iterator[str]:
+def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: Place) -> Iterator[str]:
     """What came of the tables that answers come from, and the way out."""
     whole = not any(one.verified.problem for one in found.values())
     if odd is None and whole:
@@ -140,7 +141,7 @@ def _tables(found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: 
         yield f"{place}: {_differs(*one)}"
     if odd and whole:
         anew = any(one.verified.entries for one in found.values())
-        yield "Trust no answer from it. " + (_ANEW if anew else missing.DAMAGED_WAY_OUT)
+        yield "Trust no answer from it. " + (_ANEW if anew else missing.way_out(place))
 
 
 def _differs(table: str, what: str) -> str:

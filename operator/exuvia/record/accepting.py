@@ -44,4 +44,4 @@ def _check_chain(place: Place, connection: Connection, cluster: str) -> None:
     found = chain.verify(queries.links(connection, cluster))
     if found.first_bad is not None:
         said = f"The ledger {place} is damaged: {found.problem}."
-        raise errors.LedgerCorrupt(said, remedy=missing.DAMAGED_WAY_OUT)
+        raise errors.LedgerCorrupt(said, remedy=missing.way_out(place))

@@ -30,7 +30,9 @@ class Ledger:
 
 
 def check(place: Place) -> None:
-    """Raises `errors.SettingsError` where there is neither a ledger nor a folder to make one in."""
+    """Raises `errors.SettingsError` where there is neither a ledger nor a folder to make one in, or a folder itself."""
+    if isinstance(place, Path) and place.is_dir():
+        raise errors.SettingsError(f"{place} is a folder, no ledger.", remedy="Name a file by --ledger.")
     if isinstance(place, Path) and places.absent(place):
         parent = Path(os.path.realpath(place)).parent
         if not parent.is_dir():

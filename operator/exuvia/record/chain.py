@@ -103,7 +103,7 @@ def verify(links: Iterable[Link], *, head: tuple[int, bytes] | None = None, star
         pruned += link.gap.entries if link.gap else 0
         former, last = link.hash, link.seq
     if head is not None and last < head[0]:
-        return _bad(last + 1, former, f"entries {last + 1} to {head[0]} are missing at the end")
+        return _bad(last + 1, former, _cut(last + 1, head[0]))
     return Verified(entries=last, head=former, pruned=pruned, compared=compared)
 
 
@@ -117,6 +117,11 @@ def _misfit(link: Link, former: bytes, expected: int) -> str:
     if next_hash(former, link.canonical) != link.hash:
         return f"entry {expected} was changed, or the one before it"
     return ""
+
+
+def _cut(first: int, last: int) -> str:
+    which = f"entry {first} is" if first == last else f"entries {first} to {last} are"
+    return f"{which} missing at the end"
 
 
 def _bad(seq: int, head: bytes, problem: str) -> Verified:

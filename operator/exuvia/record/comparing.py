@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,9 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, String, Table, collate, insert, select
 
 from exuvia.record import opening, queries, rebuilding, tables
+from exuvia.record.moments import moment
 
+_MOMENTS = {"recorded", "born", "died", "died_not_before", "began", "ended", "valid_from", "at"}
 PAGE = 2000
 
 
@@ -50,18 +52,42 @@ def _copy(source: Connection, target: Connection) -> None:
 def _difference(table: Table, stored: Connection, anew: Connection, *, several: bool) -> str:
     for one, other in zip_longest(_rows(table, stored, several), _rows(table, anew, several)):
         if one != other:
-            return _said(one, other)
+            return _said(table, _named(table, one, several), _named(table, other, several))
     return ""
 
 
-def _said(stored: tuple[Any, ...] | None, anew: tuple[Any, ...] | None) -> str:
-    if stored is None:
-        return f"{_row(anew)} is missing"
-    return f"{_row(stored)} stands where the entries say {_row(anew) if anew else 'nothing'}"
+def _named(table: Table, row: tuple[Any, ...] | None, several: bool) -> Mapping[str, Any]:
+    return {} if row is None else dict(zip(_kept(table, several), row, strict=True))
 
 
-def _row(row: tuple[Any, ...] | None) -> str:
-    return "(" + ", ".join(str(one) for one in row or ()) + ")"
+def _said(table: Table, stored: Mapping[str, Any], anew: Mapping[str, Any]) -> str:
+    """One of the two may be empty: there is no such row."""
+    if not stored:
+        return f"the row of {_thing(table, anew)} is missing"
+    if not anew:
+        return f"the row of {_thing(table, stored)} is there, and the entries say nothing of it"
+    if _thing(table, stored) != _thing(table, anew):
+        return f"there is a row of {_thing(table, stored)} where the entries say one of {_thing(table, anew)}"
+    odd = ((name, value, anew[name]) for name, value in stored.items() if value != anew[name])
+    words = ", ".join(
+        f"{name} is {_word(name, value)} and should be {_word(name, right)}" for name, value, right in odd
+    )
+    return f"in the row of {_thing(table, stored)} {words}"
+
+
+def _thing(table: Table, row: Mapping[str, Any]) -> str:
+    """What a row is about, as its key says."""
+    names = [column.name for column in table.primary_key.columns if column.name in row]
+    return ", ".join(f"{name} {_word(name, row[name])}" for name in names)
+
+
+def _word(name: str, value: Any) -> str:
+    if name not in _MOMENTS or not isinstance(value, int):
+        return "nothing" if value in (None, "") else str(value)
+    try:
+        return moment(value).isoformat().replace("+00:00", "Z")
+    except OverflowError:
+        return str(value)
 
 
 def damage(connection: Connection) -> str:
@@ -73,6 +99,13 @@ def damage(connection: Connection) -> str:
     return "" if said == "ok" else said
 
 
+def _kept(table: Table, several: bool) -> list[str]:
+    """The columns that are compared."""
+    names = [column.name for column in table.columns]
+    left_out = {"rank", "seq"} if several and "cluster" not in names else {"rank"}
+    return [name for name in names if name not in left_out]
+
+
 def _rows(table: Table, connection: Connection, several: bool) -> Iterator[tuple[Any, ...]]:
     """By key, byte by byte, as both databases and every collation order them alike; a page at a time.
 
@@ -80,8 +113,7 @@ def _rows(table: Table, connection: Connection, several: bool) -> Iterator[tuple
     there or not by the order in which lines came. With several chains a number alone says nothing: two may tell alike.
     """
     names = [column.name for column in table.columns]
-    left_out = {"rank", "seq"} if several and "cluster" not in names else {"rank"}
-    kept = [place for place, name in enumerate(names) if name not in left_out]
+    kept = [names.index(name) for name in _kept(table, several)]
     at = [names.index(column.name) for column in table.primary_key.columns if column.name != "rank"]
     chosen = select(table).order_by(*(_bytewise(one, connection) for one in table.primary_key.columns))
     with connection.execute(chosen.execution_options(yield_per=PAGE)) as found:

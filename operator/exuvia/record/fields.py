@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
@@ -18,6 +19,7 @@ LONGEST = {
 }
 """Characters that the ledger keeps of a text."""
 
+_TIME = "like 2026-01-01T00:00:00Z"
 OTHERS = 512
 """Of every other text."""
 
@@ -38,7 +40,9 @@ class Fields:
         value = self._body.get(key)
         if value is None and default is not None:
             return default
-        if not isinstance(value, str) or isinstance(value, Written) or (not value and default is None):
+        if value == "" and default is None:
+            raise errors.InvalidObject("this is empty", place=key, remedy=f"Write what {key!r} is.")
+        if not isinstance(value, str) or isinstance(value, Written):
             raise errors.InvalidObject(f"{_said(value)} is no text", place=key, remedy=f"Write {key!r} as a string.")
         if len(value) > LONGEST.get(key, OTHERS):
             longest = LONGEST.get(key, OTHERS)
@@ -58,7 +62,7 @@ class Fields:
     def moment(self, key: str) -> int:
         found = self.later(key)
         if found is None:
-            remedy = "Write a time like 2026-01-01T00:00:00Z."
+            remedy = f"Write a time {_TIME}."
             raise errors.InvalidObject("this time is missing", place=key, remedy=remedy)
         return found
 
@@ -70,14 +74,16 @@ class Fields:
         try:
             found = datetime.fromisoformat(value)
         except (TypeError, ValueError):
-            remedy = "Write one like 2026-01-01T00:00:00Z."
+            remedy = f"Write one {_TIME}."
             raise errors.InvalidObject(f"{_said(value)} is no time", place=key, remedy=remedy) from None
         if found.tzinfo is None:
-            raise errors.InvalidObject(f"{value!r} names no zone", place=key, remedy="End it with Z for UTC.")
+            raise errors.InvalidObject(
+                f"{value!r} names no zone", place=key, remedy=f"Write a time with its zone, {_TIME}."
+            )
         try:
             return microseconds(found.astimezone(UTC))
         except OverflowError:
-            remedy = "Write a time like 2026-01-01T00:00:00Z."
+            remedy = f"Write a time {_TIME}."
             raise errors.InvalidObject(f"{value!r} is out of range", place=key, remedy=remedy) from None
 
     def decimal(self, key: str) -> str:
@@ -111,4 +117,12 @@ def _plausible(number: Decimal, text: str) -> bool:
 
 
 def _said(value: object) -> str:
-    return "nothing" if value is None else repr(str(value) if isinstance(value, str) else value)
+    match value:
+        case None:
+            return "nothing"
+        case Written():
+            return str(value)
+        case str():
+            return repr(value)
+        case _:
+            return json.dumps(value)

@@ -167,8 +167,9 @@ def _naming(line: Line) -> Iterator[None]:
     except errors.InvalidObject as trouble:
         if not line.number:
             raise
-        place = f"line {line.number}" + (f", {trouble.place}" if trouble.place else "")
-        raise errors.InvalidObject(f"{place}: {trouble.message}", place=place, remedy=trouble.remedy) from trouble
+        key, said = trouble.place.removeprefix("entry."), trouble.message.removeprefix(f"{trouble.place}: ")
+        place = f"line {line.number}" + (f", {key}" if key else "")
+        raise errors.InvalidObject(f"{place}: {said}", place=place, remedy=trouble.remedy) from trouble
 
 
 def _at(line: Line) -> datetime:

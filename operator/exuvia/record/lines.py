@@ -14,6 +14,7 @@ from typing import Any
 
 from exuvia import errors
 from exuvia.model.histories import EPSS, KEV, Freeze, Life, Presence, Score, Session, Stay
+from exuvia.record import chain
 from exuvia.record.fields import Fields, Written
 
 Version = Life | Presence | Score | Freeze | Stay | Session
@@ -48,6 +49,8 @@ def parse(text: str, *, number: int, recorded: int) -> Line:
     """One line, of which a score is no higher than scores can be. Raises `errors.InvalidObject`."""
     try:
         body = json.loads(text, parse_float=Written, parse_constant=_refuse, object_pairs_hook=_once)
+        if "\\u" in text:
+            _legible(body)
         line = of(body, number=number, recorded=recorded)
         _in_bounds(line)
         return line
@@ -111,10 +114,40 @@ def _plain(value: Any) -> Any:
             return value
 
 
+def _legible(value: Any, key: str = "") -> None:
+    """Escaped, what is no character gets through JSON, and not into every database. Raises `errors.InvalidObject`."""
+    match value:
+        case str():
+            if any(one == "\0" or "\ud800" <= one <= "\udfff" for one in value):
+                remedy = "Leave out NUL and halves of a pair of surrogates."
+                raise errors.InvalidObject("this holds what is no character", place=key, remedy=remedy)
+        case dict():
+            for name, one in value.items():
+                _legible(name, key)
+                _legible(one, name)
+        case list():
+            for one in value:
+                _legible(one, key)
+
+
 def _in_bounds(line: Line) -> None:
-    """A score that was entered before there were bounds can still be taken back. Raises `errors.InvalidObject`."""
-    score = line.version
-    if not isinstance(score, Score) or score.withdrawn:
+    """What was entered before there were bounds stays readable, and can still be taken back. Raises
+    `errors.InvalidObject`."""
+    if abs(line.at) >= chain.LARGEST:
+        key = {"instance": "born", "score": "validFrom"}.get(line.type, "from")
+        said, remedy = "this time is too far away", "Write a year from 1700 to 2250."
+        raise errors.InvalidObject(said, place=key, remedy=remedy)
+    if line.type == "placement" and "event" in line.body:
+        remedy = "Give what you want to keep another name."
+        raise errors.InvalidObject(
+            "this key is what exuvia's own placements are known by", place="event", remedy=remedy
+        )
+    if isinstance(line.version, Score):
+        _on_its_scale(line.version)
+
+
+def _on_its_scale(score: Score) -> None:
+    if score.withdrawn:
         return
     most = 1 if score.source in (EPSS, KEV) else 10
     if Decimal(score.value) > most:
@@ -129,15 +162,16 @@ def _when(version: Version) -> tuple[int, str]:
     """The moment of validity, and why it cannot have been so, or ""."""
     match version:
         case Life():
-            return version.born, _backwards(version.born, version.died, "died before it was born")
+            early = _backwards(version.not_before, version.died, "died before it can have died (notBefore)")
+            return version.born, _backwards(version.born, version.died, "died before it was born") or early
         case Score():
             return version.valid_from, ""
         case _:
             return version.began, _backwards(version.began, version.ended, "ended before it began")
 
 
-def _backwards(began: int, ended: int | None, words: str) -> str:
-    return words if ended is not None and ended < began else ""
+def _backwards(began: int | None, ended: int | None, words: str) -> str:
+    return words if began is not None and ended is not None and ended < began else ""
 
 
 def _instance(of: Fields) -> Life:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from exuvia.record import chain
 from exuvia.record.places import Place
@@ -13,10 +14,20 @@ CHAIN_WAY_OUT = (
     "Restore a good copy; where there is none, move the file away and run `exuvia ledger accept --reason TEXT`."
 )
 WITHOUT_COPY = (
-    "where there is none, move the file away, wait a few seconds, and run `exuvia ledger accept --reason TEXT`"
+    "where there is none, move the file away, let exuvia begin a new one (it takes seconds), and run"
+    " `exuvia ledger accept --reason TEXT`"
 )
 """The way on from a file that is damaged and of which there is no good copy: a new ledger begins, and is accepted."""
 DAMAGED_WAY_OUT = f"Put the last good copy in its place; {WITHOUT_COPY}."
+_DATABASE_WAY_OUT = (
+    "Restore the last good copy of the database; where there is none, prepare a new one (`exuvia ledger prepare`), give"
+    " exuvia its URL, and run `exuvia ledger accept --reason TEXT`."
+)
+
+
+def way_out(place: Place) -> str:
+    """From a ledger that is damaged, wherever it is."""
+    return DAMAGED_WAY_OUT if isinstance(place, Path) else _DATABASE_WAY_OUT
 
 
 @dataclass(slots=True)
