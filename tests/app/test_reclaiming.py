@@ -53,7 +53,8 @@ class World:
 
     async def pass_by(self, seconds: float = 0.5) -> None:
         self.services.clock.seconds += seconds
-        await self.reclaiming.once(SESSION)
+        self.reclaiming.look(SESSION)
+        await asyncio.gather(*self.reclaiming._calling.values())
 
     def outcomes(self) -> list[str]:
         return [one.body["outcome"] for one in self.ledger.facts]

@@ -107,11 +107,6 @@ class Reclaiming:
             if hook is not None and not debt.paused and uid not in self._calling:
                 self._calling[uid] = asyncio.create_task(self._serve(session, debt, hook))
 
-    async def once(self, session: aiohttp.ClientSession) -> None:
-        """The same, and wait for all of them."""
-        self.look(session)
-        await asyncio.gather(*self._calling.values())
-
     async def _serve(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook) -> None:
         """One pool. Whatever trouble it makes, the vendors of the others are called."""
         now = self._services.clock.monotonic()
