@@ -204,6 +204,16 @@ def test_a_full_disk(file: Path, tmp_path: Path) -> None:
     assert "99 lines imported" in call("ledger", "import", facts, "--ledger", file).stdout
 
 
+def test_a_full_disk_where_a_ledger_is_to_be_made(tmp_path: Path) -> None:
+    (tmp_path / "facts.ndjson").write_text("\n".join(GOOD))
+    with every_connection("max_page_count = 5"):
+        told = refused("ledger", "import", tmp_path / "facts.ndjson", "--ledger", tmp_path / "l.db")
+    assert f"The ledger {tmp_path}/l.db cannot grow: database or disk is full. Free disk space" in told
+    assert [one.name for one in tmp_path.iterdir()] == ["facts.ndjson"]
+    folder = refused("ledger", "import", tmp_path / "facts.ndjson", "--ledger", tmp_path)
+    assert f"{tmp_path} is a folder, no ledger. Name a file by --ledger." in folder
+
+
 def test_a_write_that_the_system_refuses(tmp_path: Path) -> None:
     """A limit of the process on the size of a file: for SQLite a failing disk."""
     facts, ledger = tmp_path / "facts.ndjson", tmp_path / "l.db"

@@ -60,7 +60,7 @@ def _new(place: Path) -> Iterator[Ledger]:
     """Its engine is closed, and the journal with it, before the file gets its name."""
     with _folder(place) as folder:
         file = folder / "ledger.db"
-        found = Ledger(opening.open_for_writing(file))
+        found = Ledger(_opened(file, place))
         try:
             yield found
         finally:
@@ -68,6 +68,15 @@ def _new(place: Path) -> Iterator[Ledger]:
         if found.keep:
             _put(file, place)
             found.made = True
+
+
+def _opened(file: Path, place: Path) -> Engine:
+    """Trouble is about the ledger as it was named."""
+    try:
+        return opening.open_for_writing(file)
+    except errors.LedgerError as trouble:
+        said = trouble.message.replace(str(file), str(place))
+        raise type(trouble)(said, remedy=trouble.remedy) from trouble
 
 
 @contextmanager
