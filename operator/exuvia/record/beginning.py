@@ -1,5 +1,5 @@
 """The ledger that an import goes to. Where there is none, a new one is made beside its place and put there once all is
-well, so that a file that is refused, or a hand that stops it, leaves nothing behind.
+well: a file that is refused, or an import that is interrupted, leaves no ledger behind.
 """
 
 from __future__ import annotations
