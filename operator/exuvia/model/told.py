@@ -6,7 +6,7 @@ An object for every row costs more than the rest of such a question. The order a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -50,14 +50,14 @@ class Rows(NamedTuple):
 
 
 class Page(NamedTuple):
-    """Some machines with all that is known of them. `vulnerabilities` gives each name its number, and may grow from
-    page to page."""
+    """Some machines with all that is known of them. The number of a vulnerability is its place in `vulnerabilities`,
+    which may be longer from page to page."""
 
     machines: int
     lives: Rows
     presences: Rows
     freezes: Rows
-    vulnerabilities: Mapping[str, int]
+    vulnerabilities: Sequence[str]
 
 
 class Numbers(dict[str, int]):
@@ -90,7 +90,7 @@ def page(pasts: Iterable[Past]) -> Page:
             for place, past in enumerate(known)
             for one in sorted(past.freezes, key=lambda one: one.began)
         ),
-        vulnerabilities=numbers,
+        vulnerabilities=tuple(numbers),
     )
 
 

@@ -58,7 +58,7 @@ def _pages(cut: int, counts: dict[str, int], known: Numbers) -> Iterator[Page]:
         machines = np.arange(size)
         machine, place = np.nonzero(machines[:, np.newaxis] < left)
         lives = _moment(machines, np.zeros_like(machines), cut, DIED)
-        yield Page(size, lives, _moment(machine, whats[place], cut, UNTOLD), rows(()), known)
+        yield Page(size, lives, _moment(machine, whats[place], cut, UNTOLD), rows(()), tuple(known))
         left = left - size
 
 

@@ -7,6 +7,7 @@ store writes a column of a page as one text: a row for each would cost more than
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
@@ -28,10 +29,17 @@ _STILL = -1
 
 def pages(connection: Connection, until: int, *, cluster: str | None = None) -> Iterator[Page]:
     """Every machine that has a life, with all versions recorded up to then (microseconds), ordered by UID; after them
-    what must be known still of those that were pruned. With `cluster` only machines of that one."""
+    what must be known still of those that were pruned. With `cluster` only machines of that one.
+
+    The next page is read while the last one is looked at: until the end nobody else may use the connection.
+    """
     known = Numbers()
-    for part in _parts(connection, until, cluster):
-        yield _page(connection, part, known)
+    read = (_page(connection, part, known) for part in _parts(connection, until, cluster))
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="exuvia-pages") as beside:
+        ahead = beside.submit(next, read, None)
+        while (page := ahead.result()) is not None:
+            ahead = beside.submit(next, read, None)
+            yield page
     yield from departed.departed(connection, until, known, cluster=cluster)
 
 
@@ -97,7 +105,7 @@ def _page(connection: Connection, part: _Part, known: Numbers) -> Page:
         lives=Rows(born, np.zeros_like(born), *times),
         presences=_beside(machines, known, *_read(connection, part, tables.presences, "began", "ended", _CLOSED)),
         freezes=_beside(machines, known, *_read(connection, part, tables.freezes, "began", "ended", _FROZEN)),
-        vulnerabilities=known,
+        vulnerabilities=tuple(known),
     )
 
 
@@ -105,8 +113,8 @@ def _beside(machines: Numbers, known: Numbers, texts: list[list[str]], times: tu
     """Rows of the machines that have a life."""
     machine = np.fromiter(map(machines.get, texts[0], repeat(-1)), np.int64, len(texts[0]))
     what = _numbered(texts[1], known) if len(texts) > 1 else np.zeros_like(machine)
-    lived = machine >= 0
-    return Rows(*(one[lived] for one in (machine, what, *times)))
+    lived, rows = machine >= 0, Rows(machine, what, *times)
+    return rows if lived.all() else Rows(*(one[lived] for one in rows))
 
 
 def _numbered(texts: list[str], numbers: Numbers) -> Column:

@@ -84,7 +84,7 @@ def _renumbered(alone: Page, numbers: Numbers) -> Page:
     """Its vulnerabilities by the numbers that all pages share."""
     names = list(alone.vulnerabilities)
     what = np.array([numbers[names[one]] for one in alone.presences.what], dtype=np.int64)
-    return alone._replace(presences=alone.presences._replace(what=what), vulnerabilities=numbers)
+    return alone._replace(presences=alone.presences._replace(what=what), vulnerabilities=tuple(numbers))
 
 
 @MANY

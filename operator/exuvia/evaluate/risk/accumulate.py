@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
-from itertools import islice
 
 import numpy as np
 
@@ -86,9 +85,9 @@ class Sums:
         known = rows.recorded <= self.as_of
         return rows if known.all() else Rows(*(one[known] for one in rows))
 
-    def _meet(self, vulnerabilities: Iterable[str]) -> None:
+    def _meet(self, vulnerabilities: Sequence[str]) -> None:
         """Give those that were not seen before the account that is theirs, if they have scores."""
-        fresh = [self._histories.get(one) for one in islice(vulnerabilities, len(self._numbers), None)]
+        fresh = [self._histories.get(one) for one in vulnerabilities[len(self._numbers) :]]
         first = len(self.accounts)
         self._open([one for one in fresh if one is not None])
         scored = np.array([one is not None for one in fresh], dtype=np.int64)

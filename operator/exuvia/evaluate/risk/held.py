@@ -44,7 +44,8 @@ def _cut(presences: Rows, alive: Rows, machines: int) -> Rows:
     """The rows that hold, cut to the lives; what is empty then falls away. What a death ends has its word."""
     born, died, word = (np.zeros(machines, dtype=np.int64) for _ in range(3))
     born[alive.machine], died[alive.machine], word[alive.machine] = alive.began, alive.ended, alive.word
-    chosen = np.flatnonzero(spans.current(presences, spans.things(presences)))
+    holding = spans.current(presences, spans.things(presences))
+    chosen = slice(None) if holding.all() else np.flatnonzero(holding)
     machine, ended = presences.machine[chosen], presences.ended[chosen]
     began = np.maximum(presences.began[chosen], born[machine])
     over = (ended > died[machine]) | (ended == OPEN)

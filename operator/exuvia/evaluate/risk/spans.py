@@ -28,7 +28,8 @@ class Spans(NamedTuple):
 
     def real(self) -> Spans:
         """Without empty ones."""
-        return self.chosen(self.began < self.ended)
+        lasting = self.began < self.ended
+        return self if lasting.all() else self.chosen(lasting)
 
     def within(self, began: int, ended: int) -> Spans:
         """Cut to an interval; what lies outside becomes empty, and adds up to nothing."""
@@ -109,5 +110,5 @@ def current(rows: Rows, first: Mask) -> Mask:
 def accounts(rows: Rows, first: Mask, owner: Column) -> Spans:
     """When each version was so while it was the account: until the next one of its thing was recorded."""
     until = np.where(last(first), OPEN, np.append(rows.recorded[1:], OPEN))
-    found = Spans(owner, np.maximum(rows.began, rows.recorded), np.minimum(rows.ended, until))
-    return found.chosen(rows.word != NEVER).real()
+    ended = np.where(rows.word == NEVER, -OPEN, np.minimum(rows.ended, until))
+    return Spans(owner, np.maximum(rows.began, rows.recorded), ended).real()
