@@ -46,14 +46,6 @@ def refusal(connection: Connection, batch: Batch, told: Told) -> str:
     return "" if check is None else check(connection, batch, told)
 
 
-def project(connection: Connection, told: Told, *, ready: Callable[[], None]) -> None:
-    """Bring the tables up to one more entry, by itself. `ready` puts earlier entries into their table before that."""
-    ready()
-    batch = Batch()
-    take(connection, batch, told)
-    batch.flush(connection)
-
-
 def take(connection: Connection, batch: Batch, told: Told) -> None:
     """What one more entry adds to the tables. The entry itself is in its table, or waits in the same batch."""
     line = told.line or line_of(told.kind, told.body, told.recorded)
