@@ -63,6 +63,11 @@ def told(world: Operated) -> list[dict[str, Any]]:
     return [one for one in entries(world.ledger) if one["type"] == "seat"]
 
 
+def happened(world: Operated, event: str) -> list[dict[str, Any]]:
+    """What the ledger was told of one event of seats."""
+    return [one["body"] for one in told(world) if one["body"]["event"] == event]
+
+
 def audit(world: Operated, seats: int) -> dict[str, dict[str, Any]]:
     """Walk the ledger: never more leases than seats, never two for one UID. Returns the leases that are left."""
     held: dict[str, dict[str, Any]] = {}
@@ -294,11 +299,11 @@ async def test_what_is_edited_or_deleted_while_nobody_leads_leaves_nothing_lease
     hook = {"type": "Webhook", "webhook": {"url": f"http://{nowhere}/seats"}}
     async with operated(cluster, tmp_path) as world:
         replica = await world.start(*QUICK_LEASE, "--reclaim-hosts", nowhere)
-        world.apply(license_pool(cluster, seats=2, reclaim=hook), license_pool(cluster, seats=1, name="other"))
+        world.apply(license_pool(cluster, seats=2, reclaim=hook), license_pool(cluster, seats=2, name="other"))
         first, second = await cluster.nodes(2)
-        await counts(world, used=2)
+        await until(lambda: len(happened(world, "granted")) == 4, what="both to hold a seat of both pools")
         await kill_node(cluster, first)
-        await counts(world, used=1)
+        await until(lambda: len(happened(world, "returned")) == 2, what="both seats of the dead one to be back")
         replica.kill()
         world.apply(license_pool(cluster, seats=2, reclaim={"type": "None", "webhook": None}))
         world.plane.kubectl("delete", "licensepools.exuvia.dev", "other")
