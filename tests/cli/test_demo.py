@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -45,8 +46,9 @@ class Plane:
         self.binaries = folder / "bin"
         self.stopped = False
 
-    def kubectl(self, *_: str, **__: str) -> str:
-        return ""
+    def kubectl(self, *said: str, **_: str) -> str:
+        owner = {"metadata": {"name": "web-1", "uid": "1"}}
+        return json.dumps({"items": [owner]}) if said[:2] == ("get", "replicasets") else ""
 
     def stop(self) -> None:
         self.stopped = True

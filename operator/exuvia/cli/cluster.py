@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from exuvia import errors, ports
-from exuvia.kube.client import Client
 from exuvia.model import resources
 from exuvia.model.instances import Instance
 from exuvia.model.resources import Resource
 from exuvia.observe import nodes
+
+if TYPE_CHECKING:
+    from exuvia.kube.client import Client
 
 PATIENCE = timedelta(seconds=10)
 
@@ -32,6 +34,7 @@ def cluster_options(command: _Command) -> _Command:
 
 def run(kubeconfig: str, context: str, work: Callable[[Client], Awaitable[_Answer]]) -> _Answer:
     """Do some work with a client that lives as long as it. Raises `errors.ExuviaError` with the next step."""
+    from exuvia.kube.client import Client  # only where a cluster is asked: it takes a second to load
 
     async def go() -> _Answer:
         async with await Client.connect(kubeconfig, context, timeout=PATIENCE) as client:

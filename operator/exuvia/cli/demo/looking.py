@@ -24,12 +24,10 @@ async def rotations(client: Client) -> list[Rotation]:
     return sorted(found, key=lambda one: (one.metadata.creation_timestamp, one.name))
 
 
-async def first(client: Client) -> Rotation:
-    """The one that ended first. Raises `errors.ClusterError`: there is none."""
+async def first(client: Client) -> Rotation | None:
+    """The one that ended first; None where none has."""
     done = [one for one in await rotations(client) if one.status.finished_at]
-    if not done:
-        raise errors.ClusterError("No Rotation has ended.", remedy="The lines above say how far they came.")
-    return min(done, key=lambda one: (one.status.finished_at, one.name))
+    return min(done, key=lambda one: (one.status.finished_at, one.name), default=None)
 
 
 async def quarantines(client: Client) -> list[Quarantine]:

@@ -21,6 +21,8 @@ from exuvia.model.specs.rotation import Rotation
 
 VULNERABILITY = "CVE-2026-1000"
 AT_FIRST, RAISED = 5.0, 9.8
+SEATS = 13
+"""As in manifests/seats.yaml."""
 RETURNED_WITHIN = 5.0
 """Seconds from the death of a machine to the return of its seat."""
 
@@ -62,8 +64,8 @@ def _report(owner: str, uid: str) -> dict[str, Any]:
     }
 
 
-def tell(place: Stage, narrator: Narrator, run: Run, first: Rotation) -> None:
-    """The score is raised after machines with it are gone; then the ledger is asked."""
+def tell(place: Stage, narrator: Narrator, run: Run, first: Rotation | None) -> None:
+    """The score is raised after machines with it are gone; then the ledger is asked. Raises `errors.ExuviaError`."""
     now = text(datetime.now(UTC))
     score = {"type": "score", "vulnerability": VULNERABILITY, "source": "nvd", "value": RAISED, "basis": "threat"}
     facts = place.plane.folder / "raised.ndjson"
@@ -71,6 +73,8 @@ def tell(place: Stage, narrator: Narrator, run: Run, first: Rotation) -> None:
     _show(narrator, run, "ledger", "import", str(facts), "--ledger", str(place.ledger))
     narrator.say(f"{VULNERABILITY} was {AT_FIRST} while they lived; now it is exploited, and {RAISED}")
     found = report(place, run)
+    if first is None or found is None:
+        raise errors.LedgerError("The ledger tells of no machine that was rotated.", remedy=f"See {place.log}.")
     exposure, naive = found["exposure"], found["naive"]
     narrator.say(f"score-hours as it really was {exposure['now']:.2f}, and as was known then {exposure['then']:.2f};")
     said = f"today's score for all of the past would say {naive['rescore']:.2f}"
@@ -79,27 +83,35 @@ def tell(place: Stage, narrator: Narrator, run: Run, first: Rotation) -> None:
     _show(narrator, run, "license", "status")
 
 
-def judge(place: Stage, run: Run, first: Rotation) -> Iterator[tuple[str, bool]]:
+def judge(place: Stage, run: Run, first: Rotation | None) -> Iterator[tuple[str, bool]]:
     """Every claim of this part with its answer, from the ledger alone."""
-    who = json.loads(run(*_who(place, first), "-o", "json").stdout or "{}")
-    said = [(one["uid"], one["reason"]) for one in who.get("instances", ())]
-    rotated = said == [(first.spec.instance.uid, "exuvia")]
-    yield f"{first.spec.instance.name} is remembered: one machine, and exuvia rotated it", rotated
-    found = report(place, run)
-    now, rescore, undead = found["exposure"]["now"], found["naive"]["rescore"], found["naive"]["undead"]
-    yield "a score raised today counts for no machine that was gone before", 0 < now < rescore < undead
+    name = first.spec.instance.name if first else "the machine that was rotated first"
+    yield f"{name} is remembered: one machine, and exuvia rotated it", first is not None and _known(place, run, first)
+    yield "a score raised today counts for no machine that was gone before", _in_order(report(place, run))
     deaths = {one["body"]["uid"]: one["at"] for one in _entries(place, run, "death")}
     seats = [(one["at"], one["body"]) for one in _entries(place, run, "seat")]
     yield f"every seat of a dead machine was back within {RETURNED_WITHIN:g} s", _back(deaths, seats)
-    yield "no seat was held twice, and never more than there are", 0 < _most(seats) <= 13
+    yield "no seat was held twice, and never more than there are", 0 < _most(seats) <= SEATS
 
 
-def report(place: Stage, run: Run) -> dict[str, Any]:
-    """The risk report of the last hour."""
+def report(place: Stage, run: Run) -> dict[str, Any] | None:
+    """The risk report of the last hour; None where the ledger does not answer yet."""
     done = run("risk", "report", *_WINDOW, "--ledger", str(place.ledger), "-o", "json")
-    if done.returncode != 0:
-        raise errors.LedgerError(f"`exuvia risk report` failed: {done.stderr.strip()}", remedy="See what it says.")
-    return dict(json.loads(done.stdout))
+    return dict(json.loads(done.stdout)) if done.returncode == 0 else None
+
+
+def _in_order(found: dict[str, Any] | None) -> bool:
+    """Whether what really was is less than what today's score says of it, and that less than if nobody ever died."""
+    if found is None:
+        return False
+    return bool(0 < found["exposure"]["now"] < found["naive"]["rescore"] < found["naive"]["undead"])
+
+
+def _known(place: Stage, run: Run, one: Rotation) -> bool:
+    who = json.loads(run(*_who(place, one), "-o", "json").stdout or "{}")
+    return [(found["uid"], found["reason"]) for found in who.get("instances", ())] == [
+        (one.spec.instance.uid, "exuvia")
+    ]
 
 
 def _who(place: Stage, one: Rotation) -> tuple[str, ...]:

@@ -111,7 +111,7 @@ class Story:
 
     async def _known(self) -> bool:
         found = await asyncio.to_thread(memory.report, self._stage, self.run)
-        return bool(found["exposure"]["now"])
+        return found is not None and bool(found["exposure"]["now"])
 
     async def _remember(self) -> None:
         self._narrator.chapter("Memory: what was on machines that are gone, how risky it was, whose seat they held")
