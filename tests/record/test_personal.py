@@ -25,6 +25,7 @@ from exuvia.record import (
     importing,
     opening,
     personal,
+    pruning,
     queries,
     removal,
     who,
@@ -181,12 +182,99 @@ def test_a_hold_refuses_until_it_is_released(tmp_path: Path, what: str) -> None:
     holds.add(path, hold, at=NOW)
     with pytest.raises(errors.InvalidObject, match="may not be erased: held is h"):
         erase(path, "alice")
-    if what != "instance":
-        erase(path, "bob")
+    with pytest.raises(errors.InvalidObject, match="may not be erased: held is h"):
+        erase(path, "bob")  # the hold keeps the machine, and with it whoever was on it
     assert on(path, 15) == ["alice"]
     holds.release(path, "h", by="x", reason="over", at=NOW)
     erase(path, "alice")
     assert on(path, 15) == ["erased"]
+
+
+SPAN = holds.Hold(name="h", by="x", reason="r", since=microseconds(at(119)), until=microseconds(at(180)))
+KEPT = {
+    "the machine outlived the session": [instance("D", 0, 120, 120), session("D", "mallory", to=rfc(60))],
+    "the machine lives": [instance("D", 0, None, 0), session("D", "mallory", to=rfc(60))],
+    "only a pod was there so late": [
+        instance("D", 0, 100, 100),
+        session("D", "mallory", to=rfc(60)),
+        said("placement", uid="D", podUid="P", from_=rfc(0), to=rfc(130), recordedAt=rfc(130)),
+    ],
+    "the session was taken back": [
+        instance("D", 0, 120, 120),
+        session("D", "mallory", to=rfc(60)),
+        session("D", "mallory", to=rfc(60), recorded=101, withdrawn=True),
+    ],
+    "the session cannot have been": [instance("D", 0, 120, 120), session("D", "mallory", 60, to=rfc(50))],
+    "nothing else is told of the machine": [session("D", "mallory", to=rfc(60))],
+    "nothing else is told, and that cannot have been": [session("D", "mallory", 60, to=rfc(50))],
+}
+
+
+@pytest.mark.parametrize("case", KEPT)
+def test_a_span_keeps_the_names_on_every_machine_that_it_keeps(tmp_path: Path, case: str) -> None:
+    path = tmp_path / "l.db"
+    others = [instance("E", 0, 100, 100), session("E", "eve", to=rfc(60)), instance("Z", 0, None, 0)]
+    importing.load(path, parsed(*KEPT[case], *others), cluster="c")
+    holds.add(path, SPAN, at=NOW)
+    with pytest.raises(errors.InvalidObject, match="may not be erased: held is h"):
+        erase(path, "mallory")
+    erase(path, "eve")  # her machine was over before
+    holds.release(path, "h", by="x", reason="over", at=NOW)
+    erase(path, "mallory")
+
+
+def test_a_hold_on_an_operation_of_the_machine_or_on_another_person_there_keeps_the_name_too(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    told = [instance("A", 0, 50, 50), session("A", "mallory", to=rfc(10)), session("A", "alice", 20, to=rfc(30))]
+    importing.load(path, parsed(*told, instance("B", 0, 50, 50), session("B", "bob", to=rfc(10))), cluster="c")
+    with world.written(path, world.operation("R1", "started", 40), world.operation("R1", "ended", 50)) as connection:
+        alice = personal.known(connection, "alice")
+    for hold in (
+        holds.Hold(name="h", by="x", reason="r", instance="R1"),
+        holds.Hold(name="h", by="x", reason="r", subject=alice),
+    ):
+        holds.add(path, hold, at=NOW, cluster="c")
+        with pytest.raises(errors.InvalidObject, match="may not be erased: held is h"):
+            erasing.erase(path, "mallory", by="bob", reason="asked to", at=NOW, cluster="c")
+        holds.release(path, "h", by="x", reason="over", at=NOW, cluster="c")
+    holds.add(path, holds.Hold(name="h", by="x", reason="r", subject=alice), at=NOW, cluster="c")
+    erasing.erase(path, "bob", by="bob", reason="asked to", at=NOW, cluster="c")
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    spans=st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=4),
+    since=st.integers(0, 100),
+    wide=st.integers(1, 60),
+    target=st.sampled_from(["span", "instance", "subject"]),
+)
+def test_a_name_never_goes_from_a_machine_that_pruning_leaves_as_held(
+    tmp_path_factory: pytest.TempPathFactory, spans: list[tuple[int, int]], since: int, wide: int, target: str
+) -> None:
+    path = tmp_path_factory.mktemp("held") / "l.db"
+    told = [instance("Z", 0, None, 0)]
+    for number, (born, lived) in enumerate(spans):
+        uid = f"M{number}"
+        told += [instance(uid, born, born + lived, born + lived), session(uid, f"user-{number}", born, to=rfc(born))]
+        told += [session(uid, "alice", born, to=rfc(born))] if number % 2 else []
+    importing.load(path, parsed(*told), cluster="c")
+    with reading(path) as connection:
+        token = personal.known(connection, "user-0")
+    given_ = {
+        "span": {"since": microseconds(at(since)), "until": microseconds(at(since + wide))},
+        "instance": {"instance": "M0"},
+        "subject": {"subject": token},
+    }[target]
+    holds.add(path, holds.Hold(name="h", by="x", reason="r", **given_), at=NOW)
+    with reading(path) as connection:
+        gone = pruning.plan(connection, "c", microseconds(NOW)).uids
+    for number in range(len(spans)):
+        held = f"M{number}" not in gone
+        try:
+            erase(path, f"user-{number}")
+            assert not held, f"user-{number} went, though M{number} is held"
+        except errors.InvalidObject:
+            assert held, f"user-{number} stays, though M{number} may go"
 
 
 def test_a_hold_on_a_person_keeps_the_machines_that_the_person_was_on(tmp_path: Path) -> None:

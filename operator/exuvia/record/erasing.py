@@ -6,6 +6,7 @@ made before still has the key.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
 from datetime import datetime
@@ -14,7 +15,7 @@ from sqlalchemy import Connection, delete, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt
-from exuvia.record import appending, holds, importing, opening, personal, tables, versions
+from exuvia.record import appending, holds, importing, opening, personal, protection, tables
 from exuvia.record.places import Place
 
 LOOK_SECONDS = 0.1
@@ -62,28 +63,25 @@ def _erase(
 
 
 def _check_holds(connection: Connection, subject: str) -> None:
-    """A hold on the person, on a machine where the person was, or on a span in which the person was on one."""
-    keeping = [one.name for one in holds.active(connection) if _keeps(connection, one, subject)]
+    """A hold on the person, and any that keeps a machine on which the person was by any word of the ledger."""
+    own = {one.name for one in holds.active(connection) if one.subject == subject}
+    keeping = own.union(protection.keeping(connection, _machines(connection, subject)))
     if keeping:
         raise errors.InvalidObject(
-            f"The name may not be erased: held is {', '.join(keeping)}.",
+            f"The name may not be erased: held is {', '.join(sorted(keeping))}.",
             place="subject",
             remedy="See `exuvia ledger hold list`; it can be erased once the hold is released.",
         )
 
 
-def _keeps(connection: Connection, hold: holds.Hold, subject: str) -> bool:
-    if hold.subject:
-        return hold.subject == subject
-    table = tables.sessions
-    chosen = select(table.c.uid, table.c.began, table.c.ended)
-    for row in connection.execute(
-        chosen.where(table.c.user.startswith(f"{personal.PREFIX}{subject}:", autoescape=True))
-    ):
-        ended = versions.INSTANT if row.ended is None else int(row.ended)
-        if hold.instance == row.uid or hold.overlaps(int(row.began), ended):
-            return True
-    return False
+def _machines(connection: Connection, subject: str) -> set[str]:
+    """Where the person was: corrected, withdrawn and refused sessions hold the name too."""
+    sealed, table, letters = f"{personal.PREFIX}{subject}:", tables.sessions, tables.dead_letters
+    found = set(connection.scalars(select(table.c.uid).where(table.c.user.startswith(sealed, autoescape=True))))
+    for text in connection.scalars(select(letters.c.body).where(letters.c.body.contains(sealed, autoescape=True))):
+        said = json.loads(text)["body"]
+        found |= {str(said["uid"])} if str(said.get("user")).startswith(sealed) and said.get("uid") else set()
+    return found
 
 
 def _settle(connection: Connection, place: Place, name: str, receipt: Receipt | None) -> None:

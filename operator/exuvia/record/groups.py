@@ -7,7 +7,7 @@ chain; kept is one small record for each machine, not its entries.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,7 @@ from exuvia.model.facts import FactKind, microseconds
 from exuvia.record import missing, tables
 
 PAGE = 2000
+CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,12 +159,44 @@ def walk(connection: Connection, cluster: str, *, after: int = 0) -> Iterator[En
         after = rows[-1].seq
 
 
+def about(connection: Connection, whom: Collection[str]) -> Iterator[Entry]:
+    """Every entry, of all chains, that is in one group with these machines and operations: each once, in no order, and
+    read are these only. Raises `errors.LedgerCorrupt`."""
+    read, known, waiting = set[tuple[str, int]](), set(whom), set(whom)
+    while waiting:
+        joined = set[str]()
+        for key, text in _mentioning(connection, waiting):
+            if key not in read:
+                read.add(key)
+                entry = _entry(key[1], text)
+                joined.update(uids(entry))
+                yield entry
+        waiting = joined - known
+        known |= waiting
+
+
+def _mentioning(connection: Connection, whom: Collection[str]) -> Iterator[tuple[tuple[str, int], str]]:
+    entries, named = tables.entries, tables.mentions
+    there = (named.c.cluster == entries.c.cluster) & (named.c.seq == entries.c.seq)
+    chosen = select(entries.c.cluster, entries.c.seq, entries.c.body).join(named, there)
+    for part in parts(whom):
+        for row in connection.execute(chosen.where(named.c.uid.in_(part))).all():
+            yield (row.cluster, int(row.seq)), row.body
+
+
+def parts(found: Collection[str]) -> Iterator[list[str]]:
+    """The same, as many at a time as a statement can name."""
+    listed = list(found)
+    for start in range(0, len(listed), CHUNK):
+        yield listed[start : start + CHUNK]
+
+
 def _entry(seq: int, text: str) -> Entry:
     try:
         said = json.loads(text)
         return Entry(seq=seq, kind=said["type"], at=said["at"], recorded=said["recorded"], body=dict(said["body"]))
     except (KeyError, TypeError, ValueError) as trouble:
-        remedy = f"{missing.DAMAGED_WAY_OUT} Nothing was pruned."
+        remedy = f"{missing.DAMAGED_WAY_OUT} Nothing was taken out."
         raise errors.LedgerCorrupt(f"Entry {seq} of the ledger cannot be read.", remedy=remedy) from trouble
 
 

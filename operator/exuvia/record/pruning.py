@@ -16,7 +16,7 @@ from sqlalchemy import Connection, select
 
 from exuvia.model.facts import FactKind
 from exuvia.model.histories import EPSS
-from exuvia.record import groups, holds, personal, tables, versions
+from exuvia.record import groups, holds, protection, tables, versions
 from exuvia.record.groups import Entry, Group, Groups
 
 
@@ -109,7 +109,7 @@ def _kept(
     elsewhere: Collection[str],
     held: Collection[holds.Hold],
 ) -> Kept | None:
-    if any(_holds(one, group, members) for one in held):
+    if any(protection.keeps(one, group, members) for one in held):
         return Kept.HELD
     if group.sealed:
         return Kept.SEALED
@@ -120,12 +120,6 @@ def _kept(
     if any(uid in elsewhere for uid in members):
         return Kept.SHARED
     return Kept.YOUNG if group.known >= cut or group.last >= cut else None
-
-
-def _holds(hold: holds.Hold, group: Group, members: Collection[str]) -> bool:
-    if hold.spans:
-        return hold.overlaps(group.first, group.last)
-    return hold.instance in members or hold.subject in {personal.subject(one) for one in group.subjects}
 
 
 def _over(uid: str, lives: Mapping[str, Any], ended: Collection[str], cut: int) -> bool:
