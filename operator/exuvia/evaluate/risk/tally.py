@@ -95,6 +95,8 @@ class Tally:
     def lengths(self) -> list[int]:
         """How much lies in each bin. What has no end ends with the window."""
         counts, high, low = self._grown()
+        if not self._sums.any():
+            return [0] * len(counts)
         until = np.cumsum(counts)
         before = until - counts
         outside = before[self._bins.first]
