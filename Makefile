@@ -33,12 +33,12 @@ demo: $(READY) ## the whole story on a control plane of its own (KEEP=1 keeps it
 	@$(BIN)/exuvia demo $(if $(KEEP),--keep,)
 
 .PHONY: test
-test: binaries ## everyday tests, on a real API server (under 10 minutes)
-	@$(PYTEST) -m "not slow and not proof"
+test: binaries ## everyday tests, on a real API server (under 10 minutes): one worker has it, the other needs none
+	@$(PYTEST) -n 2 --dist loadgroup -m "not slow and not proof"
 
 .PHONY: test-unit
 test-unit: $(READY) ## only what needs no control plane
-	@$(PYTEST) -m "not slow and not proof and not cluster"
+	@$(PYTEST) -n 2 -m "not slow and not proof and not cluster"
 
 .PHONY: proofs
 proofs: binaries ## crashes, frozen leaders, the demo: the short form of the longer proofs

@@ -14,6 +14,14 @@ from tests.cluster import Cluster, fresh
 CRDS = Path(__file__).parents[1] / "crds"
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several workers share the tests, all that need the control plane go to one of them: there is one."""
+    for one in items:
+        if one.get_closest_marker("cluster"):
+            one.add_marker(pytest.mark.xdist_group("plane"))
+
+
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Build missing executables before the first test, in sight: it takes longer than any test may."""
     wanted = any(one.get_closest_marker("cluster") for one in session.items)

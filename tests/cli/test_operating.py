@@ -142,7 +142,8 @@ async def test_pause_makes_the_guard_and_resume_takes_only_ones_own_out(cluster:
     await admin.call("resume", "--all")
     assert not (await one(cluster, resources.FLEET_GUARDS))["spec"].get("pauseRequests")
     assert (await admin.call("resume")).stdout == "nothing is paused\n"
-    assert "is over already" in (await admin.call("pause", "--reason", "x", "--until", "2001-01-01", code=2)).stderr
+    over = ("pause", "--reason", "x", "--until", "2001-01-01T00:00:00Z")
+    assert "is over already" in (await admin.call(*over, code=2)).stderr
 
 
 async def test_resume_of_a_pool(cluster: Cluster, admin: Person) -> None:

@@ -79,16 +79,16 @@ def kept(place: Place) -> list[str]:
 @pytest.mark.parametrize("committed", [True, False])
 async def test_what_nobody_heard_of_is_looked_for_and_entered_once(place: Place, cuts: Cuts, committed: bool) -> None:
     async with running(place) as ledger:
-        first = await ledger.append(world.birth("A"))
         heard: list[facts.Fact] = []
         ledger.on_commit = heard.extend
+        first = await ledger.append(world.birth("A"))
         cuts.planned = [committed]
         receipt = await ledger.append(world.birth("B"), world.birth("C"))
         assert (first.seq, receipt.seq) == (1, 3)
         assert ledger.holds(3, receipt.hash) is True
         assert ledger.health().state is LedgerState.FINE, "it was over before anybody had to know"
         await asyncio.sleep(0)
-        assert [one.body["uid"] for one in heard] == ["B", "C"]
+        assert [one.body["uid"] for one in heard] == ["A", "B", "C"]
         assert (await ledger.append(world.birth("D"))).seq == 4
     assert kept(place) == ["A", "B", "C", "D"]
 
