@@ -1,19 +1,25 @@
 """The ledger's head, noted outside the ledger: a ConfigMap that the leader writes at most once a minute, and when it
 stops. A restored backup, a cut tail, or an empty ledger in place of a lost one does not hold the entry that it names.
+
+A person's note stands beside it, under `anchor`, and counts as much. It can be signed, so that whoever may write the
+ConfigMap and the ledger cannot make one that fits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from exuvia import errors, ports
 from exuvia.app.services import Services
+from exuvia.app.settings import Settings
 from exuvia.model import marks, resources
 from exuvia.model.facts import LedgerState
+from exuvia.record import anchors, naming
 from exuvia.report.conditions import stamp
 
 log = logging.getLogger(__name__)
@@ -24,22 +30,60 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """The last entry of the ledger as it was noted. `hash` in hex. `place`: where that stands, in words."""
+    """An entry of the ledger as it was noted. `hash` in hex. `place`: where that stands, in words. `note`: what a
+    person put there, with whose chain it is and who signed it; None of what the operator noted itself."""
 
     seq: int
     hash: str
     place: str
+    note: anchors.Note | None = None
 
 
-async def read(cluster: ports.Cluster, namespace: str) -> Anchor | None:
-    """What is noted; None where nothing ever was. Raises `errors.ClusterError`, and `errors.InvalidObject` for a note
-    that says nothing: that is unknown, not absent."""
+async def read(cluster: ports.Cluster, namespace: str) -> tuple[Anchor, ...]:
+    """What is noted: by the operator, and by a person beside it; none where nothing ever was. Raises
+    `errors.ClusterError`, and `errors.InvalidObject` for a note that says nothing: that is unknown, not absent."""
     found = await cluster.get(resources.CONFIG_MAPS, marks.LEDGER_HEAD, namespace=namespace)
-    return None if found is None else _parsed(found, f"ConfigMap {namespace}/{marks.LEDGER_HEAD}")
+    return () if found is None else tuple(_parsed(found, f"ConfigMap {namespace}/{marks.LEDGER_HEAD}"))
 
 
-def _parsed(body: ports.Body, place: str) -> Anchor:
+async def ours(cluster: ports.Cluster, settings: Settings) -> list[Anchor]:
+    """What is noted of our own chain. Where a note must be signed (`--anchor-public-key`), one that is not, is about
+    another chain, or is not there raises `errors.InvalidObject`; a key that cannot be used `errors.SettingsError`."""
+    found, chain = await read(cluster, settings.namespace), settings.cluster_name
+    if settings.anchor_public_key:
+        _check_signed(found, chain, Path(settings.anchor_public_key))
+    for one in found:
+        if one.note is not None and one.note.anchor.cluster != chain:
+            log.warning("%s counts for nothing: it is about %s", one.place, naming.called(one.note.anchor.cluster))
+    return [one for one in found if one.seq and (one.note is None or one.note.anchor.cluster == chain)]
+
+
+def _check_signed(found: Iterable[Anchor], chain: str, key: Path) -> None:
+    public = anchors.public_key(key)
+    noted = next((one for one in found if one.note is not None), None)
+    if noted is None or noted.note is None:
+        why = f"ConfigMap {marks.LEDGER_HEAD} holds no signed note under `anchor`"
+    elif not anchors.signed_by(noted.note, public):
+        why = f"{noted.place} is not signed by {key}"
+    elif noted.note.anchor.cluster != chain:
+        why = f"{noted.place} is about {naming.called(noted.note.anchor.cluster)}, not {naming.called(chain)}"
+    elif not noted.seq:
+        why = f"{noted.place} is about a chain without entries"
+    else:
+        return
+    remedy = "Put one there by `exuvia ledger anchor --key KEY --config-map`, or leave --anchor-public-key out."
+    raise errors.InvalidObject(why, place="anchor", remedy=remedy)
+
+
+def _parsed(body: ports.Body, place: str) -> Iterator[Anchor]:
     data = body.get("data") or {}
+    if "anchor" in data:
+        yield _persons(str(data["anchor"]), f"the note under `anchor` in {place}")
+    if "anchor" not in data or "seq" in data or "hash" in data:
+        yield _own(data, place)
+
+
+def _own(data: Mapping[str, Any], place: str) -> Anchor:
     try:
         seq, hash_ = int(data["seq"]), str(data["hash"])
         bytes.fromhex(hash_)
@@ -48,6 +92,15 @@ def _parsed(body: ports.Body, place: str) -> Anchor:
             f"{place} names no head of a ledger.", place="data", remedy="Delete it, if the ledger is the right one."
         ) from trouble
     return Anchor(seq=seq, hash=hash_, place=place)
+
+
+def _persons(text: str, place: str) -> Anchor:
+    try:
+        note = anchors.read(text)
+    except errors.InvalidObject as trouble:
+        remedy = "Write it anew by `exuvia ledger anchor --config-map`, or take that key away."
+        raise errors.InvalidObject(f"{place} names no head of a ledger.", place="data", remedy=remedy) from trouble
+    return Anchor(seq=note.anchor.seq, hash=note.anchor.hash, place=place, note=note)
 
 
 class Anchoring:

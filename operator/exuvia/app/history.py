@@ -150,18 +150,16 @@ class History:
             self._services.ledger.distrust(one.seq, one.hash, named_by=one.by)
 
     async def _named(self) -> list[Named]:
-        """Entries that open operations name, and the head that was noted outside."""
+        """Entries that open operations name, and the heads that were noted outside."""
         entries = [(one, one.status.ledger) for one in operations.under_way(self._services.view)]
         named = [Named(seq=at.seq, hash=at.hash, by=f"{one.KIND} {one.name}") for one, at in entries if at is not None]
         try:
-            anchor = await anchoring.read(self._services.cluster, self._services.settings.namespace)
+            noted = await anchoring.ours(self._services.cluster, self._services.settings)
         except errors.ExuviaError as trouble:
-            self._doubt(f"its head, noted outside, cannot be read: {trouble}")
+            self._doubt(f"its head, noted outside, is not known: {trouble}")
             return named
         self._doubt("")
-        if anchor is not None:
-            named.append(Named(seq=anchor.seq, hash=anchor.hash, by=anchor.place))
-        return named
+        return named + [Named(seq=one.seq, hash=one.hash, by=one.place) for one in noted]
 
     def _doubt(self, said: str) -> None:
         """Why the past is not known; logged on change."""

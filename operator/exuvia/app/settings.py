@@ -24,6 +24,7 @@ class Settings:
     kubeconfig: str = ""
     context: str = ""
     ledger: str = field(default="/var/lib/exuvia/ledger.db", repr=False)  # a URL may have a password in it
+    anchor_public_key: str = ""
     evidence_dir: Path = Path("/var/lib/exuvia/evidence")
     simulated_cloud: str = ""
     http_host: str = "0.0.0.0"

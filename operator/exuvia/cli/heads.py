@@ -14,7 +14,7 @@ SUBJECT = "ledger's head"
 
 
 async def check(client: ports.Cluster, namespace: str, place: Place) -> list[Check]:
-    """One line, or none where there is no ledger to look into. What may not be read is unknown."""
+    """One line for each note, or none where there is no ledger to look into. What may not be read is unknown."""
     if places.absent(place):
         return []
     try:
@@ -23,18 +23,18 @@ async def check(client: ports.Cluster, namespace: str, place: Place) -> list[Che
         return [unknown(SUBJECT, trouble.message, "Run it as somebody who may read that.")]
     except errors.InvalidObject as trouble:
         return [problem(SUBJECT, trouble.message, trouble.remedy)]
-    if noted is None:
+    if not noted:
         return [
             unknown(SUBJECT, "it is not noted in the cluster", "The operator notes it within a minute; see its log.")
         ]
-    return [_compared(noted, place)]
+    return [_compared(one, place) for one in noted if one.seq]
 
 
 def _compared(noted: Anchor, place: Place) -> Check:
-    """One cluster's chain must hold it; whose it is does not stand in the note."""
+    """The chain that it names must hold it; of the operator's note, which names none, any."""
     try:
         with reading(place) as connection:
-            chains = queries.clusters(connection)
+            chains = queries.clusters(connection) if noted.note is None else (noted.note.anchor.cluster,)
             held = any(trust.holds(connection, one, noted.seq, noted.hash) for one in chains)
     except errors.LedgerError:
         return unknown(SUBJECT, "the ledger cannot be read", "See the line about the ledger.")

@@ -47,6 +47,12 @@ DURATION = DurationType()
     help="The ledger: a file, or postgresql://USER@HOST:PORT/DATABASE.",
 )
 @click.option(
+    "--anchor-public-key",
+    default="",
+    metavar="FILE",
+    help="Trust the ledger only with a note of its head in the cluster that is signed by this key (docs/ledger.md).",
+)
+@click.option(
     "--evidence-dir",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("/var/lib/exuvia/evidence"),
@@ -83,6 +89,7 @@ def command(verbose: bool, **options: Any) -> None:
     from exuvia.app.settings import Settings
 
     _check_ledger(places.place(options["ledger"]), options["cluster_name"])
+    _check_key(options["anchor_public_key"])
     settings = Settings(verbose=verbose, **options)
     logs.configure(json=settings.log_format == "json", verbose=verbose)
     asyncio.run(_serve(settings))
@@ -96,6 +103,14 @@ def _check_ledger(place: Place, cluster_name: str) -> None:
         f"The ledger {place} may be shared by several clusters, and this one has no name.",
         remedy="Give it one of its own by --cluster-name.",
     )
+
+
+def _check_key(file: str) -> None:
+    """One that cannot be used is said at once, not when the ledger is first asked for."""
+    from exuvia.record import anchors
+
+    if file:
+        anchors.public_key(Path(file))
 
 
 async def _serve(settings: Any) -> None:
