@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from sqlalchemy import Connection, delete, text, update
 
@@ -33,6 +37,31 @@ def test_nobody_changes_or_deletes_a_row(place: Place, owner: Owner) -> None:
     for table in ("entries", "lives", "identities", "mentions"):
         assert guarding.KEEPS in refused(owner(place), f"UPDATE {table} SET seq = seq")
         assert guarding.KEEPS in refused(owner(place), f"DELETE FROM {table}")
+
+
+def test_no_entry_is_replaced_by_another(tmp_path: Path) -> None:
+    """INSERT OR REPLACE deletes without asking the triggers of deleting; a plain connection has no other guard."""
+    path = tmp_path / "l.db"
+    with world.written(path, world.birth("A"), world.birth("B")):
+        pass
+    forged = "INSERT OR REPLACE INTO entries SELECT cluster, 1, hash, kind, recorded, epoch, body FROM entries"
+    with closing(sqlite3.connect(path)) as connection:
+        before = connection.execute("SELECT * FROM entries").fetchall()
+        with pytest.raises(sqlite3.IntegrityError, match=guarding.KEEPS):
+            connection.execute(f"{forged} WHERE seq = 2")
+        assert connection.execute("SELECT * FROM entries").fetchall() == before
+    with world.written(path, world.birth("C")) as connection:
+        assert count(connection) == 3, "the next one comes in"
+
+
+def test_a_file_of_an_older_program_is_guarded_against_replacing_once_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    with world.written(path, world.birth("A")):
+        pass
+    with closing(sqlite3.connect(path)) as plain, plain:
+        plain.execute("DROP TRIGGER exuvia_keeps_entries_replace")
+    with world.written(path, world.birth("B")) as connection:
+        assert guarding.guarded(connection)
 
 
 def test_every_table_is_guarded(place: Place, owner: Owner) -> None:

@@ -82,6 +82,8 @@ def _sqlite_triggers(connection: Connection) -> Iterator[tuple[str, str]]:
         for what in ("update", "delete"):
             name = f"{_PREFIX}{table}_{what}"
             yield name, _SQLITE.format(name=name, what=what.upper(), table=table, said=KEEPS)
+    if tables.entries.name in _there(connection):
+        yield _REPLACING, _SQLITE_REPLACING
 
 
 _SET = text("SELECT set_config(:name, :value, true)")
@@ -93,6 +95,13 @@ _POSTGRES_OURS = text(
 _SQLITE = (
     """CREATE TRIGGER IF NOT EXISTS "{name}" BEFORE {what} ON "{table}" BEGIN SELECT RAISE(ABORT, '{said}'); END"""
 )
+_REPLACING = f"{_PREFIX}entries_replace"
+_SQLITE_REPLACING = f"""
+CREATE TRIGGER IF NOT EXISTS "{_REPLACING}" BEFORE INSERT ON entries
+WHEN EXISTS (SELECT 1 FROM entries WHERE cluster = NEW.cluster AND seq = NEW.seq)
+BEGIN SELECT RAISE(ABORT, '{KEEPS}'); END
+"""
+"""INSERT OR REPLACE deletes a row, and no trigger of deleting is asked."""
 _FUNCTION = f"""
 CREATE OR REPLACE FUNCTION exuvia_keeps() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
