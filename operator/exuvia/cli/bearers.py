@@ -1,7 +1,9 @@
-"""How the answer to `ledger who` is shown: none, one or several machines, what ran on them and who was on them."""
+"""How the answer to `ledger who` is shown: none, one or several machines, what ran on them, who was on them, and what
+was known of them."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -9,8 +11,12 @@ from typing import Any
 import click
 
 from exuvia.cli import printing, remembering
+from exuvia.cli.portraying import Portrait
+from exuvia.evaluate.risk.found import Found
 from exuvia.record import naming
 from exuvia.record.former import Former
+from exuvia.record.knowing import QUARANTINE, Held, Identity
+from exuvia.record.moments import moment
 from exuvia.record.who import Bearer, Placement, Visit
 from exuvia.report.text import Rows
 
@@ -22,7 +28,7 @@ class Answer:
     pod ran on."""
 
     asked: str
-    found: tuple[Bearer, ...] = ()
+    found: tuple[Portrait, ...] = ()
     former: Former | None = None
     unknown: str = ""
     clusters: bool = False
@@ -40,7 +46,7 @@ def show(answer: Answer, how: str) -> None:
         click.echo(_sentence(answer))
         if answer.former is not None:
             click.echo(_before(answer.former, pod=answer.pod))
-    data: dict[str, Any] = {"answer": answer.word, "instances": [_bearer(one) for one in answer.found]}
+    data: dict[str, Any] = {"answer": answer.word, "instances": [_instance(one) for one in answer.found]}
     if answer.former is not None:
         data["former"] = _former(answer.former)
     if answer.unknown:
@@ -55,7 +61,7 @@ def _sentence(answer: Answer) -> str:
         return f"none: no machine is known for {answer.asked}"
     if answer.word == "one":
         return f"one machine for {answer.asked}"
-    told = sorted({one.cluster for one in answer.found})
+    told = sorted({one.bearer.cluster for one in answer.found})
     way = f"; --cluster asks of one alone: {naming.listed(told)}" if len(told) > 1 else ""
     return f"several machines for {answer.asked}: which one it was cannot be told{way}"
 
@@ -72,27 +78,63 @@ def _former(one: Former) -> dict[str, Any]:
 
 
 def _tables(answer: Answer) -> list[tuple[str, Rows]]:
-    found = answer.found
+    found = tuple(one.bearer for one in answer.found)
     lives = tuple((one.name, one.uid, _time(one.born), _time(one.died), one.certainty, one.reason) for one in found)
-    pods = tuple(
-        (
-            _on(one, answer),
-            f"{pod.namespace}/{pod.name}",
-            pod.service_account,
-            pod.owner,
-            _time(pod.began),
-            _time(pod.ended),
-        )
-        for one in found
-        for pod in one.placements
-    )
-    users = tuple((_on(one, answer), on.user, _time(on.began), _time(on.ended)) for one in found for on in one.sessions)
     machines = Rows(headings=("NAME", "UID", "BORN", "DIED", "CERTAINTY", "DEATH"), rows=lives)
+    placed = ("POD", "SERVICE ACCOUNT", "OWNER", "FROM", "TO")
     return [
         ("", _with_clusters(machines, found) if answer.clusters else machines),
-        ("", Rows(headings=("ON", "POD", "SERVICE ACCOUNT", "OWNER", "FROM", "TO"), rows=pods)),
-        ("", Rows(headings=("ON", "USER", "FROM", "TO"), rows=users)),
+        _about(answer, placed, _placements),
+        _about(answer, ("USER", "FROM", "TO"), _sessions),
+        _about(answer, ("IDENTITY", "VALUE"), _identities),
+        _about(answer, ("OPERATION", "NAME", "POLICY", "FROM", "FROZEN SINCE"), _operations),
+        _about(answer, ("POLICY", "VERDICT", "SEVERITY", "SINCE"), _verdicts),
+        _about(answer, ("VULNERABILITY", "SCORE", "SOURCE", "FROM"), _vulnerabilities),
     ]
+
+
+_Lines = Iterator[tuple[str, ...]]
+
+
+def _about(answer: Answer, headings: tuple[str, ...], lines: Callable[[Portrait], _Lines]) -> tuple[str, Rows]:
+    """One table of all machines; each line says on which one it was."""
+    rows = tuple((_on(one.bearer, answer), *line) for one in answer.found for line in lines(one))
+    return "", Rows(headings=("ON", *headings), rows=rows)
+
+
+def _placements(one: Portrait) -> _Lines:
+    for pod in one.bearer.placements:
+        named = f"{pod.namespace}/{pod.name}"
+        yield named, pod.service_account, pod.owner, _time(pod.began), _time(pod.ended)
+
+
+def _sessions(one: Portrait) -> _Lines:
+    for on in one.bearer.sessions:
+        yield on.user, _time(on.began), _time(on.ended)
+
+
+def _identities(one: Portrait) -> _Lines:
+    bore = one.known.identity
+    named = (("providerID", bore.provider_id), ("machineID", bore.machine_id), ("bootID", bore.boot_id))
+    yield from ((name, value) for name, value in named if value)
+    yield from (("address", value) for value in bore.addresses)
+
+
+def _operations(one: Portrait) -> _Lines:
+    said = _operation(one)
+    if said is not None:
+        yield tuple(said[key] or "" for key in ("kind", "name", "policy", "from", "frozenSince"))
+
+
+def _verdicts(one: Portrait) -> _Lines:
+    for held in one.known.verdicts:
+        yield held.policy, held.result, held.severity, _time(held.since)
+
+
+def _vulnerabilities(one: Portrait) -> _Lines:
+    for on in one.vulnerabilities:
+        score, source = (on.score.value, on.score.source) if on.score is not None else ("", "")
+        yield on.vulnerability, score, source, _time(moment(on.since))
 
 
 def _on(one: Bearer, answer: Answer) -> str:
@@ -103,6 +145,58 @@ def _on(one: Bearer, answer: Answer) -> str:
 def _with_clusters(machines: Rows, found: tuple[Bearer, ...]) -> Rows:
     rows = tuple((one.cluster, *row) for one, row in zip(found, machines.rows, strict=True))
     return Rows(headings=("CLUSTER", *machines.headings), rows=rows)
+
+
+def _instance(one: Portrait) -> dict[str, Any]:
+    return _bearer(one.bearer) | {
+        "identity": _identity(one.known.identity),
+        "operation": _operation(one),
+        "verdicts": [_held(held) for held in one.known.verdicts],
+        "vulnerabilities": [_on_it(on) for on in one.vulnerabilities],
+    }
+
+
+def _identity(bore: Identity) -> dict[str, Any]:
+    return {
+        "providerID": bore.provider_id or None,
+        "machineID": bore.machine_id or None,
+        "bootID": bore.boot_id or None,
+        "addresses": list(bore.addresses),
+    }
+
+
+def _operation(one: Portrait) -> dict[str, Any] | None:
+    """What was under way. A freeze that was told without its operation is that of a Quarantine nobody names."""
+    under_way, frozen = one.known.operation, _time(one.frozen) or None
+    if under_way is None:
+        unnamed = {"kind": QUARANTINE, "name": None, "uid": None, "policy": None}
+        return None if frozen is None else {**unnamed, "from": frozen, "frozenSince": frozen}
+    return {
+        "kind": under_way.kind,
+        "name": under_way.name,
+        "uid": under_way.uid,
+        "policy": under_way.policy or None,
+        "from": _time(under_way.began),
+        "frozenSince": frozen,
+    }
+
+
+def _held(held: Held) -> dict[str, Any]:
+    return {
+        "policy": held.policy,
+        "result": held.result,
+        "severity": held.severity or None,
+        "since": _time(held.since),
+    }
+
+
+def _on_it(on: Found) -> dict[str, Any]:
+    return {
+        "vulnerability": on.vulnerability,
+        "from": _time(moment(on.since)),
+        "score": None if on.score is None else float(on.score.value),
+        "source": None if on.score is None else on.score.source,
+    }
 
 
 def _bearer(one: Bearer) -> dict[str, Any]:

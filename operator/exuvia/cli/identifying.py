@@ -1,4 +1,5 @@
-"""`exuvia ledger who`: which machine bore a name or an address at a moment, what ran on it and who was on it."""
+"""`exuvia ledger who`: which machine bore a name or an address at a moment, what ran on it, who was on it, and what was
+known of it."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import bearers, clusters, moments, printing, remembering
+from exuvia.cli import bearers, clusters, moments, portraying, printing, remembering
 from exuvia.cli.ledgers import ledger_option, reading
 from exuvia.model.facts import microseconds
 from exuvia.record import addresses, former
@@ -65,8 +66,8 @@ def who(
     until: str,
     output: str,
 ) -> None:
-    """Say which machine it was, then: by name, address, providerID or pod. What ran on it and who was on it comes with
-    it."""
+    """Say which machine it was, then: by name, address, providerID or pod. What ran on it, who was on it
+    and what was known of it comes with it."""
     asked = {"name": name, ADDRESS: ip, "providerID": provider_id, _POD: pod}
     given = {attribute: value for attribute, value in asked.items() if value}
     if len(given) != 1:
@@ -100,7 +101,8 @@ def _answer(connection: Connection, asked: _Asked) -> bearers.Answer:
         return bearers.Answer(asked=what, unknown=_unknown(asked), clusters=several)
     found = _bearers(connection, asked)
     last = None if found else _former(connection, asked)
-    return bearers.Answer(asked=what, found=found, former=last, clusters=several, pod=asked.attribute == _POD)
+    portraits = tuple(portraying.portrait(connection, one, asked.at, asked.known) for one in found)
+    return bearers.Answer(asked=what, found=portraits, former=last, clusters=several, pod=asked.attribute == _POD)
 
 
 def _unknown(asked: _Asked) -> str:

@@ -6,13 +6,19 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import addresses, personal, tables, versions
 from exuvia.record.moments import moment
+
+AT: Any = bindparam("at", type_=BigInteger)
+UNTIL: Any = bindparam("until", type_=BigInteger)
+UID: Any = bindparam("uid")
+"""What the statements leave open, which are made once: building them would cost more than asking them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +71,9 @@ def bore(
 ) -> tuple[Bearer, ...]:
     """Every instance that bore the value of an attribute (`name`, `address`, `providerID`, ...) at that moment, by what
     was recorded up to `until` (microseconds); of one cluster, or of all. An address is found however it was told."""
-    when, table, lives = microseconds(at), tables.identities, tables.lives
-    texts = addresses.written(connection, attribute, value)
-    found = connection.execute(
-        select(lives)
-        .join(table, and_(table.c.uid == lives.c.uid, table.c.declared == lives.c.declared))
-        .where(table.c.attribute == attribute, table.c.value.in_(texts), _covers(table, when))
-        .where(versions.holds(table, until), *_alive(when, until), *of_cluster(cluster))
-        .distinct()
-        .order_by(lives.c.born, lives.c.uid)
-    ).all()
+    when, texts = microseconds(at), addresses.written(connection, attribute, value)
+    asked = {"attribute": attribute, "texts": sorted(texts), "at": when, "until": until, "cluster": cluster}
+    found = connection.execute(_bearing(cluster is not None), asked).all()
     return _bearers(connection, found, when, until)
 
 
@@ -88,34 +87,58 @@ def ran(
     cluster: str | None = None,
 ) -> tuple[Bearer, ...]:
     """Every instance that a pod of that name ran on at that moment; of one cluster, or of all."""
-    when, table, lives = microseconds(at), tables.placements, tables.lives
-    found = connection.execute(
+    when = microseconds(at)
+    asked = {"namespace": namespace, "pod": pod, "at": when, "until": until, "cluster": cluster}
+    return _bearers(connection, connection.execute(_running(cluster is not None), asked).all(), when, until)
+
+
+@lru_cache(maxsize=2)
+def _bearing(one_cluster: bool) -> Select[Any]:
+    table, lives = tables.identities, tables.lives
+    return (
         select(lives)
-        .join(table, table.c.uid == lives.c.uid)
-        .where(table.c.namespace == namespace, table.c.name == pod, _covers(table, when))
-        .where(versions.holds(table, until), table.c.withdrawn.is_(False), *_alive(when, until), *of_cluster(cluster))
+        .join(table, and_(table.c.uid == lives.c.uid, table.c.declared == lives.c.declared))
+        .where(table.c.attribute == bindparam("attribute"), table.c.value.in_(bindparam("texts", expanding=True)))
+        .where(covers(table), versions.holds(table, UNTIL), *_alive(), *_of_the_cluster(one_cluster))
         .distinct()
         .order_by(lives.c.born, lives.c.uid)
-    ).all()
-    return _bearers(connection, found, when, until)
+    )
 
 
-def of_cluster(cluster: str | None) -> tuple[ColumnElement[bool], ...]:
+@lru_cache(maxsize=2)
+def _running(one_cluster: bool) -> Select[Any]:
+    table, lives = tables.placements, tables.lives
+    return (
+        select(lives)
+        .join(table, table.c.uid == lives.c.uid)
+        .where(table.c.namespace == bindparam("namespace"), table.c.name == bindparam("pod"), covers(table))
+        .where(versions.holds(table, UNTIL), table.c.withdrawn.is_(False), *_alive(), *_of_the_cluster(one_cluster))
+        .distinct()
+        .order_by(lives.c.born, lives.c.uid)
+    )
+
+
+def of_cluster(cluster: Any) -> tuple[ColumnElement[bool], ...]:
     """Of `lives`: those that the chain of a cluster tells of; None for all."""
     return () if cluster is None else (tables.lives.c.cluster == cluster,)
 
 
-def _covers(table: Any, when: int) -> ColumnElement[bool]:
-    return and_(table.c.began <= when, or_(table.c.ended.is_(None), table.c.ended > when))
+def _of_the_cluster(one_cluster: bool) -> tuple[ColumnElement[bool], ...]:
+    return of_cluster(bindparam("cluster")) if one_cluster else ()
 
 
-def _alive(when: int, until: int) -> tuple[ColumnElement[bool], ...]:
+def covers(table: Table) -> ColumnElement[bool]:
+    """Whether what a row says was so at the moment that is asked about."""
+    return and_(table.c.began <= AT, or_(table.c.ended.is_(None), table.c.ended > AT))
+
+
+def _alive() -> tuple[ColumnElement[bool], ...]:
     lives = tables.lives
     return (
-        versions.holds(lives, until),
+        versions.holds(lives, UNTIL),
         lives.c.withdrawn.is_(False),
-        lives.c.born <= when,
-        or_(lives.c.died.is_(None), lives.c.died > when),
+        lives.c.born <= AT,
+        or_(lives.c.died.is_(None), lives.c.died > AT),
     )
 
 
@@ -140,14 +163,7 @@ def _bearer(connection: Connection, row: Any, when: int, until: int, *, several:
 
 
 def _placements(connection: Connection, life: Any, when: int, until: int) -> Iterator[Placement]:
-    table = tables.placements
-    rows = connection.execute(
-        select(table)
-        .where(table.c.uid == life.uid, _covers(table, when), table.c.withdrawn.is_(False))
-        .where(versions.holds(table, until))
-        .order_by(table.c.namespace, table.c.name, table.c.pod_uid)
-    )
-    for row in rows:
+    for row in connection.execute(_PLACEMENTS, {"uid": life.uid, "at": when, "until": until}):
         yield Placement(
             pod_uid=row.pod_uid,
             namespace=row.namespace,
@@ -161,14 +177,7 @@ def _placements(connection: Connection, life: Any, when: int, until: int) -> Ite
 
 
 def _sessions(connection: Connection, life: Any, when: int, until: int) -> Iterator[Visit]:
-    table = tables.sessions
-    rows = connection.execute(
-        select(table)
-        .where(table.c.uid == life.uid, _covers(table, when), table.c.withdrawn.is_(False))
-        .where(versions.holds(table, until))
-        .order_by(table.c.began, table.c.user)
-    )
-    for row in rows:
+    for row in connection.execute(_SESSIONS, {"uid": life.uid, "at": when, "until": until}):
         yield Visit(
             user=personal.revealed(connection, row.user), began=moment(row.began), ended=_ended(row.ended, life.died)
         )
@@ -178,3 +187,13 @@ def _ended(ended: int | None, died: int | None) -> datetime | None:
     """What was on a machine ended with it at the latest."""
     known = [one for one in (ended, died) if one is not None]
     return moment(min(known)) if known else None
+
+
+def _on_it(table: Table, *order: str) -> Select[Any]:
+    """What was on a machine."""
+    chosen = select(table).where(table.c.uid == UID, covers(table), table.c.withdrawn.is_(False))
+    return chosen.where(versions.holds(table, UNTIL)).order_by(*(table.c[one] for one in order))
+
+
+_PLACEMENTS = _on_it(tables.placements, "namespace", "name", "pod_uid")
+_SESSIONS = _on_it(tables.sessions, "began", "user")

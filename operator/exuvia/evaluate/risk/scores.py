@@ -67,6 +67,17 @@ def histories(scores: Iterable[Score], as_of: int) -> dict[str, History]:
     return {name: _history(rows, as_of) for name, rows in found.items()}
 
 
+def at(rows: Sequence[Score], *, time: int, as_of: int) -> Score | None:
+    """The row of one vulnerability that holds at a moment, by the account of K: what its steps `now` say there, without
+    the steps."""
+    picked: dict[str, Score] = {}
+    for one in known.current(rows, as_of):
+        former = picked.get(one.source)
+        if one.valid_from <= time and (former is None or former.valid_from < one.valid_from):
+            picked[one.source] = one
+    return max((one for name, one in picked.items() if name not in (EPSS, KEV)), key=_rank, default=None)
+
+
 def value(row: Score | None) -> Fraction:
     """What a row counts; 0 where none is known."""
     return Fraction(0) if row is None else number(row.value)
