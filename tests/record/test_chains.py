@@ -10,7 +10,7 @@ import pytest
 from exuvia import errors
 from exuvia.record import chain, chains, exporting, importing, queries, who
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 from tests.record.test_importing import instance, parsed
 from tests.record.world import at
 
@@ -46,7 +46,7 @@ def test_a_chain_comes_in_as_it_is_and_answers_the_same_questions(source: Path, 
     assert exported(target) == exported(source)
     with reading(target) as connection:
         assert [one.uid for one in who.bore(connection, "name", "a", at(2))] == ["A"]
-        assert [one["type"] for one in queries.life(connection, "A")] == ["birth", "verdict", "death"]
+        assert [one["type"] for one in lives.life(connection, "A")] == ["birth", "verdict", "death"]
 
 
 def test_it_stands_beside_the_chains_of_other_clusters(source: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from exuvia.model.facts import DeathReason, microseconds
 from exuvia.record import chain, histories, importing, lines, queries, who
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 from tests.record.conftest import Fresh
 from tests.record.world import at
 
@@ -75,7 +75,7 @@ def test_what_is_imported_answers_questions_and_its_chain_verifies(place: Place)
         assert [(pod.name, pod.ended) for pod in one.placements] == [("cart", at(60))], "it ended with its machine"
         assert [one.uid for one in who.ran(connection, "shop", "cart", at(59))] == ["A"]
         assert who.bore(connection, "providerID", "aws:///i-1", at(60)) == ()
-        life = queries.life(connection, "A")
+        life = lives.life(connection, "A")
         assert [entry["type"] for entry in life] == ["instance", "session", "placement"]
         assert life[0]["body"]["owner"] == {"cost": "1.5"}, "unknown keys are kept, decimals as their source text"
         assert chain.verify(queries.links(connection, "")).first_bad is None
@@ -170,7 +170,7 @@ def test_two_who_make_the_same_ledger_do_not_overwrite_one_another(tmp_path: Pat
     with pytest.raises(errors.LedgerLocked, match=r"made a ledger at .* meanwhile: nothing was imported. Run it again"):
         importing.load(tmp_path / "l.db", lines_of_one())
     with reading(tmp_path / "l.db") as connection:
-        assert [one["body"]["uid"] for one in queries.life(connection, "B")] == ["B"]
+        assert [one["body"]["uid"] for one in lives.life(connection, "B")] == ["B"]
     assert not list(tmp_path.glob(".*"))
 
 

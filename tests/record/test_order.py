@@ -17,12 +17,12 @@ from sqlalchemy import Connection
 
 from exuvia.model import facts
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import appending, comparing, histories, importing, queries, versions, who
+from exuvia.record import appending, comparing, histories, importing, versions, who
 from exuvia.record.batches import Batch
 from exuvia.record.lines import Line
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 from tests.record.conftest import Fresh
 from tests.record.test_importing import instance, parsed, rfc, said
 from tests.record.world import at
@@ -184,7 +184,7 @@ def test_many_at_once_are_as_one_by_one(fresh: Fresh, together: int) -> None:
                 )
                 head = made or head
             batch.flush(connection)
-        assert queries.life(connection, "A")
+        assert lives.life(connection, "A")
     assert head.seq == len(told) - 2, "two were dead letters"
     assert deep(place) == []
     assert _rows(place) == EXPECTED

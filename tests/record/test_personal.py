@@ -31,7 +31,7 @@ from exuvia.record import (
     who,
 )
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 from tests.record.test_importing import instance, parsed, rfc, said
 from tests.record.world import at
 
@@ -58,7 +58,7 @@ def erase(path: Path, name: str) -> None:
 
 def stored(path: Path) -> list[str]:
     with reading(path) as connection:
-        life = queries.life(connection, "A")
+        life = lives.life(connection, "A")
         return [one["body"]["user"] for one in life if one["type"] == "session"]
 
 
@@ -286,7 +286,7 @@ def test_a_hold_on_a_person_keeps_the_machines_that_the_person_was_on(tmp_path: 
     holds.add(path, holds.Hold(name="h", by="x", reason="r", subject=token), at=NOW)
     assert removal.prune(path, cut=NOW, keep="1d", by="x", at=NOW, cluster="c").entries == 2
     with reading(path) as connection:
-        assert queries.life(connection, "A") and not queries.life(connection, "B")
+        assert lives.life(connection, "A") and not lives.life(connection, "B")
 
 
 def test_names_are_told_in_an_export_only_where_they_are_asked_for(tmp_path: Path) -> None:

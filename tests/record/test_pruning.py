@@ -42,7 +42,7 @@ from exuvia.record import (
 )
 from exuvia.record.pruning import Kept
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 from tests.record.test_importing import instance, parsed, rfc, said
 from tests.record.world import at
 
@@ -104,7 +104,7 @@ def test_what_is_over_goes_and_the_rest_verifies_under_a_checkpoint(tmp_path: Pa
         assert (body["by"], body["keep"], body["entries"], body["last"]) == ("alice", "400d", 5, 5)
         assert who.bore(connection, "name", "a", at(10)) == ()
         assert [one.uid for one in who.bore(connection, "name", "b", at(200))] == ["B"]
-        assert len(queries.life(connection, "B")) == 5 and queries.life(connection, "A") == []
+        assert len(lives.life(connection, "B")) == 5 and lives.life(connection, "A") == []
     assert deep(path) == []
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, select, text
 from exuvia.model import facts
 from exuvia.record import appending, counts, queries, recall, standing, tables, who
 from exuvia.record.places import Place
-from tests.record import world
+from tests.record import lives, world
 from tests.record.conftest import Fresh
 from tests.record.world import at, written
 
@@ -122,8 +122,8 @@ def test_what_cannot_be_so_goes_to_the_dead_letters(place: Place, told: list[fac
 def test_an_intent_has_one_outcome_at_most(place: Place) -> None:
     told = [world.intent("R1"), world.intent("R1"), world.outcome(1, "R1"), world.outcome(1, "R1"), world.intent("R2")]
     with written(place, *told) as connection:
-        assert queries.unfinished_intents(connection, "R1") == [2]
-        assert queries.unfinished_intents(connection, "R2") == [4]
+        assert lives.unfinished_intents(connection, "R1") == [2]
+        assert lives.unfinished_intents(connection, "R2") == [4]
         assert connection.scalar(text("select count(*) from entries where kind = 'outcome'")) == 1
 
 
@@ -142,9 +142,9 @@ def test_a_life_holds_all_that_names_it(place: Place) -> None:
         world.death("A", 6),
     ]
     with written(place, *told) as connection:
-        assert [one["seq"] for one in queries.life(connection, "A")] == [1, 3, 4, 5, 6, 7, 8, 10, 11]
-        assert [one["type"] for one in queries.life(connection, "B")] == ["birth"]
-        assert queries.life(connection, "%") == []
+        assert [one["seq"] for one in lives.life(connection, "A")] == [1, 3, 4, 5, 6, 7, 8, 10, 11]
+        assert [one["type"] for one in lives.life(connection, "B")] == ["birth"]
+        assert lives.life(connection, "%") == []
 
 
 def test_starts_are_counted_for_rates(place: Place) -> None:
@@ -238,7 +238,7 @@ def test_an_empty_ledger_answers_too(place: Place) -> None:
 def test_when_it_was_learnt_is_kept_beside_when_it_was_so(place: Place) -> None:
     before = datetime.now(UTC)
     with written(place, world.birth("A")) as connection:
-        entry = queries.life(connection, "A")[0]
+        entry = lives.life(connection, "A")[0]
         assert entry["at"] == facts.microseconds(at(0))
         assert facts.microseconds(before) <= entry["recorded"] <= facts.microseconds(datetime.now(UTC))
         learnt = queries.last_recorded(connection, "c")

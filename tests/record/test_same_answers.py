@@ -17,7 +17,7 @@ from exuvia.record import appending, exporting, histories, importing, lines, que
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.cli.calling import call
-from tests.record import world
+from tests.record import lives, world
 from tests.record.postgres.server import PASSWORD, WRITER, Postgres
 from tests.record.world import at
 
@@ -124,7 +124,7 @@ def answers(connection: Connection) -> Iterator[Any]:
         yield who.bore(connection, "address", "10.0.0.3", at(minutes), until=versions.INSTANT)
         yield who.ran(connection, "shop", "cart-P3", at(minutes))
     for uid in UIDS:
-        yield [comparable(entry) for entry in queries.life(connection, uid)]
+        yield [comparable(entry) for entry in lives.life(connection, uid)]
 
 
 def test_every_question_has_the_same_answer(both: tuple[Path, Place]) -> None:

@@ -11,8 +11,8 @@ import pytest
 from exuvia.decide.seats import advance, entries, recall
 from exuvia.model import facts
 from exuvia.model.seats import Claim, Claimant, Died, Granted, Reported, ReturnCause, Returned, SeatChange, Seats, Terms
-from exuvia.record import pruning, queries, seat_entries
-from tests.record import world
+from exuvia.record import pruning, seat_entries
+from tests.record import lives, world
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 TERMS = Terms(seats=1, grace=5)
@@ -38,7 +38,7 @@ def test_the_state_is_recalled_from_the_ledger(tmp_path: Path) -> None:
         assert recall(found, at=0).leases == DONE.state.leases
         assert len(list(seat_entries.of_pool(connection, "pool-2", "c"))) == 1
         assert list(seat_entries.of_pool(connection, "pool-1", "elsewhere")) == []
-        kinds = [one["body"]["event"] for one in queries.life(connection, "b")]
+        kinds = [one["body"]["event"] for one in lives.life(connection, "b")]
         assert kinds == ["queued", "granted"]
 
 

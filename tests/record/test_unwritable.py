@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from exuvia import errors
-from exuvia.record import queries, unwritable
+from exuvia.record import unwritable
 from exuvia.record.reading import reading
-from tests.record import world
+from tests.record import lives, world
 
 _CAP_DAC_OVERRIDE = 1 << 1
 _VERSION_3 = 0x20080522
@@ -79,7 +79,7 @@ def version(path: Path) -> int:
 def test_one_that_was_closed_is_read_and_nothing_is_left_beside_it(file: Path) -> None:
     with locked(file.parent):
         with reading(file) as connection:
-            assert [one["type"] for one in queries.life(connection, "A")] == ["birth", "death"]
+            assert [one["type"] for one in lives.life(connection, "A")] == ["birth", "death"]
         assert unwritable.still(file)
     assert {one.name for one in file.parent.iterdir()} == {"l.db"}
 
@@ -126,9 +126,9 @@ def test_what_changed_while_it_was_read_does_not_count(file: Path) -> None:
 def test_where_it_can_be_written_it_is_read_with_its_writer(file: Path) -> None:
     assert not unwritable.still(file)
     with reading(file) as before:
-        assert queries.life(before, "B") == []
+        assert lives.life(before, "B") == []
         with world.written(file, world.birth("B")):
             pass
-        assert queries.life(before, "B") == [], "it sees one moment"
+        assert lives.life(before, "B") == [], "it sees one moment"
         with reading(file) as after:
-            assert [one["type"] for one in queries.life(after, "B")] == ["birth"]
+            assert [one["type"] for one in lives.life(after, "B")] == ["birth"]

@@ -1,11 +1,10 @@
-"""Questions to the ledger: the whole life of an instance, what is open, and the chain itself."""
+"""Questions to the ledger: which chains there are, what is open, and the chain itself."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import Connection, LargeBinary, cast, func, or_, select
 
@@ -30,28 +29,10 @@ def clusters(connection: Connection) -> tuple[str, ...]:
     return tuple(found)
 
 
-def life(connection: Connection, uid: str) -> list[dict[str, Any]]:
-    """Every entry about an instance or one of its operations, in order: the whole life."""
-    return about(connection, with_operations(connection, uid))
-
-
 def with_operations(connection: Connection, uid: str) -> set[str]:
     """An instance and its operations, by UID."""
     table = tables.operations
     return {uid, *connection.scalars(select(table.c.uid).where(table.c.instance == uid).distinct())}
-
-
-def about(connection: Connection, uids: set[str]) -> list[dict[str, Any]]:
-    """Every entry about some instances or operations, in order."""
-    table, entries = tables.mentions, tables.entries
-    rows = connection.execute(
-        select(entries.c.cluster, entries.c.seq, entries.c.body)
-        .join(table, (table.c.cluster == entries.c.cluster) & (table.c.seq == entries.c.seq))
-        .where(table.c.uid.in_(uids))
-        .distinct()
-        .order_by(entries.c.cluster, entries.c.seq)
-    )
-    return [{"seq": row.seq, **json.loads(row.body)} for row in rows]
 
 
 def starts(connection: Connection, kind: str, since: datetime, *, cluster: str) -> list[tuple[str, datetime]]:
@@ -87,20 +68,6 @@ def last_recorded(connection: Connection, cluster: str) -> datetime | None:
     table = tables.entries
     found = connection.scalar(select(func.max(table.c.recorded)).where(table.c.cluster == cluster))
     return None if found is None else moment(found)
-
-
-def unfinished_intents(connection: Connection, operation: str) -> list[int]:
-    """Sequence numbers of intents of an operation without an outcome."""
-    table, outcomes = tables.intents, tables.outcomes
-    done = (outcomes.c.cluster == table.c.cluster) & (outcomes.c.intent == table.c.seq)
-    return list(
-        connection.scalars(
-            select(table.c.seq)
-            .select_from(table.outerjoin(outcomes, done))
-            .where(table.c.operation == operation, outcomes.c.seq.is_(None))
-            .order_by(table.c.seq)
-        )
-    )
 
 
 def links(connection: Connection, cluster: str) -> Iterator[chain.Link]:
