@@ -9,6 +9,7 @@ import pytest
 from exuvia import errors
 from exuvia.cli import clusters
 from exuvia.record import importing, lines, reading
+from tests.cli.calling import answer, call
 
 
 def load(file: Path, uid: str, cluster: str) -> None:
@@ -30,6 +31,27 @@ def test_all_one_and_the_one_without_a_name(tmp_path: Path) -> None:
             errors.SettingsError, match=r"no chain of bonn\. Its chains: '' \(the one without a name\), berlin\."
         ):
             clusters.chosen(connection, "bonn")
+
+
+def test_a_machine_is_one_whoever_tells_of_it(tmp_path: Path) -> None:
+    """Asked of one cluster: its machines only, by all that is known of them."""
+    file = tmp_path / "l.db"
+    load(file, "B", "north")
+    told = {"type": "instance", "uid": "A", "name": "A", "born": "2026-01-01T00:00:00Z"}
+    for cluster, said in (
+        ("berlin", {"recordedAt": "2026-01-01T00:00:00Z"}),
+        ("north", {"recordedAt": "2026-01-01T02:00:00Z", "died": "2026-01-01T02:00:00Z"}),
+    ):
+        importing.load(file, [lines.of(told | said, recorded=0)], cluster=cluster)
+    asked = ("ledger", "who", "--ledger", file, "--at", "2026-01-01T01:00:00Z", "--cluster", "berlin")
+    (found,) = answer(*asked, "--name", "A")["instances"]
+    assert (found["uid"], found["died"]) == ("A", "2026-01-01T02:00:00Z")
+    assert answer(*asked, "--name", "B")["answer"] == "none"
+    window = ("--from", "2026-01-01T00:00:00Z", "--to", "2026-01-01T10:00:00Z")
+    assert answer("risk", "report", "--ledger", file, "--cluster", "berlin", *window)["instanceHours"] == 2
+    for command in (("ledger", "who"), ("risk", "report"), ("risk", "at"), ("risk", "explain")):
+        said = " ".join(call(*command, "--help").stdout.split())
+        assert "Only machines that this cluster told of." in said, command
 
 
 def test_words_for_a_sentence() -> None:

@@ -12,6 +12,9 @@ from exuvia.record import naming, queries
 cluster_filter_option = cluster_option("Only what this cluster told. Default: all.")
 """`named: str | None`: None asks for all of them, "" for the chain without a name. Give it to `chosen`."""
 
+machines_filter_option = cluster_option("Only machines that this cluster told of. Default: all.")
+"""The same where machines are asked for: a UID is one machine, and what another cluster tells of it counts too."""
+
 
 def chosen(connection: Connection, named: str | None, *, beside: Collection[str] = ()) -> str | None:
     """The cluster that was named, None for all. `beside`: others than those that have a chain. Raises

@@ -33,7 +33,7 @@ class _Asked:
 
 @click.command()
 @ledger_option
-@clusters.cluster_filter_option
+@clusters.machines_filter_option
 @click.option("--name", default="", help="Who bore this name.")
 @click.option("--ip", default="", help="Who bore this address, however it is written.")
 @click.option("--provider-id", default="", help="Who bore this providerID.")

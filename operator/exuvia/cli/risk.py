@@ -81,7 +81,7 @@ def risk() -> None:
 
 @risk.command()
 @ledger_option
-@clusters.cluster_filter_option
+@clusters.machines_filter_option
 @_window_options(required=True)
 @as_of_option
 @factor_option
@@ -112,7 +112,7 @@ def report(
 
 @risk.command()
 @ledger_option
-@clusters.cluster_filter_option
+@clusters.machines_filter_option
 @click.option("--time", "time", required=True, metavar="TIME", help="The moment (RFC 3339, or a span ago).")
 @as_of_option
 @click.option(
@@ -147,7 +147,7 @@ def at(file: str, named: str | None, time: str, as_of: str, agg: str, quarantine
 
 @risk.command()
 @ledger_option
-@clusters.cluster_filter_option
+@clusters.machines_filter_option
 @click.argument("instance")
 @_window_options(required=False)
 @as_of_option

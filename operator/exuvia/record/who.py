@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, and_, bindparam, or_, select
+from sqlalchemy import BigInteger, ColumnElement, Connection, Select, Table, and_, bindparam, exists, or_, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import addresses, personal, tables, versions
@@ -119,8 +119,10 @@ def _running(one_cluster: bool) -> Select[Any]:
 
 
 def of_cluster(cluster: Any) -> tuple[ColumnElement[bool], ...]:
-    """Of `lives`: those that the chain of a cluster tells of; None for all."""
-    return () if cluster is None else (tables.lives.c.cluster == cluster,)
+    """Of `lives`: those that a cluster ever told of, whoever told what holds of them; None for all."""
+    table = tables.lives.alias()
+    told = exists().where(table.c.uid == tables.lives.c.uid, table.c.cluster == cluster)
+    return () if cluster is None else (told,)
 
 
 def _of_the_cluster(one_cluster: bool) -> tuple[ColumnElement[bool], ...]:
