@@ -162,3 +162,52 @@ async def test_a_kind_that_is_not_installed_is_said_with_the_way_out(cluster: Cl
         await cli_cluster.every(cluster.client, never)
     with pytest.raises(NotFound, match="kubectl apply --server-side -k crds/"):
         await cli_cluster.named(cluster.client, never, "any")
+
+
+@pytest.mark.cluster
+async def test_an_intake_that_may_not_ask_who_its_senders_are_is_a_problem(cluster: Cluster, admin: Person) -> None:
+    await ensure_namespace(cluster)
+    client, place = cluster.client, {"namespace": marks.SYSTEM_NAMESPACE}
+    account = resources_of("serviceaccounts", "ServiceAccount")
+    service, deployment = resources_of("services", "Service"), resources_of("deployments", "Deployment", "apps")
+
+    async def said(*arguments: str) -> dict[str, Any] | None:
+        body = {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "exuvia"}, "spec": spec(*arguments)}
+        found = await client.get(deployment, "exuvia", **place)
+        if found is not None:
+            await client.delete(deployment, "exuvia", uid=found["metadata"]["uid"], **place)
+        await client.create(deployment, body, **place)
+        return by_subject(await admin.answer("doctor", code=1)).get("intake")
+
+    assert "intake" not in by_subject(await admin.answer("doctor", code=1)), "no Deployment says anything of it"
+    await client.create(account, {"metadata": {"name": "exuvia"}}, **place)
+    open_, closed = await said("run", "--intake-cert=/tls/tls.crt"), await said("run")
+    assert open_ is not None and closed is not None
+    assert (open_["state"], closed["state"]) == ("problem", "ok")
+    assert "create tokenreviews.authentication.k8s.io" in open_["message"] and "overlays/intake" in open_["next"]
+    port = {"metadata": {"name": "exuvia-intake"}, "spec": {"ports": [{"port": 8443}]}}
+    left = await client.create(service, port, **place)
+    closed = await said("run")
+    assert closed is not None and closed["state"] == "problem" and "nobody answers behind it" in closed["message"]
+    mine = by_subject(await admin.answer("doctor", "--as-me", code=1))["intake"]
+    assert mine["state"] == "problem"
+    await client.delete(service, "exuvia-intake", uid=left["metadata"]["uid"], **place)
+    await said("run", "--intake-cert", "/tls/tls.crt")
+    mine = by_subject(await admin.answer("doctor", "--as-me", code=1))["intake"]
+    assert (mine["state"], "you may ask" in mine["message"]) == ("ok", True)
+    for kind in (deployment, account):
+        found = await client.get(kind, "exuvia", **place)
+        assert found is not None
+        await client.delete(kind, "exuvia", uid=found["metadata"]["uid"], **place)
+
+
+def resources_of(plural: str, kind: str, group: str = "") -> Resource:
+    return Resource(group=group, version="v1", plural=plural, kind=kind, namespaced=True)
+
+
+def spec(*arguments: str) -> dict[str, Any]:
+    """Of a Deployment as small as can be."""
+    labels = {"app": "exuvia"}
+    container = {"name": "operator", "image": "exuvia", "args": list(arguments)}
+    template = {"metadata": {"labels": labels}, "spec": {"containers": [container]}}
+    return {"replicas": 0, "selector": {"matchLabels": labels}, "template": template}

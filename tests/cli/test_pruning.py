@@ -40,12 +40,13 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(file: Path) -> None:
     assert told == "5 entries would be pruned; left: 5 of machines that live, 5 needed\n"
     found = answer(*prune, "--dry-run")
     assert (found["entries"], found["dryRun"], found["kept"]) == (5, True, {"living": 5, "needed": 5})
+    assert found["names"] is None, "that is found out by pruning only"
     assert call("ledger", "export", "--ledger", file).stdout == before
 
 
 def test_what_is_pruned_is_told_by_verify_with_its_checkpoint(file: Path) -> None:
     told = call("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON).stdout
-    assert told.startswith("5 entries pruned under checkpoint 16; left: ")
+    assert told.startswith("5 entries pruned under checkpoint 16, 1 name of a person forgotten; left: ")
     verified = call("ledger", "verify", "--ledger", file, "--deep").stdout
     assert "is sound: 16 entries, 5 of them pruned under checkpoint 16 of " in verified and "by alice" in verified
     found = answer("ledger", "verify", "--ledger", file)
@@ -55,6 +56,12 @@ def test_what_is_pruned_is_told_by_verify_with_its_checkpoint(file: Path) -> Non
     late = timedelta(hours=1)
     assert datetime.now(UTC) - of < late and timedelta() <= of - cut - timedelta(days=100) < late
     assert entry["body"]["keep"] == "100d" and entry["body"]["by"].startswith("alice (said by ")
+
+
+def test_how_many_names_were_forgotten_is_told(file: Path) -> None:
+    prune = ("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
+    found = answer(*prune)
+    assert (found["entries"], found["names"]) == (5, 1)
 
 
 def test_an_old_anchor_in_what_was_pruned_is_said(file: Path, tmp_path: Path) -> None:

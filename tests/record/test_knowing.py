@@ -108,13 +108,16 @@ def test_an_operation_is_under_way_from_its_start_to_its_end(place: Place) -> No
         assert asked(connection, 8, known=8).operation == frozen
 
 
-def test_what_the_chain_of_another_cluster_says_is_not_told(place: Place) -> None:
-    with ledger(place, [(0, world.birth("A", name="a"))]) as connection:
+def test_what_the_chain_of_another_cluster_says_of_the_machine_counts_too(place: Place) -> None:
+    """Also where the entry has the number of another entry about it."""
+    with ledger(place, [(0, world.birth("A", name="a")), (1, world.verdict("A", "compliant", 1))]) as connection:
         other, head = appending.Writer(cluster="other", epoch=1), appending.Head()
-        for fact in (world.verdict("A", "violating", 1), operation("R1", "started", 1)):
-            head = appending.add(connection, head, fact, other) or head
-        found = asked(connection, 2)
-        assert (found.verdicts, found.operation) == ((), None)
+        for fact in (world.verdict("A", "violating", 2), operation("R1", "started", 2)):
+            head = appending.add(connection, head, fact, other, recorded=microseconds(at(9))) or head
+        found, earlier = asked(connection, 3), asked(connection, 3, known=8)
+        assert [one.result for one in found.verdicts] == ["violating"]
+        assert found.operation is not None and found.operation.uid == "R1"
+        assert ([one.result for one in earlier.verdicts], earlier.operation) == (["compliant"], None)
 
 
 minutes = st.integers(0, 12)

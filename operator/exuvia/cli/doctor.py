@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from exuvia import errors
-from exuvia.cli import cluster, evidence, examining, heads, ledger, printing
+from exuvia.cli import cluster, evidence, examining, heads, ledger, listening, printing
 from exuvia.cli.examining import Check, State
 from exuvia.kube.client import Client
 from exuvia.record import places
@@ -30,7 +30,8 @@ from exuvia.report.text import Rows
 @cluster.cluster_options
 @printing.output_option
 def doctor(file: str, root: str, namespace: str, as_me: bool, kubeconfig: str, context: str, output: str) -> None:
-    """Check cluster, kinds, rights, clock, leader, policies, ledger and evidence. Exit code 1 when there is a problem.
+    """Check cluster, kinds, rights, clock, leader, policies, intake, ledger and evidence. Exit code 1 where there is a
+    problem.
 
     Rights are those of exuvia's ServiceAccount where it is installed, else your own.
     """
@@ -54,7 +55,8 @@ def _in_cluster(kubeconfig: str, context: str, namespace: str, place: Place, as_
 
     async def work(client: Client) -> list[Check]:
         found = await examining.examine(client, namespace, datetime.now(UTC), as_me=as_me)
-        return [*found, *await heads.check(client, namespace, place)]
+        intake = await listening.check(client, namespace, as_me=as_me)
+        return [*found, *intake, *await heads.check(client, namespace, place)]
 
     try:
         return cluster.run(kubeconfig, context, work)

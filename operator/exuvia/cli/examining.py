@@ -137,14 +137,14 @@ def _within(ours_: Any, theirs: Any) -> bool:
 
 async def _rights(client: Client, namespace: str, as_me: bool) -> list[Check]:
     """One line a duty, so that an installation that only watches is not called broken."""
-    user = await _whose(client, namespace, as_me)
+    user = await whose(client, namespace, as_me)
     return [
         await _may(f"rights to {duty}", lambda duty=duty: _duty(client, duty, user, namespace))  # type: ignore[misc]
         for duty in rbac.INSTALLED
     ]
 
 
-async def _whose(client: Client, namespace: str, as_me: bool) -> str:
+async def whose(client: Client, namespace: str, as_me: bool) -> str:
     """The installed ServiceAccount, or "" for the caller."""
     if as_me or (await cluster.whoami(client)).startswith("system:serviceaccount:"):
         return ""

@@ -195,7 +195,8 @@ def _held(began: str, ended: str, now: datetime) -> dict[str, Any]:
 
 
 def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str) -> None:
-    data = [_pruned(one) | {"cut": remembering.written(cut), "dryRun": dry_run} for one in found]
+    told = {"cut": remembering.written(cut), "dryRun": dry_run}
+    data = [_pruned(one) | {"names": None if dry_run else one.names} | told for one in found]
     if how != "table":
         printing.show([], data[0] if len(data) == 1 else data, how)
         return
@@ -203,8 +204,9 @@ def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str
         whose = f"{naming.called(one.cluster)}: " if len(found) > 1 else ""
         done = "would be pruned" if dry_run else "pruned"
         under = f" under checkpoint {one.checkpoint}" if one.checkpoint else ""
+        names = f", {_names(one.names)} forgotten" if one.names else ""
         left = ", ".join(f"{count} {_WHY[why]}" for why, count in one.kept.items() if count)
-        click.echo(f"{whose}{_entries(one.entries)} {done}{under}; left: {left or 'nothing'}")
+        click.echo(f"{whose}{_entries(one.entries)} {done}{under}{names}; left: {left or 'nothing'}")
 
 
 def _pruned(one: removal.Pruned) -> dict[str, Any]:
@@ -214,6 +216,10 @@ def _pruned(one: removal.Pruned) -> dict[str, Any]:
 
 def _entries(count: int) -> str:
     return "1 entry" if count == 1 else f"{count} entries"
+
+
+def _names(count: int) -> str:
+    return "1 name of a person" if count == 1 else f"{count} names of people"
 
 
 COMMANDS: tuple[click.Command, ...] = (prune, hold, erase)

@@ -12,18 +12,16 @@ from datetime import datetime
 from itertools import starmap
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, Table, and_, bindparam, select
+from sqlalchemy import Connection, Row, Select, Table, and_, select
 
 from exuvia.model.facts import FactKind, microseconds
 from exuvia.model.histories import Freeze, Life, Past, Presence
 from exuvia.record import tables, versions
 from exuvia.record.bearing import ADDRESS
-from exuvia.record.belonging import told_in
 from exuvia.record.moments import moment
 from exuvia.record.who import AT, UID, UNTIL, Bearer, covers
 
 STARTED, ENDED, QUARANTINE = "started", "ended", "Quarantine"
-CLUSTER: Any = bindparam("cluster")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +66,7 @@ class Known:
 
 def known(connection: Connection, bearer: Bearer, at: datetime, *, until: int = versions.INSTANT) -> Known:
     """What was known of a machine that lived at that moment, by what was recorded up to `until` (microseconds)."""
-    asked = {"uid": bearer.uid, "cluster": bearer.cluster, "at": microseconds(at), "until": until}
+    asked = {"uid": bearer.uid, "at": microseconds(at), "until": until}
     return Known(
         identity=_identity(connection.execute(_IDENTITIES, asked).all()),
         verdicts=tuple(_verdicts(connection.execute(_VERDICTS, asked))),
@@ -122,10 +120,11 @@ def _borne() -> Select[Any]:
 
 
 def _told(table: Table, kind: FactKind) -> Select[Any]:
-    """What the entries of a chain said, up to one moment, of moments up to another."""
-    entries, cluster = tables.entries, CLUSTER
-    said = and_(entries.c.cluster == cluster, entries.c.seq == table.c.seq, entries.c.kind == kind.value)
-    chosen = select(table).join(entries, said).where(told_in(table, cluster))
+    """What entries said, up to one moment, of moments up to another; of whatever chain, for a UID is one machine."""
+    entries, named = tables.entries, tables.mentions
+    of = and_(named.c.uid == table.c.uid, named.c.seq == table.c.seq)
+    said = and_(entries.c.cluster == named.c.cluster, entries.c.seq == named.c.seq, entries.c.kind == kind.value)
+    chosen = select(table).join(named, of).join(entries, said)
     return chosen.where(table.c.at <= AT, entries.c.recorded <= UNTIL)
 
 
@@ -142,7 +141,7 @@ _IDENTITIES = _borne()
 _VERDICTS = (
     _told(tables.verdicts, FactKind.VERDICT)
     .where(tables.verdicts.c.uid == UID)
-    .order_by(tables.verdicts.c.policy, tables.verdicts.c.seq)
+    .order_by(tables.verdicts.c.policy, tables.entries.c.recorded, tables.entries.c.cluster, tables.verdicts.c.seq)
 )
 _OPERATIONS = _told(tables.operations, FactKind.OPERATION).where(tables.operations.c.instance == UID)
 _PAST: tuple[tuple[Select[Any], Callable[..., Any]], ...] = (
