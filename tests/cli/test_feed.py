@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -256,12 +257,46 @@ def test_a_gap_that_is_none_is_said_as_such(folder: Path) -> None:
 
 
 def test_what_was_withdrawn_stays_so_whatever_older_file_comes(folder: Path) -> None:
-    bring(folder, "epss", epss({CVE: "0.9", "CVE-2026-0002": "0.1"}, "2026-11-22"), "--all")
-    bring(folder, "epss", epss({"CVE-2026-0002": "0.1"}, "2026-11-24"), "--all")
+    bring(folder, "epss", epss({CVE: "0.9", "CVE-2026-0002": "0.1"}, "2026-11-20"), "--all")
+    for day in ("2026-11-22", "2026-11-24"):
+        bring(folder, "epss", epss({"CVE-2026-0002": "0.1" if day < "2026-11-24" else "0.2"}, day), "--all")
     (folder / "old.csv").write_text(epss({CVE: "0.9"}, "2026-11-23"), "utf-8")
     told = call("feed", "import", "epss", folder / "old.csv", "--ledger", folder / "ledger.db", "--fill-gaps")
-    assert "nothing is missing on that day: 1 in it was withdrawn later, which --fill-gaps leaves alone" in told.stderr
-    assert stands(folder) == {("epss", "CVE-2026-0002"): ["0.1"]}
+    assert "nothing is missing on that day: 1 in it was withdrawn, which --fill-gaps leaves alone" in told.stderr
+    assert stands(folder) == {("epss", CVE): ["0.9", "0"], ("epss", "CVE-2026-0002"): ["0.1", "0.2"]}
+
+
+def test_what_epss_says_no_more_counts_on_the_days_on_which_it_did(folder: Path) -> None:
+    """The hazard of a day is the same whenever it is asked for; from the day on which it was missing there is none."""
+    files = [{CVE: "0.5", "X": "0.1"}, {CVE: "0.6", "X": "0.1"}, {"X": "0.1"}, {"X": "0.1"}, {CVE: "0.7", "X": "0.1"}]
+    for day, rows in enumerate(files, start=11):
+        known = {name.replace("X", "CVE-2026-0009"): value for name, value in rows.items()}
+        bring(folder, "epss", epss(known, f"2026-11-{day}"), "--recorded-at", f"2026-11-{day}T13:00:00Z")
+    command = ("risk", "report", "--ledger", folder / "ledger.db")
+
+    def hazard(day: int, as_of: int) -> float:
+        window = ("--from", f"2026-11-{day}T12:55:00Z", "--to", f"2026-11-{day + 1}T12:55:00Z")
+        found = answer(*command, *window, "--as-of", f"2026-11-{as_of}T23:00:00Z")
+        return float(found["exploitation"]["hazard"])
+
+    expected = {11: -math.log(0.5) / 30, 12: -math.log(0.4) / 30, 13: 0.0, 14: 0.0, 15: -math.log(0.3) / 30}
+    for day, right in expected.items():
+        assert {round(hazard(day, known), 9) for known in range(day + 1, 18)} == {round(right, 9)}, day
+    assert call("ledger", "verify", "--deep", "--ledger", folder / "ledger.db")
+    gone = [one for one in entries(folder) if one["change"] == "withdrawn"]
+    assert [(one["validFrom"], one["value"], one["was"]) for one in gone] == [("2026-11-13T12:55:00Z", "0", "0.6")]
+
+
+def test_the_word_of_each_row_is_its_own_where_two_chains_number_alike(tmp_path: Path) -> None:
+    """That a score ended is told by its line: that of another chain with the same number is not taken for it."""
+    ledger = tmp_path / "l.db"
+    rows = ({"value": "0.1", "validFrom": "2026-11-11T00:00:00Z"}, {"value": "0", "validFrom": "2026-11-13T00:00:00Z"})
+    for cluster, body in zip(("a", "b"), rows, strict=True):
+        said = {"type": "score", "vulnerability": CVE, "source": "epss", "basis": "threat", **body}
+        said |= {"recordedAt": body["validFrom"], "change": "new" if cluster == "a" else "withdrawn"}
+        importing.load(ledger, [lines.of(said, recorded=0)], cluster=cluster)
+    with reading.reading(ledger) as connection:
+        assert [one.body["change"] for one in sayings.sayings(connection)] == ["new", "withdrawn"]
 
 
 def test_a_file_of_a_day_to_come_does_not_block_its_feed(folder: Path) -> None:

@@ -205,6 +205,19 @@ def test_superseded_scores_go_and_what_may_hold_again_stays(tmp_path: Path) -> N
     assert deep(path) == []
 
 
+def test_an_epss_score_that_ended_stays_ended(tmp_path: Path) -> None:
+    ended = score("0", 40, 40, "epss", change="withdrawn")
+    path = history(
+        tmp_path / "l.db", score("0.1", 0, 0, "epss"), score("0.2", 20, 20, "epss"), ended, *life("B", 0, None)
+    )
+    assert prune(path).entries == 1
+    with reading(path) as connection:
+        known = list(histories.scores(connection, 2**60))
+    assert [one.value for one in known] == ["0.2", "0"]
+    assert [_holding(known, minutes, 200)[2] for minutes in (30, 50, 150)] == ["0.2", "0", "0"]
+    assert deep(path) == []
+
+
 _ROWS = st.lists(
     st.tuples(st.integers(1, 9), st.integers(0, 120), st.integers(0, 60), st.booleans()), min_size=1, max_size=7
 )

@@ -162,7 +162,7 @@ def _nothing(found: Comparison, seen: str) -> Iterator[str]:
     if held or found.taken_back:
         had = [f"{held} in it had a score then already"] if held else []
         was = "was" if found.taken_back == 1 else "were"
-        gone = [f"{found.taken_back} in it {was} withdrawn later"] if found.taken_back else []
+        gone = [f"{found.taken_back} in it {was} withdrawn"] if found.taken_back else []
         yield f"nothing is missing on that day: {' and '.join(had + gone)}, which --fill-gaps leaves alone"
     elif found.skipped:
         yield f"nothing of it was ever seen {seen}; --all adds it all the same"

@@ -219,7 +219,7 @@ def _superseded_of(rows: list[Any], cut: int) -> Iterator[ScoreThing]:
 
     A withdrawal takes back what is valid from one moment, with all its versions: a version that was corrected never
     comes back, but what was valid from earlier does. So that stays, but of EPSS, which says something new every day:
-    there a feed withdraws all days together, and the day before is kept for a person who takes back one.
+    there a feed takes no day back (what is gone has a row of 0), and one day more is kept for a person who does.
     """
     settled = {row.valid_from for row in rows if row.valid_from <= cut and row.recorded < cut}
     settled -= {row.valid_from for row in rows if row.withdrawn or row.recorded >= cut}

@@ -6,13 +6,14 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, and_, select
 
 from exuvia.model.facts import FactKind
 from exuvia.model.histories import Score
-from exuvia.record import queries, tables, versions
+from exuvia.record import groups, queries, tables, versions
 
 PAGE = 5000
 
@@ -66,7 +67,19 @@ def _saying(row: Any) -> Saying:
 def _own(row: Any) -> Mapping[str, Any]:
     """The body, if it is about this row: chains of several clusters number their entries alike."""
     body: dict[str, Any] = json.loads(row.body)["body"] if row.body else {}
-    return body if (body.get("vulnerability"), body.get("source")) == (row.vulnerability, row.source) else {}
+    said = (body.get("vulnerability"), body.get("source"), _when(str(body.get("validFrom"))))
+    learnt = _when(str(body.get("recordedAt")))
+    ours = said == (row.vulnerability, row.source, row.valid_from) and learnt in (None, row.recorded)
+    return body if ours else {}
+
+
+@lru_cache(maxsize=1024)
+def _when(text: str) -> int | None:
+    """None for what is no time: a line need not say when it was learnt."""
+    try:
+        return groups.moment_of(text)
+    except ValueError:
+        return None
 
 
 def _once(found: Iterator[Saying]) -> Iterator[Saying]:

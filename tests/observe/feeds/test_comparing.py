@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from exuvia import errors
 from exuvia.model.facts import microseconds
+from exuvia.observe.feeds import base
 from exuvia.observe.feeds.changes import Change
 from tests.observe.feeds.files import (
     NAMED,
@@ -81,21 +82,67 @@ def test_scores_are_compared_as_text() -> None:
     assert memory.learn("epss", read("epss", epss({CVE: "0.10"}, "2026-11-25")), hour(25)).count(Change.CHANGED) == 1
 
 
-def test_what_vanishes_from_epss_is_taken_back_for_all_days() -> None:
-    """Else the score of an older day would come to life again."""
+def test_what_vanishes_from_epss_ends_with_that_day_and_older_days_stay() -> None:
+    """EPSS is threat: the world changed, from that day on. A row of 0 keeps those before it from holding on."""
     memory = Memory()
     memory.learn("epss", read("epss", epss({CVE: "0.1", "CVE-2026-0002": "0.2"})), hour(1))
     memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-25")), hour(25))
     made = memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-26")), hour(49))
     assert made.count(Change.WITHDRAWN) == 1
-    assert {key[0] for key in memory.stands()} == {"CVE-2026-0002"}
-    gone = [one for one in memory.lines if one["change"] == "withdrawn"]
-    assert [(one["value"], one["was"], one["withdrawn"]) for one in gone] == [
-        ("0.1", "0.3", True),
-        ("0.3", "0.3", True),
-    ]
-    back = memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-27")), hour(73))
+    mine = {key[2][:10]: value for key, value in memory.stands().items() if key[0] == CVE}
+    assert mine == {"2026-11-24": "0.1", "2026-11-25": "0.3", "2026-11-26": "0"}
+    (gone,) = [one for one in memory.lines if one["change"] == "withdrawn"]
+    assert (gone["value"], gone["was"], gone["basis"], gone["validFrom"]) == (
+        "0",
+        "0.3",
+        "threat",
+        "2026-11-26T12:55:00Z",
+    )
+    assert "withdrawn" not in gone
+    again = memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-26")), hour(50))
+    later = memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-27")), hour(73))
+    assert (again.steps, later.steps) == ((), ()), "it is gone once"
+    back = memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-28")), hour(97))
+    assert (back.count(Change.NEW), back.unchanged) == (1, 1)
+    assert "was" not in memory.lines[-1]
+    mine = {key[2][:10]: value for key, value in memory.stands().items() if key[0] == CVE}
+    assert mine == {"2026-11-24": "0.1", "2026-11-25": "0.3", "2026-11-26": "0", "2026-11-28": "0.3"}
+
+
+def test_an_epss_of_nothing_is_a_value_and_no_end() -> None:
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0", "CVE-2026-0002": "0.2"})), hour(1))
+    same = memory.learn("epss", read("epss", epss({CVE: "0", "CVE-2026-0002": "0.2"}, "2026-11-25")), hour(25))
+    assert same.unchanged == 2
+    gone = memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-26")), hour(49))
+    assert gone.count(Change.WITHDRAWN) == 1
+    back = memory.learn("epss", read("epss", epss({CVE: "0", "CVE-2026-0002": "0.2"}, "2026-11-27")), hour(73))
     assert back.count(Change.NEW) == 1
+
+
+def test_a_file_issued_again_on_its_day_ends_and_brings_back_on_that_day() -> None:
+    memory = Memory()
+    both = {CVE: "0.1", "CVE-2026-0002": "0.2"}
+    memory.learn("epss", read("epss", epss(both)), hour(1))
+    memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"})), hour(2))
+    assert memory.stands()[CVE, "epss", "2026-11-24T12:55:00Z"] == "0"
+    memory.learn("epss", read("epss", epss(both)), hour(3))
+    assert memory.stands()[CVE, "epss", "2026-11-24T12:55:00Z"] == "0.1"
+
+
+def test_a_great_loss_of_a_dated_feed_counts_what_is_not_gone_already() -> None:
+    many = {f"CVE-2026-{number:04}": "0.1" for number in range(1, 101)}
+    memory = Memory()
+    memory.learn("epss", read("epss", epss(many, "2026-11-20")), hour(1))
+    rest = dict(list(many.items())[21:])
+    with pytest.raises(errors.InvalidObject, match="21 of 100 entries that epss stated are not in this file"):
+        memory.learn("epss", read("epss", epss(rest, "2026-11-21")), hour(2))
+    made = memory.learn("epss", read("epss", epss(rest, "2026-11-21")), hour(2), losing=True)
+    assert made.count(Change.WITHDRAWN) == 21
+    assert memory.learn("epss", read("epss", epss(rest, "2026-11-22")), hour(3)).steps == ()
+    few = dict(list(many.items())[50:])
+    with pytest.raises(errors.InvalidObject, match="29 of 79 entries that epss stated are not in this file"):
+        memory.learn("epss", read("epss", epss(few, "2026-11-23")), hour(4))
 
 
 def test_an_older_file_is_refused_or_fills_gaps_only() -> None:
@@ -111,18 +158,30 @@ def test_an_older_file_is_refused_or_fills_gaps_only() -> None:
     assert (again.steps, again.skipped) == ((), 1)
 
 
-def test_a_gap_is_not_filled_with_what_was_withdrawn() -> None:
-    """Neither on the days on which it stood, nor before, nor where it came back later."""
+def test_a_gap_is_not_filled_on_a_day_on_which_the_feed_did_not_hold_it() -> None:
+    """A row of such a day would hold from there on. Of days before the first one known it is true, and ends with the
+    first."""
     memory = Memory()
-    memory.learn("epss", read("epss", epss({CVE: "0.1", "CVE-2026-0002": "0.2"}, "2026-11-22")), hour(1))
-    memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-24")), hour(2))
-    for day in ("2026-11-20", "2026-11-22", "2026-11-23"):
-        made = memory.learn("epss", read("epss", epss({CVE: "0.1"}, day)), hour(3), gaps=True)
-        assert (made.steps, made.skipped, made.taken_back) == ((), 1, 1), day
-    memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-25")), hour(25))
-    made = memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-23")), hour(26), gaps=True)
-    assert (made.steps, made.taken_back) == ((), 1), "between, the feed did not hold it"
-    assert memory.stands()[CVE, "epss", "2026-11-25T12:55:00Z"] == "0.3"
+    memory.learn("epss", read("epss", epss({CVE: "0.1", "CVE-2026-0002": "0.2"}, "2026-11-20")), hour(1))
+    memory.learn("epss", read("epss", epss({"CVE-2026-0002": "0.2"}, "2026-11-22")), hour(2))
+    memory.learn("epss", read("epss", epss({CVE: "0.3", "CVE-2026-0002": "0.2"}, "2026-11-24")), hour(3))
+    days = {"2026-11-20": 0, "2026-11-21": 0, "2026-11-22": 1, "2026-11-23": 1, "2026-11-24": 0}
+    for day, taken_back in days.items():
+        made = memory.learn("epss", read("epss", epss({CVE: "0.9"}, day)), hour(4), gaps=True)
+        assert (made.steps, made.skipped, made.taken_back) == ((), 1, taken_back), day
+    made = memory.learn("epss", read("epss", epss({CVE: "0.9"}, "2026-11-18")), hour(4), gaps=True)
+    assert made.count(Change.NEW) == 1
+    mine = {key[2][8:10]: value for key, value in memory.stands().items() if key[0] == CVE}
+    assert mine == {"18": "0.9", "20": "0.1", "22": "0", "24": "0.3"}
+
+
+def test_a_gap_is_not_filled_with_what_was_taken_back_for_all_days() -> None:
+    """By a person: a row of an older day would bring it back."""
+    memory = Memory()
+    memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-22")), hour(1))
+    memory.enter([{**memory.lines[0], "withdrawn": True, "recordedAt": base.written(hour(2))}])
+    made = memory.learn("epss", read("epss", epss({CVE: "0.1"}, "2026-11-20")), hour(3), gaps=True)
+    assert (made.steps, made.skipped, made.taken_back) == ((), 1, 1)
 
 
 def test_a_file_of_a_day_to_come_is_refused_and_blocks_nothing() -> None:
@@ -258,8 +317,21 @@ def test_after_each_day_the_last_row_of_each_cve_is_what_the_file_said(days: lis
     for number, rows in enumerate(days):
         made = memory.learn("epss", read("epss", epss(rows, f"2026-11-{number + 1:02}")), hour(number))
         latest = {cve: value for (cve, _, _), value in sorted(memory.stands().items())}
-        assert latest == rows
+        ended = {cve for cve in latest if cve not in rows}
+        assert {cve: latest[cve] for cve in rows} == rows and all(latest[cve] == "0" for cve in ended)
         assert made.unchanged + sum(one.change is not Change.WITHDRAWN for one in made.steps) == len(rows)
+
+
+@given(DAYS)
+def test_what_an_older_day_said_stays_whatever_later_files_say(days: list[dict[str, str]]) -> None:
+    """Each day is asked after each later one: it says what its own file said."""
+    memory = Memory()
+    for number, rows in enumerate(days):
+        memory.learn("epss", read("epss", epss(rows, f"2026-11-{number + 1:02}")), hour(number))
+        for day, then in enumerate(days[: number + 1]):
+            known = sorted((since, cve, value) for (cve, _, since), value in memory.stands().items())
+            held = {cve: value for since, cve, value in known if since <= f"2026-11-{day + 1:02}T12:55:00Z"}
+            assert {cve: value for cve, value in held.items() if value != "0"} == then, (number, day)
 
 
 @given(DAYS)

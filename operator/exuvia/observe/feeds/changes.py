@@ -12,8 +12,11 @@ from exuvia.observe.feeds import base
 from exuvia.observe.feeds.base import Feed, Release, Statement
 from exuvia.observe.feeds.vex import SAID
 
-RELEASE = ("feed", "feedReleased", "document")
-"""Keys of a line that say which file it stems from."""
+RELEASE = ("feed", "feedReleased", "document", "change")
+"""Keys of a line that say which file it stems from, and what became of the entry in it."""
+
+NOTHING = "0"
+"""What an entry of a dated feed counts from the day on which it was missing: the same as one that is not known."""
 
 
 class Change(StrEnum):
@@ -32,6 +35,11 @@ class Known:
     body: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def ended(self) -> bool:
+        """Whether it says that a dated feed held the entry no more, from its moment on. Older rows stay true."""
+        return not self.score.withdrawn and self.text("change") == Change.WITHDRAWN
+
+    @property
     def document(self) -> str:
         """The document that it stems from, or ""."""
         return str(self.body.get("document", ""))
@@ -43,7 +51,8 @@ class Known:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One entry that is to be written: what it states now, and which rows are taken back for it."""
+    """One entry that is to be written: what it states now, and which rows are taken back for it. One that a dated feed
+    holds no more is stated as `NOTHING`."""
 
     change: Change
     statements: tuple[Statement, ...] = ()
@@ -60,7 +69,7 @@ class Step:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """All that an import would write, and how much it would leave as it is. Of what is `skipped`, `taken_back` was
-    withdrawn before, and an older file does not bring it back."""
+    withdrawn, and an older file does not bring it back."""
 
     feed: Feed
     release: Release

@@ -1,7 +1,8 @@
 """What a file says, against what the ledger knows: what is new, what changed, what vanished; each becomes a line.
 
 Nothing is taken away: a line that withdraws holds from its recorded time on, and every earlier question is answered as
-before. What a file only repeats adds nothing, so a file may be imported again and again.
+before. Of a dated feed that what is gone is gone from the file's day on; older days keep what was true of them. What a
+file only repeats adds nothing, so a file may be imported again and again.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from enum import StrEnum
 from exuvia import errors
 from exuvia.observe.feeds import base
 from exuvia.observe.feeds.base import Feed, Release, Statement
-from exuvia.observe.feeds.changes import Change, Comparison, Known, Step
+from exuvia.observe.feeds.changes import NOTHING, Change, Comparison, Known, Step
 from exuvia.observe.feeds.vex import SAID
 
 MANY = 20
@@ -33,7 +34,7 @@ class Left(StrEnum):
 
     UNCHANGED = "unchanged"  # it is as it was
     PASSED_OVER = "passed over"  # something is known of it on that day
-    TAKEN_BACK = "taken back"  # it was withdrawn, and an older file brings nothing back
+    TAKEN_BACK = "taken back"  # it was withdrawn by then or for all days, and an older file brings nothing back
 
 
 Key = tuple[str, str]
@@ -103,19 +104,20 @@ def _judged(feed: Feed, release: Release, statements: list[Statement], rows: lis
 
 
 def _gap(statement: Statement, standing: list[Known], rows: list[Known]) -> Step | Left:
-    """Only where nothing is known of its day. What was once withdrawn was withdrawn for all days: a row of an older one
-    would hold from there on, and bring it back."""
-    if any(one.score.valid_from <= statement.valid_from for one in standing):
+    """Only where nothing is known of its day. On a day on which the feed did not hold it, and where its rows were taken
+    back for all days, a row would hold from there on, and bring it back."""
+    before = [one for one in standing if one.score.valid_from <= statement.valid_from]
+    if before and not before[-1].ended:
         return Left.PASSED_OVER
-    if any(one.score.withdrawn for one in rows):
+    if before or any(one.score.withdrawn for one in rows):
         return Left.TAKEN_BACK
     return Step(change=Change.NEW, statements=(statement,))
 
 
 def _dated(statement: Statement, standing: list[Known]) -> Step | Left:
-    """Older rows stay true of older days: only the last one is compared."""
+    """Older rows stay true of older days: only the last one is compared. What was missing and is there again is new."""
     before = [one for one in standing if one.score.valid_from <= statement.valid_from]
-    if not before:
+    if not before or before[-1].ended:
         return Step(change=Change.NEW, statements=(statement,))
     if before[-1].score.value == statement.value:
         return Left.UNCHANGED
@@ -180,14 +182,25 @@ def _vanished(
 ) -> list[Step]:
     """What stood of this source, or of this document, and is not in the file."""
     standing = {key: [one for one in found if _owned(feed, release, one)] for key, found in rows.items()}
-    standing = {key: found for key, found in standing.items() if found}
+    standing = {key: sorted(found, key=lambda one: one.score.valid_from) for key, found in standing.items() if found}
+    standing = {key: found for key, found in standing.items() if not (feed.dated and found[-1].ended)}
     gone = [key for key in standing if key not in stated]
     if len(gone) > MANY and len(gone) * 100 > len(standing) * SHARE and not losing:
         raise errors.InvalidObject(
             f"{len(gone)} of {len(standing)} entries that {feed.name} stated are not in this file",
             remedy="Fetch it again, for it may have been cut; if that is right, add --accept-losses.",
         )
-    return [_gone(sorted(standing[key], key=lambda one: one.score.valid_from), "") for key in gone]
+    if feed.dated and release.released is not None:
+        return [_ended(standing[key][-1], release.released) for key in gone]
+    return [_gone(standing[key], "") for key in gone]
+
+
+def _ended(last: Known, day: int) -> Step:
+    """The world changed on that day: older days stay as they were, and from there on it counts nothing. Were rows taken
+    back instead, those before them would come to life again."""
+    score = last.score
+    none = Statement(vulnerability=score.vulnerability, source=score.source, valid_from=day, value=NOTHING)
+    return Step(change=Change.WITHDRAWN, statements=(none,), former=last)
 
 
 def _owned(feed: Feed, release: Release, row: Known) -> bool:
