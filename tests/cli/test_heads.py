@@ -12,6 +12,7 @@ from exuvia.cli.examining import State
 from exuvia.record import anchors, importing
 from tests.app.test_anchoring import noted
 from tests.cli.calling import call
+from tests.record import world
 from tests.record.test_importing import parsed
 from tests.record.test_pruning import life
 
@@ -36,3 +37,12 @@ def test_a_key_that_cannot_be_used_is_said_at_once(tmp_path: Path) -> None:
     assert "is no public Ed25519 key in PEM" in call(*options, tmp_path / "private.pem", code=2).stderr
     assert "none.pem cannot be read" in call(*options, tmp_path / "none.pem", code=2).stderr
     assert not (tmp_path / "l.db").exists()
+
+
+def test_of_a_chain_without_entries_nothing_is_noted(tmp_path: Path) -> None:
+    """A note of nothing would be missing in every ledger."""
+    with world.written(tmp_path / "l.db"):
+        pass
+    asked = ("ledger", "anchor", "--ledger", tmp_path / "l.db", "--to", tmp_path / "head.json")
+    assert "has no entry in the chain without a name yet" in call(*asked, code=2).stderr
+    assert not (tmp_path / "head.json").exists()

@@ -34,6 +34,9 @@ def anchor(
     if found.problem:
         said = f"The ledger {places.place(file)} is not sound: {found.problem}."
         raise errors.LedgerCorrupt(said, remedy=missing.way_out(places.place(file)))
+    if not head.seq:
+        said = f"The ledger {places.place(file)} has no entry in {naming.called(which)} yet: there is nothing to note."
+        raise errors.InvalidObject(said, remedy="Note its head once something was entered.")
     noted = anchors.Anchor(
         cluster=which, seq=head.seq, hash=head.hash.hex(), time=remembering.written(moment(head.recorded))
     )
