@@ -13,6 +13,7 @@ from exuvia import errors
 from exuvia.app import pool_views, seat_ledger
 from exuvia.app.seating import Seating
 from exuvia.decide.seats import entries, recall
+from exuvia.decide.seats.owing import Owing
 from exuvia.model.facts import Fact, microseconds
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Owner, Pod
@@ -20,6 +21,7 @@ from exuvia.model.reasons import EventReason
 from exuvia.model.seats import SeatChange, Seats
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
 from exuvia.observe import ours, pods
+from exuvia.record.seat_spans import Spans
 from tests.app import stage
 from tests.app.stage import NOW
 
@@ -88,11 +90,11 @@ class World:
             ledger=self.ledger,
             cluster=self.cluster,
             events=SimpleNamespace(say=self.said.append),
-            tallies=SimpleNamespace(add=self._add),
+            tallies=SimpleNamespace(add=self._add, raise_to=self._raise_to),
             durations=SimpleNamespace(observe=lambda name, value, *labels: self.observed.append((name, value, labels))),
             ledger_down=lambda: self.down,
         )
-        monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: (recall(self.ledger.changes(), at=at), ()))
+        monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: self.remembered(at))
         self.view = self.services.view
         stage.fleet(self.services, *machines)
         self.trust()
@@ -114,6 +116,17 @@ class World:
 
     def _add(self, name: str, *labels: str, by: float = 1) -> None:
         self.tallied[name] = self.tallied.get(name, 0) + by
+
+    def _raise_to(self, name: str, labels: tuple[str, ...], value: float) -> None:
+        self.tallied[name] = max(value, self.tallied.get(name, 0))
+
+    def remembered(self, at: int) -> seat_ledger.Remembered:
+        owed, spans = Owing(), Spans()
+        for fact in self.ledger.facts:
+            spans.note(microseconds(fact.at), fact.body)
+        seats = recall(owed.through(self.ledger.changes()), at=at)
+        spent = spans.spent("pool-uid", until=at)
+        return seat_ledger.Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent)
 
     def events(self) -> list[tuple[EventReason, str, str]]:
         found = [(one.reason, one.regarding.kind, one.regarding.name) for one in self.said]
@@ -137,7 +150,9 @@ async def test_a_grant_is_entered_told_and_shown(monkeypatch: pytest.MonkeyPatch
     assert said == {"Ready": "True", "Exhausted": "True", "Stalled": "False"}
     gauges = {(one.name, one.labels): one.value for one in world.seating.samples()}
     assert gauges[("exuvia_license_seats", ("antivirus", "queued"))] == 1
+    assert gauges[("exuvia_license_seats", ("antivirus", "demanded"))] == 2
     assert gauges[("exuvia_license_high_water_seats", ("antivirus", "month"))] == 1
+    assert gauges[("exuvia_license_high_water_demanded_seats", ("antivirus", "month"))] == 2
 
 
 async def test_a_look_at_an_unchanged_world_writes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -235,6 +250,22 @@ async def test_unmet_demand_is_counted_between_looks(monkeypatch: pytest.MonkeyP
     for _ in range(3):
         await world.look(10)
     assert world.tallied["exuvia_license_unmet_demand_seat_seconds_total"] == 40
+    assert world.tallied["exuvia_license_seat_seconds_total"] == 20
+
+
+async def test_the_next_leader_counts_on_from_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what passed while nobody led, and without counting twice what this process counted itself."""
+    world = World(monkeypatch, machine("a"), machine("b"))
+    await world.look(0)
+    await world.look(10)
+    assert world.tallied["exuvia_license_seat_seconds_total"] == 10
+    for lost in (False, True):
+        world.begin()
+        if lost:
+            world.tallied.clear()
+        await world.look(5)
+    assert world.tallied["exuvia_license_seat_seconds_total"] == 20
+    assert world.tallied["exuvia_license_unmet_demand_seat_seconds_total"] == 20
 
 
 async def test_a_pool_that_is_deleted_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -123,14 +123,14 @@ async def test_a_hook_that_is_taken_off_leaves_nothing_owed(monkeypatch: pytest.
     await world.look()
     world.pool = pool(seats=2)
     world.ledger.trouble = errors.LedgerDown("the disk is full")
-    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: _remembered(world, at))
+    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: world.remembered(at))
     await world.look()
     world.ledger.trouble = None
     for _ in range(3):
         await world.look()
     assert world.told()[-1] == ("reported", "a")
     assert [one.body["outcome"] for one in world.ledger.facts if one.body["event"] == "reported"] == ["hook-removed"]
-    assert _remembered(world, 0)[1] == ()
+    assert world.remembered(0).owed == ()
 
 
 async def test_what_is_owed_by_a_pool_whose_hook_went_while_nobody_led_is_closed_by_the_next_leader(
@@ -141,7 +141,7 @@ async def test_what_is_owed_by_a_pool_whose_hook_went_while_nobody_led_is_closed
     await world.look()
     world.view.nodes.store.drop("a")
     await world.look()
-    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: _remembered(world, at))
+    monkeypatch.setattr(seat_ledger, "remembered", lambda _, uid, at: world.remembered(at))
     world.pool = pool()
     world.begin()
     await world.look()
@@ -170,8 +170,8 @@ async def test_a_pool_that_was_deleted_while_nobody_served_it_gives_everything_b
         asked.append(there)
         if world.pool.uid in there:
             return {}
-        state, owed = _remembered(world, at)
-        return {world.pool.uid: ("antivirus", state, owed)}
+        found = world.remembered(at)
+        return {world.pool.uid: ("antivirus", found.seats, found.owed)}
 
     monkeypatch.setattr(seat_ledger, "deleted", deleted)
     await world.look()
@@ -183,7 +183,7 @@ async def test_a_pool_that_was_deleted_while_nobody_served_it_gives_everything_b
         await world.seating.look(())
     assert asked == [set()]
     assert world.told()[-2:] == [("returned", "a"), ("left", "b")]
-    state, _ = _remembered(world, 0)
+    state = world.remembered(0).seats
     assert (state.leases, state.waiting) == ((), ())
 
 
@@ -216,9 +216,3 @@ async def test_one_that_goes_while_its_seats_are_not_known_is_asked_for_anew(mon
     await world.seating.look(())
     await world.seating.look(())
     assert asked == [{"pool-uid"}, set()]
-
-
-def _remembered(world: World, at: int) -> Any:
-    owed = Owing()
-    state = recall(owed.through(world.ledger.changes()), at=at)
-    return state, tuple(owed.left.values())

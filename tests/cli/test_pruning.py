@@ -64,6 +64,22 @@ def test_how_many_names_were_forgotten_is_told(file: Path) -> None:
     assert (found["entries"], found["names"]) == (5, 1)
 
 
+def test_a_risk_report_says_that_it_is_short_of_what_was_pruned(file: Path) -> None:
+    def asked(minute: float, form: str) -> str:
+        window = ("--from", rfc(minute), "--to", rfc(90), "--as-of", rfc(90))
+        return call("risk", "report", "--ledger", file, *window, "-o", form).stdout
+
+    forms = ("json", "table", "html")
+    whole = {form: asked(60, form) for form in forms}
+    assert "prunedBefore" not in json.loads(whole["json"])
+    removal.prune(file, cut=at(60), keep="1d", by="x", at=at(1000), cluster="c")
+    assert {form: asked(60, form) for form in forms} == whole, "it begins at the cut, and misses nothing"
+    assert json.loads(asked(59, "json"))["prunedBefore"] == rfc(60).replace("+00:00", "Z")
+    for form in ("table", "html"):
+        said = asked(59, form)
+        assert "runed before" in said and "is counted by undead alone" in said and "pruned" not in whole[form]
+
+
 def test_an_old_anchor_in_what_was_pruned_is_said(file: Path, tmp_path: Path) -> None:
     head = answer("ledger", "verify", "--ledger", file)["head"]
     early = json.loads(call("ledger", "export", "--ledger", file).stdout.splitlines()[2])

@@ -112,6 +112,9 @@ async def test_a_seat_goes_with_its_machine_and_comes_back_within_seconds(cluste
         metrics = await replica.metrics()
         assert 'exuvia_license_seats{pool="antivirus",state="used"} 2.0' in metrics
         assert 'exuvia_license_high_water_seats{period="month",pool="antivirus"} 2.0' in metrics
+        assert 'exuvia_license_high_water_demanded_seats{period="month",pool="antivirus"} 3.0' in metrics
+        assert 'exuvia_license_seats{pool="antivirus",state="demanded"} 2.0' in metrics
+        assert 'exuvia_license_seat_seconds_total{pool="antivirus"}' in metrics
         assert 'exuvia_license_reclaim_latency_seconds_count{cause="death"} 1.0' in metrics
 
 

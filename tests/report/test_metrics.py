@@ -40,8 +40,10 @@ exuvia_ledger_verify_failures_total
 exuvia_watch_last_event_timestamp_seconds{resource}
 exuvia_license_seats{pool,state}
 exuvia_license_unmet_demand_seat_seconds_total{pool}
+exuvia_license_seat_seconds_total{pool}
 exuvia_license_reclaim_latency_seconds{cause}
 exuvia_license_high_water_seats{pool,period}
+exuvia_license_high_water_demanded_seats{pool,period}
 exuvia_risk_score{policy,aggregation}
 exuvia_exposure_score_seconds_total{severity}
 exuvia_risk_skew_ratio{model}

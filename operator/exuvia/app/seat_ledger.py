@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
@@ -11,19 +12,33 @@ from exuvia.decide.seats.metering import moment
 from exuvia.decide.seats.owing import Owing
 from exuvia.model import facts
 from exuvia.model.seats import Returned, SeatChange, Seats
-from exuvia.record import places, seat_entries
+from exuvia.record import places, seat_entries, seat_spans
 from exuvia.record.reading import reading
+from exuvia.record.seat_spans import Spans, Spent
 
 TOGETHER = 1000  # facts in one transaction
 
 
-def remembered(settings: Settings, uid: str, at: int) -> tuple[Seats, tuple[Returned, ...]]:
-    """The seats of one pool as the ledger has them, and what the vendor is still to be told. `errors.LedgerError`."""
-    owed = Owing()
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remembered:
+    """The seats of one pool as the ledger has them, what the vendor is still to be told, and for how long seats were
+    held and wanted in vain, up to that moment."""
+
+    seats: Seats
+    owed: tuple[Returned, ...] = ()
+    spent: Spent = field(default_factory=Spent)
+
+
+def remembered(settings: Settings, uid: str, at: int) -> Remembered:
+    """All that is known of one pool, at a moment. `errors.LedgerError`."""
+    owed, spans, cluster = Owing(), Spans(), settings.cluster_name
     with reading(places.place(settings.ledger)) as connection:
-        found = seat_entries.of_pool(connection, uid, settings.cluster_name)
+        found = spans.through(seat_entries.of_pool(connection, uid, cluster))
         seats = recall(owed.through(entries.read(body, since) for since, body in found), at=at)
-    return seats, tuple(owed.left.values())
+        pruned = seat_spans.carried(connection, uid, cluster)
+    left = spans.spent(uid, until=at)
+    spent = Spent(held=pruned.held + left.held, unmet=pruned.unmet + left.unmet)
+    return Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent)
 
 
 def deleted(settings: Settings, there: set[str], at: int) -> dict[str, tuple[str, Seats, tuple[Returned, ...]]]:
@@ -31,7 +46,8 @@ def deleted(settings: Settings, there: set[str], at: int) -> dict[str, tuple[str
     `there`. `errors.LedgerError`."""
     with reading(places.place(settings.ledger)) as connection:
         found = seat_entries.others(connection, there, settings.cluster_name)
-    return {uid: (name, *remembered(settings, uid, at)) for uid, name in found.items()}
+    known = {uid: (name, remembered(settings, uid, at)) for uid, name in found.items()}
+    return {uid: (name, one.seats, one.owed) for uid, (name, one) in known.items()}
 
 
 async def enter(services: Services, pool: str, uid: str, told: Sequence[SeatChange]) -> None:

@@ -12,18 +12,32 @@ from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned
 from exuvia.model.specs.license_pool import LicensePool
 from exuvia.model.steps import Note
+from exuvia.record.seat_spans import Spent
 from exuvia.report.events import Event
 
 log = logging.getLogger(__name__)
 
+HIGHEST = "exuvia_license_high_water_seats"
+HIGHEST_DEMAND = "exuvia_license_high_water_demanded_seats"
+_HELD = "exuvia_license_seat_seconds_total"
+_UNMET = "exuvia_license_unmet_demand_seat_seconds_total"
+_SECOND = 1_000_000
+
+
+def begin(services: Services, pool: LicensePool, spent: Spent) -> None:
+    """The counters of a pool go on where the ledger left off."""
+    for name, value in ((_HELD, spent.held), (_UNMET, spent.unmet)):
+        services.tallies.raise_to(name, (pool.name,), value / _SECOND)
+
 
 def count(services: Services, pool: LicensePool, known: Known, done: PoolStep) -> None:
-    """For how long machines were without a seat since the last look, and how late seats came back."""
+    """For how long machines held a seat, or were without one, since the last look, and how late seats came back."""
     waited = max(0.0, services.clock.monotonic() - known.looked)
-    services.tallies.add("exuvia_license_unmet_demand_seat_seconds_total", pool.name, by=known.unmet * waited)
+    services.tallies.add(_HELD, pool.name, by=len(known.seats.leases) * waited)
+    services.tallies.add(_UNMET, pool.name, by=known.unmet * waited)
     for change in done.told:
         if isinstance(change, Returned) and change.died is not None:
-            seconds = (change.at - change.died) / 1_000_000
+            seconds = (change.at - change.died) / _SECOND
             services.durations.observe("exuvia_license_reclaim_latency_seconds", seconds, str(change.cause))
 
 

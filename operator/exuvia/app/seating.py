@@ -156,10 +156,12 @@ class Seating:
         """The gauges of all pools that are served."""
         for uid, known in self._known.items():
             name = self._names[uid]
-            for state, value in known.counts.wire().items():
+            demanded = sum(one.due is None for one in known.seats.leases) + known.unmet
+            for state, value in {**known.counts.wire(), "demanded": demanded}.items():
                 yield Sample(name="exuvia_license_seats", value=value, labels=(name, state))
-            used = known.high_water.used
-            yield Sample(name="exuvia_license_high_water_seats", value=used, labels=(name, "month"))
+            highest = known.high_water
+            for metric, most in ((seat_telling.HIGHEST, highest.used), (seat_telling.HIGHEST_DEMAND, highest.demanded)):
+                yield Sample(name=metric, value=most, labels=(name, "month"))
 
     def _named(self, pool: str) -> Known | None:
         uid = next((uid for uid, name in self._names.items() if name == pool), None)
@@ -249,10 +251,11 @@ class Seating:
         """From the ledger, at the start of a term or after trouble."""
         settings, now = self._services.settings, self._services.clock.now()
         at = facts.microseconds(now)
-        seats, owed = await asyncio.to_thread(seat_ledger.remembered, settings, pool.uid, at)
-        self.reclaiming.owe(pool, owed, used=len(seats.leases))
+        found = await asyncio.to_thread(seat_ledger.remembered, settings, pool.uid, at)
+        self.reclaiming.owe(pool, found.owed, used=len(found.seats.leases))
+        seat_telling.begin(self._services, pool, found.spent)
         return Known(
-            seats=seats,
+            seats=found.seats,
             counts=pool.status.seats,
             high_water=pool.status.high_water,
             looked=self._services.clock.monotonic(),

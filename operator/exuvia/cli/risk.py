@@ -27,7 +27,7 @@ from exuvia.evaluate.risk.explain import life_of
 from exuvia.model.facts import microseconds
 from exuvia.model.histories import Past
 from exuvia.model.risks import Aggregation, Window
-from exuvia.record import histories, telling
+from exuvia.record import checkpoints, histories, queries, telling
 from exuvia.report import risk as voice
 from exuvia.report.risk_page import page
 from exuvia.report.risk_plots import marks
@@ -96,6 +96,7 @@ def report(
     cuts = marks(asked.began, asked.until(known).ended) if output == "html" else ()
     with reading(file) as connection:
         scope = _scope(connection, named, known)
+        pruned = checkpoints.cut(connection, queries.clusters(connection) if named is None else (named,))
         found = accumulate(
             telling.pages(connection, known, cluster=named),
             histories.scores(connection, known),
@@ -105,9 +106,10 @@ def report(
             marks=cuts,
         )
     if output == "html":
-        click.echo(page(found, scope), nl=False)
+        click.echo(page(found, scope, pruned=pruned), nl=False)
     else:
-        _show(voice.sections(found, scope), voice.document(found, scope), output)
+        sections = voice.sections(found, scope, pruned=pruned)
+        _show(sections, voice.document(found, scope, pruned=pruned), output)
 
 
 @risk.command()

@@ -55,6 +55,16 @@ def carried(connection: Connection, cluster: str) -> Mapping[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def cut(connection: Connection, clusters: Iterable[str]) -> int | None:
+    """The moment (microseconds) up to which machines of these clusters were pruned; None where none ever were."""
+    table = tables.entries
+    chosen = select(octets(table.c.body)).where(
+        table.c.cluster.in_(sorted(clusters)), table.c.kind == FactKind.CHECKPOINT.value
+    )
+    cuts = (_body(bytes(raw or b"")).get("cut") for raw in connection.scalars(chosen))
+    return max((one for one in cuts if isinstance(one, int)), default=None)
+
+
 def covers(connection: Connection, cluster: str, seq: int) -> bool:
     """Whether the entry of that number was pruned under a checkpoint."""
     return any(gap.first <= seq <= gap.last for gap in gaps(connection, cluster).values())

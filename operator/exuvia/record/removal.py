@@ -28,6 +28,7 @@ from exuvia.record import (
     opening,
     pruning,
     queries,
+    seat_spans,
     tables,
 )
 from exuvia.record.chain import Gap, Link
@@ -152,6 +153,7 @@ def _prune(connection: Connection, draft: _Draft, *, keep: str, by: str, at: dat
         return Pruned(cluster=cluster, entries=0, kept=found.kept)
     before = counts.counts(connection, now, cluster=cluster)
     presences = _presences(connection, cluster, found)
+    seats = seat_spans.to_carry(connection, cluster, sorted(found.doomed))
     with opening.removing(connection):
         _remove(connection, cluster, found, draft.cut)
     left = counts.standing(connection, now, cluster=cluster)
@@ -163,7 +165,7 @@ def _prune(connection: Connection, draft: _Draft, *, keep: str, by: str, at: dat
         "pruned": sum(gap.entries for gap in draft.gaps),
         "last": draft.gaps[-1].last,
         "hash": draft.gaps[-1].hash.hex(),
-        "carried": {**counts.written(counts.difference(before, left)), "presences": presences},
+        "carried": {**counts.written(counts.difference(before, left)), "presences": presences, "seats": seats},
     }
     checkpoint = _enter(connection, cluster, said, draft.gaps, at)
     return Pruned(cluster=cluster, entries=len(found.doomed), kept=found.kept, checkpoint=checkpoint)

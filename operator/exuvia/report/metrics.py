@@ -113,13 +113,18 @@ CATALOGUE: tuple[MetricCard, ...] = (
     ),
     _gauge(
         "exuvia_license_seats",
-        "Seats of a LicensePool by state: total, used, free, queued, overcommitted, ghosts.",
+        "Seats of a LicensePool by state: total, used, free, queued, overcommitted, ghosts, demanded.",
         "pool",
         "state",
     ),
     _counter(
         "exuvia_license_unmet_demand_seat_seconds_total",
         "Seconds that machines lived without the seat that they wanted.",
+        "pool",
+    ),
+    _counter(
+        "exuvia_license_seat_seconds_total",
+        "Seconds that seats of a LicensePool were in use, all together; 3600 are one seat-hour.",
         "pool",
     ),
     _histogram(
@@ -131,6 +136,12 @@ CATALOGUE: tuple[MetricCard, ...] = (
     _gauge(
         "exuvia_license_high_water_seats",
         "The most seats in use at one moment of the current calendar month (UTC).",
+        "pool",
+        "period",
+    ),
+    _gauge(
+        "exuvia_license_high_water_demanded_seats",
+        "The most machines that wanted a seat at one moment of the current calendar month (UTC).",
         "pool",
         "period",
     ),
@@ -208,6 +219,10 @@ class Tallies:
     def begin(self, name: str, labels: tuple[str, ...], value: float) -> None:
         """Start a counter from its history."""
         self._values[(name, labels)] = value
+
+    def raise_to(self, name: str, labels: tuple[str, ...], value: float) -> None:
+        """Go on from at least so much. What was counted beyond stays: a counter that falls counts as a new one."""
+        self._values[(name, labels)] = max(value, self._values.get((name, labels), 0.0))
 
     def samples(self) -> list[Sample]:
         """All of them, now."""

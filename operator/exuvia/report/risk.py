@@ -31,12 +31,14 @@ class Scope:
         return f"cluster {self.cluster}" if self.cluster else "the cluster without a name"
 
 
-def document(report: RiskReport, scope: Scope | None = None) -> dict[str, Any]:
-    """`exuvia risk report -o json`. Floats are made here, and only here."""
+def document(report: RiskReport, scope: Scope | None = None, *, pruned: int | None = None) -> dict[str, Any]:
+    """`exuvia risk report -o json`. Floats are made here, and only here. `pruned`: the moment (microseconds) before
+    which machines were taken out of the ledger, said where the window begins before it."""
     exposures = report.exposures
     return {
         **_scoped(scope),
         "window": _window(report.window),
+        **({"prunedBefore": written(pruned)} if pruned is not None and short(report, pruned) else {}),
         "asOf": written(report.as_of),
         "quarantineFactor": float(report.quarantine_factor),
         "instanceHours": float(report.instance_hours),
@@ -88,10 +90,15 @@ def explanation_document(found: Explanation, scope: Scope | None = None) -> dict
     }
 
 
-def sections(report: RiskReport, scope: Scope | None = None) -> list[tuple[str, Rows]]:
+def short(report: RiskReport, pruned: int | None) -> bool:
+    """Whether a report is short of machines that were pruned: its window begins before the cut."""
+    return pruned is not None and report.window.began < pruned
+
+
+def sections(report: RiskReport, scope: Scope | None = None, *, pruned: int | None = None) -> list[tuple[str, Rows]]:
     """`exuvia risk report -o table`."""
     return [
-        ("", Rows(headings=("FIGURE", "VALUE", "WHAT IT IS"), rows=tuple(figures(report, scope)))),
+        ("", Rows(headings=("FIGURE", "VALUE", "WHAT IT IS"), rows=tuple(figures(report, scope, pruned=pruned)))),
         ("", Rows(headings=("NAIVE MODEL", "SCORE-HOURS", "OFF BY", "RATIO", "WHAT IT DOES"), rows=_models(report))),
         ("", Rows(headings=("BAND", "HOURS"), rows=tuple((one.value, hours(report.band_hours[one])) for one in Band))),
         (
@@ -103,7 +110,9 @@ def sections(report: RiskReport, scope: Scope | None = None) -> list[tuple[str, 
     ]
 
 
-def figures(report: RiskReport, scope: Scope | None = None) -> Iterable[tuple[str, str, str]]:
+def figures(
+    report: RiskReport, scope: Scope | None = None, *, pruned: int | None = None
+) -> Iterable[tuple[str, str, str]]:
     """Every single figure: its name, its value rounded, what it is."""
     exposures = report.exposures
     if scope is not None:
@@ -113,6 +122,8 @@ def figures(report: RiskReport, scope: Scope | None = None) -> Iterable[tuple[st
         f"{written(report.window.began)} to {written(report.window.ended)}",
         "cut at the moment of knowledge",
     )
+    if pruned is not None and short(report, pruned):
+        yield "pruned before", written(pruned), MISSING
     yield "as of", written(report.as_of), "nothing that was recorded later is used"
     yield "quarantine factor", hours(report.quarantine_factor), "how much a frozen machine counts"
     yield "instance-hours", hours(report.instance_hours), "hours that machines lived"
@@ -129,6 +140,8 @@ def figures(report: RiskReport, scope: Scope | None = None) -> Iterable[tuple[st
     yield "restricted mean", hours(report.restricted_mean_hours), "hours, with what is still open taken into account"
     yield "unscored hours", hours(report.unscored_hours), "hours of presence without a known score; they count 0"
 
+
+MISSING = "who died before was taken out of the ledger, and is counted by undead alone: all else falls short of them"
 
 MODELS = {
     "rescore": "the latest score for all of the past",

@@ -12,11 +12,15 @@ from exuvia.report.risk_plots import Line, bars, over_time
 from exuvia.report.risk_style import STYLE
 
 
-def page(report: RiskReport, scope: Scope | None = None) -> str:
-    """The whole file. The same report makes the same bytes: there is no clock in it."""
+def page(report: RiskReport, scope: Scope | None = None, *, pruned: int | None = None) -> str:
+    """The whole file. The same report makes the same bytes: there is no clock in it.
+
+    `pruned`: as in `risk.document`.
+    """
     body = (
-        _head(report, scope), _cards(report), _course(report), _models(report), _bands(report), _closings(report),
-        _figures(report, scope), _reading(),
+        _head(report, scope), _missing(report, pruned), _cards(report), _course(report), _models(report),
+        _bands(report), _closings(report),
+        _figures(report, scope, pruned), _reading(),
     )  # fmt: skip
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -40,6 +44,12 @@ def _head(report: RiskReport, scope: Scope | None) -> str:
         *(() if scope is None else (f"machines of <b>{escape(str(scope))}</b>",)),
     )
     return f'<h1>Risk as it really was</h1><p class="dim">{"; ".join(lines)}.</p>{_said_first(report)}'
+
+
+def _missing(report: RiskReport, pruned: int | None) -> str:
+    if pruned is None or not risk.short(report, pruned):
+        return ""
+    return f"<p><b>Pruned before {written(pruned)}</b>: {escape(risk.MISSING)}.</p>"
 
 
 def _said_first(report: RiskReport) -> str:
@@ -151,8 +161,8 @@ def _closings(report: RiskReport) -> str:
     return f"<h2>How vulnerabilities ended</h2>{drawn}<p>{escape(note)}</p>"
 
 
-def _figures(report: RiskReport, scope: Scope | None) -> str:
-    return f"<h2>All figures</h2>{_table(tuple(risk.figures(report, scope)))}"
+def _figures(report: RiskReport, scope: Scope | None, pruned: int | None) -> str:
+    return f"<h2>All figures</h2>{_table(tuple(risk.figures(report, scope, pruned=pruned)))}"
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
