@@ -33,11 +33,11 @@ def portrait(connection: Connection, bearer: Bearer, at: datetime, as_of: dateti
     """What was known of a machine at a moment of its life, by what was recorded until another."""
     when, until = microseconds(at), microseconds(as_of)
     past = knowing.past(connection, bearer.uid, until=until)
-    facts = exposed.scores(connection, found.present(past, time=when, as_of=until))
+    there = found.present(past, time=when, as_of=until)
     frozen = found.frozen_since(past, time=when, as_of=until)
     return Portrait(
         bearer=bearer,
         known=knowing.known(connection, bearer, at, until=until),
-        vulnerabilities=found.found(past, facts, time=when, as_of=until),
+        vulnerabilities=found.found(there, exposed.scores(connection, there), time=when, as_of=until),
         frozen=None if frozen is None else moment(frozen),
     )

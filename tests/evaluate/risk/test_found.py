@@ -19,7 +19,8 @@ SECOND = 1_000_000
 def _asked(told: list[Line], uid: str, time: float, known: float) -> tuple[found.Found, ...]:
     pasts, facts = settled(told)
     past = next((one for one in pasts if one.uid == uid), Past(uid=uid))
-    return found.found(past, facts, time=at(time), as_of=at(known))
+    there = found.present(past, time=at(time), as_of=at(known))
+    return found.found(there, facts, time=at(time), as_of=at(known))
 
 
 @given(told=histories(), uid=st.sampled_from(UIDS), time=hours, known=hours)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 
 from exuvia.evaluate.risk import intervals, known, scores
-from exuvia.model.histories import Past, Presence, Score
+from exuvia.evaluate.risk.intervals import Interval
+from exuvia.model.histories import Past, Score
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,25 +20,27 @@ class Found:
     score: Score | None = None
 
 
-def found(past: Past, facts: Iterable[Score], *, time: int, as_of: int) -> tuple[Found, ...]:
-    """By the account of `as_of`, cut to the life; what overlaps or touches is one. The worst comes first."""
+def found(there: Mapping[str, int], facts: Iterable[Score], *, time: int, as_of: int) -> tuple[Found, ...]:
+    """What is `present`, with the scores that held by the account of `as_of`. The worst comes first."""
     rated = _by_vulnerability(facts)
     all_ = [
         Found(vulnerability=name, since=since, score=scores.at(rated.get(name, ()), time=time, as_of=as_of))
-        for name, since in present(past, time=time, as_of=as_of).items()
+        for name, since in there.items()
     ]
     return tuple(sorted(all_, key=lambda one: (-scores.value(one.score), one.score is None, one.vulnerability)))
 
 
 def present(past: Past, *, time: int, as_of: int) -> dict[str, int]:
-    """Vulnerability -> since when it was on the machine, of those that were on it at that moment."""
-    alive, ordered = known.now(past.lives, as_of), sorted(past.presences, key=_vulnerability)
-    since: dict[str, int] = {}
-    for name, rows in groupby(ordered, key=_vulnerability):
-        began = _covering(intervals.intersection(known.now(tuple(rows), as_of), alive), time)
-        if began is not None:
-            since[name] = began
-    return since
+    """Vulnerability -> since when it was on the machine, of those that were on it at that moment, by the account of
+    `as_of`: cut to the life, and what overlaps or touches is one."""
+    born = _covering(known.now(past.lives, as_of), time)
+    if born is None:
+        return {}
+    spans: dict[str, list[Interval]] = {}
+    for one in known.current(past.presences, as_of):
+        spans.setdefault(one.vulnerability, []).append(known.span(one))
+    began = {name: _covering(intervals.union(some) if some[1:] else some, time) for name, some in spans.items()}
+    return {name: max(born, since) for name, since in began.items() if since is not None}
 
 
 def frozen_since(past: Past, *, time: int, as_of: int) -> int | None:
@@ -47,7 +49,7 @@ def frozen_since(past: Past, *, time: int, as_of: int) -> int | None:
     return _covering(frozen, time)
 
 
-def _covering(some: intervals.Intervals, time: int) -> int | None:
+def _covering(some: Iterable[Interval], time: int) -> int | None:
     return next((began for began, ended in some if began <= time < ended), None)
 
 
@@ -56,7 +58,3 @@ def _by_vulnerability(facts: Iterable[Score]) -> Mapping[str, Sequence[Score]]:
     for one in facts:
         rated.setdefault(one.vulnerability, []).append(one)
     return rated
-
-
-def _vulnerability(one: Presence) -> str:
-    return one.vulnerability

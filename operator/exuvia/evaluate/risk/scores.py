@@ -75,7 +75,8 @@ def at(rows: Sequence[Score], *, time: int, as_of: int) -> Score | None:
         former = picked.get(one.source)
         if one.valid_from <= time and (former is None or former.valid_from < one.valid_from):
             picked[one.source] = one
-    return max((one for name, one in picked.items() if name not in (EPSS, KEV)), key=_rank, default=None)
+    rated = [one for name, one in picked.items() if name not in (EPSS, KEV)]
+    return max(rated, key=_rank) if rated[1:] else next(iter(rated), None)
 
 
 def value(row: Score | None) -> Fraction:
