@@ -14,7 +14,7 @@ from pathlib import Path
 from sqlalchemy import Engine
 
 from exuvia import errors
-from exuvia.record import opening, places
+from exuvia.record import leftovers, opening, places
 from exuvia.record.places import Place
 
 _PREFIX = ".exuvia-"
@@ -30,7 +30,8 @@ class Ledger:
 
 
 def check(place: Place) -> None:
-    """Raises `errors.SettingsError` where there is neither a ledger nor a folder to make one in, or a folder itself."""
+    """Raises `errors.SettingsError` where there is neither a ledger nor a folder to make one in, or a folder itself,
+    and `errors.LedgerDown` where something of a former ledger stands in the way of a new one."""
     if isinstance(place, Path) and place.is_dir():
         raise errors.SettingsError(f"{place} is a folder, no ledger.", remedy="Name a file by --ledger.")
     if isinstance(place, Path) and places.absent(place):
@@ -38,6 +39,7 @@ def check(place: Place) -> None:
         if not parent.is_dir():
             remedy = "Name the right file by --ledger; for a new one make the folder first."
             raise errors.SettingsError(f"There is no ledger at {place}, nor a folder {parent}.", remedy=remedy)
+        leftovers.check_all(place)
 
 
 @contextmanager
@@ -93,16 +95,28 @@ def _folder(place: Path) -> Iterator[Path]:
 
 
 def _put(file: Path, place: Path) -> None:
-    """Under its name, where nothing has got that name meanwhile; and the folder knows it also after a power loss."""
+    """Under its name, whole and at once, where nothing has got that name meanwhile; and the folder knows it also after
+    a power loss."""
+    leftovers.check_closed(file, place)
+    leftovers.check_all(place)
     target = Path(os.path.realpath(place))
     try:
-        target.touch(exist_ok=False)
+        os.link(file, target)
     except FileExistsError as trouble:
         said = f"Somebody else made a ledger at {place} meanwhile: nothing was imported."
         raise errors.LedgerLocked(said, remedy="Run it again.") from trouble
-    file.replace(target)
+    except OSError as trouble:
+        raise _unlinked(place, trouble) from trouble
     folder = os.open(target.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _unlinked(place: Path, trouble: OSError) -> errors.LedgerDown:
+    return errors.LedgerDown(
+        f"A new ledger cannot be put at {place}, which needs a hard link: {trouble.strerror}. Nothing was imported.",
+        remedy=f"Mend the volume or its rights; where it has no hard links make an empty file there (`touch {place}`),"
+        " and run it again.",
+    )

@@ -10,11 +10,10 @@ from exuvia.record import chain
 from exuvia.record.places import Place
 
 WAY_OUT = "Restore the right file, or run `exuvia ledger accept --reason TEXT`."
-CHAIN_WAY_OUT = (
-    "Restore a good copy; where there is none, move the file away and run `exuvia ledger accept --reason TEXT`."
-)
+_AWAY = "move the file away together with its -wal and -shm"
+CHAIN_WAY_OUT = f"Restore a good copy; where there is none, {_AWAY}, and run `exuvia ledger accept --reason TEXT`."
 WITHOUT_COPY = (
-    "where there is none, move the file away, let exuvia begin a new one (it takes seconds), and run"
+    f"where there is none, {_AWAY}, let exuvia begin a new one (it takes seconds), and run"
     " `exuvia ledger accept --reason TEXT`"
 )
 """The way on from a file that is damaged and of which there is no good copy: a new ledger begins, and is accepted."""

@@ -13,7 +13,7 @@ from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
-from exuvia.record import missing, unwritable
+from exuvia.record import leftovers, missing, unwritable
 
 GOES_ON = "a running exuvia goes on by itself"
 """What is said of the way out where the operator and a command read the same words."""
@@ -21,11 +21,12 @@ _READ = "exuvia_reads"
 
 
 def writing(path: Path, *, patience_ms: int) -> Engine:
-    """Connections that write; the folder is made. Raises `errors.LedgerError`."""
+    """Connections that write; the folder is made, and the file by the first of them. Raises `errors.LedgerError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as trouble:
         raise _down(path, trouble.strerror or str(trouble)) from trouble
+    leftovers.check(path)
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": patience_ms / 1000})
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
@@ -76,7 +77,10 @@ def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerE
     """One clear sentence for what the database said, and the remedy."""
     said = str((trouble.orig if isinstance(trouble, DBAPIError) else None) or trouble)
     if "locked" in said or "busy" in said:
-        remedy = "See which process holds it, and stop that one."
+        remedy = (
+            "An import or a pruning of much holds it for a while: wait for that, and run it again. Else see which"
+            " process holds it, and stop that one."
+        )
         return errors.LedgerLocked(f"The ledger {path} is locked by another process.", remedy=remedy)
     if "malformed" in said or "not a database" in said or "corrupt" in said:
         other = "not a database" in said
