@@ -66,8 +66,10 @@ def test_pruned_twice_it_verifies_and_says_what_it_said(told: Place, owner: Owne
     assert (found.first_bad, found.pruned, found.entries) == (None, 10, 22)
     assert (users(told, "a", 10), users(told, "c", 10), users(told, "b", 65)) == ([], [], ["user-B"])
     with reading(told) as connection:
-        (gone,) = departed.departed(connection, microseconds(LATER), Numbers())
-    assert (gone.machines, list(gone.presences.machine), gone.vulnerabilities) == (2, [0, 1], ("V",))
+        running, frozen = departed.departed(connection, microseconds(LATER), Numbers())
+    assert running.gone is not None and frozen.gone is not None
+    assert (running.vulnerabilities, list(running.gone.what), list(running.gone.machines)) == (("V",), [0], [2])
+    assert (list(frozen.gone.what), frozen.machines) == ([], 0)
 
 
 def test_a_hold_keeps_and_lets_go(told: Place, owner: Owner) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from exuvia.model.told import Page, Rows, page
@@ -68,6 +70,28 @@ def test_machines_are_those_of_one_cluster(ledger: Place) -> None:
         same(ours, page([one for one in histories.pasts(connection, at(20)) if one.uid in ("B2", "C2")]))
         (none,) = telling.pages(connection, at(20), cluster="")
         assert (none.machines, len(none.presences.what)) == (0, 0)
+
+
+def test_one_cluster_costs_as_many_steps_as_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the number of machines for each page: the operator asks so every hour, and pages are many."""
+    told = [one for number in range(600) for one in (instance(f"{number:04}", 0), presence(f"{number:04}", 0))]
+    path = tmp_path / "l.db"
+    importing.load(path, lines.read(map(canonical, told), recorded=0), cluster="c")
+    monkeypatch.setattr(telling, "PAGE", 10)
+    assert steps(path, "c") < 3 * steps(path, None)
+
+
+def steps(path: Path, cluster: str | None) -> int:
+    """What SQLite did to read all pages, in hundreds of its instructions."""
+    done = list[None]()
+    with reading(path) as connection:
+        driver = connection.connection.driver_connection
+        assert driver is not None
+        driver.set_progress_handler(lambda: done.append(None), 100)
+        pages = list(telling.pages(connection, at(1), cluster=cluster))
+        driver.set_progress_handler(None, 0)
+    assert sum(one.machines for one in pages) == 600
+    return len(done)
 
 
 def test_machines_are_found_by_a_name(ledger: Place) -> None:

@@ -49,6 +49,16 @@ class Rows(NamedTuple):
     word: Column
 
 
+class Gone(NamedTuple):
+    """On how many machines each vulnerability was of which nothing else is known: they were pruned. They count from a
+    moment on; `frozen`: they died frozen."""
+
+    since: int
+    what: Column
+    machines: Column
+    frozen: bool
+
+
 class Page(NamedTuple):
     """Some machines with all that is known of them. The number of a vulnerability is its place in `vulnerabilities`,
     which may be longer from page to page."""
@@ -58,6 +68,7 @@ class Page(NamedTuple):
     presences: Rows
     freezes: Rows
     vulnerabilities: Sequence[str]
+    gone: Gone | None = None
 
 
 class Numbers(dict[str, int]):

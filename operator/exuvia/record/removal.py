@@ -165,7 +165,7 @@ def _prune(connection: Connection, draft: _Draft, *, keep: str, by: str, at: dat
         "pruned": sum(gap.entries for gap in draft.gaps),
         "last": draft.gaps[-1].last,
         "hash": draft.gaps[-1].hash.hex(),
-        "carried": {**counts.written(counts.difference(before, left)), "presences": presences, "seats": seats},
+        "carried": {**counts.written(counts.difference(before, left)), **presences, "seats": seats},
     }
     checkpoint = _enter(connection, cluster, said, draft.gaps, at)
     return Pruned(cluster=cluster, entries=len(found.doomed), kept=found.kept, checkpoint=checkpoint)
@@ -216,12 +216,14 @@ def _joined(gone: Sequence[Link]) -> list[Gap]:
     return found
 
 
-def _presences(connection: Connection, cluster: str, found: pruning.Plan) -> list[list[Any]]:
+def _presences(connection: Connection, cluster: str, found: pruning.Plan) -> dict[str, list[list[Any]]]:
     """Vulnerability and how many machines had it, of all that were ever pruned."""
-    carried = Counter(dict(checkpoints.carried(connection, cluster).get("presences", ())))
+    former = checkpoints.carried(connection, cluster)
+    carried = {name: Counter(dict(former.get(name, ()))) for name in (departed.RUNNING, departed.FROZEN)}
     for uids in _chunks(sorted(found.uids)):
-        carried += departed.counted(connection, uids)
-    return [[name, count] for name, count in sorted(carried.items())]
+        for name, counted in departed.counted(connection, uids).items():
+            carried[name] += counted
+    return {name: [[one, count] for one, count in sorted(counted.items())] for name, counted in carried.items()}
 
 
 def _remove(connection: Connection, cluster: str, found: pruning.Plan, cut: int) -> None:

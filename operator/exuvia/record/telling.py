@@ -73,12 +73,14 @@ class _Part:
 
     def rows(self, table: Table, *columns: Any) -> Select[Any]:
         """Some columns of them."""
-        chosen = select(*columns).where(table.c.recorded <= self.until, table.c.uid > self.after)
-        if self.last is not None:
-            chosen = chosen.where(table.c.uid <= self.last)
+        chosen = self._among(select(*columns).where(table.c.recorded <= self.until), table)
         if table is tables.lives and self.cluster is not None:
-            chosen = chosen.where(table.c.uid.in_(belonging.members(self.cluster)))
+            chosen = chosen.where(table.c.uid.in_(self._among(belonging.members(self.cluster), tables.lives)))
         return chosen
+
+    def _among(self, chosen: Select[Any], table: Table) -> Select[Any]:
+        after = chosen.where(table.c.uid > self.after)
+        return after if self.last is None else after.where(table.c.uid <= self.last)
 
 
 def _parts(connection: Connection, until: int, cluster: str | None) -> Iterator[_Part]:

@@ -15,7 +15,7 @@ from exuvia.evaluate.risk.spans import Spans
 from exuvia.evaluate.risk.tally import Bins, Tally, total
 from exuvia.model.histories import Score
 from exuvia.model.risks import RiskReport, Window
-from exuvia.model.told import OPEN, WORDS, Column, Page, Rows
+from exuvia.model.told import OPEN, WORDS, Column, Gone, Page, Rows
 
 
 def accumulate(
@@ -72,6 +72,8 @@ class Sums:
     def add(self, page: Page) -> None:
         """Some machines."""
         self._meet(page.vulnerabilities)
+        if page.gone is not None:
+            self._add_gone(page.gone)
         lives, presences, freezes = (self._known(one) for one in (page.lives, page.presences, page.freezes))
         alive = held.lives(lives)
         self._count(self.alive, Spans(np.zeros_like(alive.machine), alive.began, alive.ended))
@@ -119,6 +121,13 @@ class Sums:
             self._count_frozen(self.undead, endless.chosen(first), found.machine[first], frozen, machines)
             self._count_frozen(self.live_only, endless.chosen(open_), found.machine[open_], frozen, machines)
 
+    def _add_gone(self, gone: Gone) -> None:
+        """What was pruned is undead, and nothing else."""
+        places = np.full_like(gone.what, min(max(gone.since - self.start, 0), self.end - self.start))
+        bins = self.bins.of(self._numbers[gone.what], places)
+        for tally in (self.undead.all, *([self.undead.frozen] if gone.frozen else [])):
+            tally.begin(bins, places, gone.machines)
+
     def _add_vulnerable(self, found: Held) -> None:
         """When anything was on a machine. Most of it came and went together."""
         seen = Spans(found.machine, found.began, found.ended).within(self.start, self.end)
@@ -140,7 +149,7 @@ class Sums:
         first = spans.changes(presences.machine, presences.what)
         machine, account = presences.machine[first], self._numbers[presences.what[first]]
         told = spans.union(spans.accounts(presences, spans.things(presences), np.cumsum(first) - 1))
-        found = spans.meeting(told, machine[told.owner], alive, machines)
+        found = spans.joined(spans.meeting(told, machine[told.owner], alive, machines))
         seen = found._replace(owner=account[found.owner])
         self._count(self.then.all, seen)
         frozen = spans.union(spans.accounts(freezes, spans.things(freezes), freezes.machine))
@@ -156,7 +165,8 @@ class Sums:
         return bins, began
 
     def _count_frozen(self, weighed: Weighed, seen: Spans, machine: Column, frozen: Spans, machines: int) -> None:
-        self._count(weighed.frozen, spans.meeting(seen, machine, frozen, machines))
+        for part in spans.meeting(seen, machine, frozen, machines):
+            self._count(weighed.frozen, part)
 
 
 def _frozen_now(rows: Rows) -> Spans:

@@ -5,6 +5,8 @@ Half-open `[began, ended)` in integers, never empty, in order of owner and begin
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,6 +36,15 @@ class Spans(NamedTuple):
     def within(self, began: int, ended: int) -> Spans:
         """Cut to an interval; what lies outside becomes empty, and adds up to nothing."""
         return Spans(self.owner, np.clip(self.began, began, ended), np.clip(self.ended, began, ended))
+
+
+_NONE = Spans(*np.zeros((3, 0), dtype=np.int64))
+
+
+def joined(parts: Iterable[Spans]) -> Spans:
+    """All of them, in order."""
+    found = list(parts)
+    return found[0] if len(found) == 1 else Spans(*map(np.concatenate, zip(*(found or [_NONE]), strict=True)))
 
 
 def changes(*columns: Column | Mask) -> Mask:
@@ -79,16 +90,26 @@ def union(spans: Spans) -> Spans:
     return Spans(found.owner[begins], found.began[begins], np.maximum.reduceat(found.ended, begins))
 
 
-def meeting(spans: Spans, machine: Column, others: Spans, machines: int) -> Spans:
-    """What each span shares with those of its machine. The owners of `others` are machines, and it is a union."""
+PAIRS = 1 << 18
+"""So many at once, or those of one span if it has more."""
+
+
+def meeting(spans: Spans, machine: Column, others: Spans, machines: int) -> Iterator[Spans]:
+    """What each span shares with those of its machine. The owners of `others` are machines, and it is a union.
+
+    In parts, in order: the pairs of a machine may be as many as the square of its rows.
+    """
     counts = np.bincount(others.owner, minlength=machines)
-    pairs = counts[machine]
-    place = np.repeat(np.arange(len(machine)), pairs)
-    behind = np.arange(len(place)) - np.repeat(np.cumsum(pairs) - pairs, pairs)
-    other = (np.cumsum(counts) - counts)[machine][place] + behind
-    began = np.maximum(spans.began[place], others.began[other])
-    ended = np.minimum(spans.ended[place], others.ended[other])
-    return Spans(spans.owner[place], began, ended).real()
+    firsts, pairs = (np.cumsum(counts) - counts)[machine], counts[machine]
+    before = np.cumsum(pairs) - pairs
+    cuts = np.flatnonzero(changes(before // PAIRS))
+    for begin, end in pairwise([*cuts.tolist(), len(machine)]):
+        part = slice(begin, end)
+        place = np.repeat(np.arange(begin, end), pairs[part])
+        other = firsts[place] + np.arange(len(place)) - (before - before[begin])[place]
+        began = np.maximum(spans.began[place], others.began[other])
+        ended = np.minimum(spans.ended[place], others.ended[other])
+        yield Spans(spans.owner[place], began, ended).real()
 
 
 def things(rows: Rows, *, lives: bool = False) -> Mask:

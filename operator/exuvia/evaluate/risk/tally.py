@@ -78,12 +78,12 @@ class Tally:
         self._bins = bins
         self._sums = np.zeros((3, 0), dtype=np.int64)
 
-    def begin(self, bins: Column, places: Column) -> None:
-        """Intervals begin. Without an end they last until the window ends."""
+    def begin(self, bins: Column, places: Column, count: Column | int = 1) -> None:
+        """Intervals begin, so many of each. Without an end they last until the window ends."""
         counts, high, low = self._grown()
-        np.subtract.at(counts, bins, 1)
-        np.subtract.at(high, bins, places >> SHIFT)
-        np.subtract.at(low, bins, places & LOW)
+        np.subtract.at(counts, bins, count)
+        np.subtract.at(high, bins, (places >> SHIFT) * count)
+        np.subtract.at(low, bins, (places & LOW) * count)
 
     def end(self, bins: Column, places: Column) -> None:
         """Intervals end."""
