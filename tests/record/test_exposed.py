@@ -8,10 +8,13 @@ import pytest
 
 from exuvia.app.risks import AHEAD, figures
 from exuvia.evaluate.risk import moment, scores
-from exuvia.record import appending, exposed, histories, importing, lines
+from exuvia.record import appending, exposed, histories, importing, lines, removal
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.evaluate.risk.telling import at, canonical, frozen, instance, presence, score
+from tests.record.conftest import Owner
+from tests.record.test_pruning import LATER
+from tests.record.world import at as minutes
 
 TOLD = (
     instance("A", 0), presence("A", 0), presence("A", 0, of="CVE-2"), presence("A", 1, 2, of="CVE-3"),
@@ -52,6 +55,27 @@ def test_scores_leave_out_what_is_none(ledger: Place) -> None:
     with reading(ledger) as connection:
         assert {one.source for one in exposed.scores_of_all(connection)} == {"cvss", "vex"}
         assert {one.vulnerability for one in exposed.scores(connection, ["CVE-2", "CVE-4"])} == {"CVE-2"}
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_report_reads_the_scores_of_what_was_on_machines_where_there_are_many(
+    ledger: Place, owner: Owner, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    """Those that were pruned among them, which `undead` counts."""
+    load(ledger, score(7, 0, of="elsewhere"), score(0.5, 0, of="elsewhere", source="epss"), score(7, 0, of="gone"))
+    load(ledger, instance("gone", 0, 1, learnt=1), presence("gone", 0, of="gone"), score(0.3, 9, source="epss"))
+    load(ledger, instance("last", 50))
+    removal.prune(owner(ledger), cut=minutes(600), keep="1h", by="me", at=LATER, cluster="c")
+    monkeypatch.setattr(exposed, "FEW", few)
+    with reading(ledger) as connection:
+        found = list(exposed.facts(connection, at(8)))
+        everything = list(histories.scores(connection, at(8)))
+        current = {one.vulnerability for one in exposed.scores_of_all(connection)}
+    machines = {"CVE-1", "CVE-2", "CVE-4", "gone"}
+    assert {one.vulnerability for one in found} == machines | ({"elsewhere"} if few else set())
+    assert found == [one for one in everything if few or one.vulnerability in machines]
+    assert {one.source for one in found} == {"cvss", "vex", "epss", "kev"}
+    assert current == {"CVE-1", "CVE-2", "gone"}
 
 
 def test_news_are_of_who_is_asked_about_after_an_entry(ledger: Place) -> None:

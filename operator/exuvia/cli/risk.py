@@ -27,7 +27,7 @@ from exuvia.evaluate.risk.explain import life_of
 from exuvia.model.facts import microseconds
 from exuvia.model.histories import Past
 from exuvia.model.risks import Aggregation, Window
-from exuvia.record import checkpoints, histories, queries, telling
+from exuvia.record import checkpoints, exposed, histories, queries, telling
 from exuvia.report import risk as voice
 from exuvia.report.risk_page import page
 from exuvia.report.risk_plots import marks
@@ -99,7 +99,7 @@ def report(
         pruned = checkpoints.cut(connection, queries.clusters(connection) if named is None else (named,))
         found = accumulate(
             telling.pages(connection, known, cluster=named),
-            histories.scores(connection, known),
+            exposed.facts(connection, known),
             window=asked,
             as_of=known,
             quarantine_factor=factor,
@@ -135,7 +135,7 @@ def at(file: str, named: str | None, time: str, as_of: str, agg: str, quarantine
         scope = _scope(connection, named, known)
         value = moment.risk(
             histories.pasts(connection, known, cluster=named, at=when),
-            histories.scores(connection, known),
+            exposed.facts(connection, known),
             time=when,
             as_of=known,
             aggregation=aggregation,
@@ -173,9 +173,9 @@ def explain(
         past = _chosen(connection, instance, known, named)
         life = life_of(past, known) or Window(began=known, ended=known)
         asked = _window(began or voice.written(life.began), ended, now, life.ended)
-        found = explained(
-            past, histories.scores(connection, known), window=asked, as_of=known, quarantine_factor=factor
-        )
+        there = {one.vulnerability for one in past.presences}
+        facts = histories.scores(connection, known, vulnerabilities=there)
+        found = explained(past, facts, window=asked, as_of=known, quarantine_factor=factor)
     sections = voice.explanation_sections(found) if found.now or found.then else []
     if output == "table":
         click.echo(voice.explanation_heading(found, past.lives[-1].name, scope) + "\n")

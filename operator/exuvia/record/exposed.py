@@ -12,14 +12,16 @@ from itertools import groupby, starmap
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy import Connection, Select, Table, func, literal, select
 
 from exuvia.model.facts import FactKind
 from exuvia.model.histories import EPSS, KEV, Freeze, Life, Past, Presence, Score
-from exuvia.record import appending, tables, versions
+from exuvia.record import appending, departed, histories, tables, versions
 
-CHUNK = 200
+CHUNK = histories.CHUNK
 PAGE = 5000
+FEW = 50_000
+"""Scores: a fraction of a second."""
 CONCERNS = (FactKind.PRESENCE, FactKind.FROZEN, FactKind.INSTANCE, FactKind.DEATH, FactKind.SCORE)
 """Facts after which the risk of a machine may be another."""
 
@@ -36,9 +38,7 @@ class News:
 def pasts(connection: Connection, uids: Iterable[str], until: int = versions.INSTANT) -> Iterator[Past]:
     """Of each of these machines what holds of all that was recorded up to then (microseconds), withdrawn things among
     it; one that is not known has no life."""
-    asked = sorted(set(uids))
-    for start in range(0, len(asked), CHUNK):
-        some = asked[start : start + CHUNK]
+    for some in histories.chunks(uids):
         lives, presences, freezes = (_of(connection, *each, some, until) for each in _TABLES)
         for uid in some:
             yield Past(
@@ -48,18 +48,30 @@ def pasts(connection: Connection, uids: Iterable[str], until: int = versions.INS
 
 def scores(connection: Connection, vulnerabilities: Iterable[str]) -> Iterator[Score]:
     """Every version of the scores of these; EPSS and KEV are none."""
-    asked = sorted(set(vulnerabilities))
-    for start in range(0, len(asked), CHUNK):
-        some = tables.scores.c.vulnerability.in_(asked[start : start + CHUNK])
-        yield from starmap(Score, connection.execute(_scores().where(some)))
+    for some in histories.chunks(vulnerabilities):
+        chosen = _scores().where(tables.scores.c.vulnerability.in_(some))
+        with connection.execute(chosen, execution_options={"yield_per": PAGE}) as rows:
+            yield from starmap(Score, rows)
 
 
 def scores_of_all(connection: Connection) -> Iterator[Score]:
     """The same of everything that was ever on any machine."""
-    ever = select(tables.presences.c.vulnerability).distinct()
-    chosen = _scores().where(tables.scores.c.vulnerability.in_(ever))
-    with connection.execute(chosen, execution_options={"yield_per": PAGE}) as rows:
-        yield from starmap(Score, rows)
+    yield from scores(connection, ever(connection))
+
+
+def facts(connection: Connection, until: int) -> Iterable[Score]:
+    """What was recorded up to then (microseconds) of the scores of everything that was ever on any machine, EPSS and
+    KEV among them. Where there are few scores they come all: to find out which are needed costs more."""
+    few = select(literal(1)).select_from(tables.scores).limit(FEW + 1).subquery()
+    if connection.execute(select(func.count()).select_from(few)).scalar_one() <= FEW:
+        return histories.scores(connection, until)
+    return histories.scores(connection, until, vulnerabilities=ever(connection))
+
+
+def ever(connection: Connection) -> set[str]:
+    """Every vulnerability that was on a machine, also on those that were pruned."""
+    found = connection.scalars(select(tables.presences.c.vulnerability).distinct())
+    return departed.names(connection).union(found)
 
 
 def news(connection: Connection, cluster: str, since: int, machines: Container[str]) -> News:

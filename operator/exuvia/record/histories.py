@@ -5,7 +5,7 @@ Three ordered reads go side by side, so that memory does not grow with the fleet
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import groupby, starmap
 from operator import attrgetter
@@ -17,6 +17,7 @@ from exuvia.model.histories import Freeze, Life, Past, Presence, Score
 from exuvia.record import belonging, tables
 
 PAGE = 5000
+CHUNK = 200
 
 
 def pasts(
@@ -37,12 +38,18 @@ def pasts(
         yield from map(_past, _side_by_side(groups))
 
 
-def scores(connection: Connection, until: int, *, vulnerability: str = "") -> tuple[Score, ...]:
-    """Every score that was recorded up to then, in the order in which the versions of each thing hold."""
-    chosen = _ordered(tables.scores, Score, until)
-    if vulnerability:
-        chosen = chosen.where(tables.scores.c.vulnerability == vulnerability)
-    return tuple(starmap(Score, connection.execute(chosen)))
+def scores(connection: Connection, until: int, *, vulnerabilities: Iterable[str] | None = None) -> tuple[Score, ...]:
+    """Every score that was recorded up to then, or those of some vulnerabilities; the versions of each thing stand in
+    the order in which they hold."""
+    chosen, name = _ordered(tables.scores, Score, until), tables.scores.c.vulnerability
+    parts = [chosen] if vulnerabilities is None else [chosen.where(name.in_(some)) for some in chunks(vulnerabilities)]
+    return tuple(one for part in parts for one in starmap(Score, connection.execute(part)))
+
+
+def chunks(names: Iterable[str]) -> Iterator[Sequence[str]]:
+    """So many names as one statement may ask for, each once and in order."""
+    asked = sorted(set(names))
+    yield from (asked[start : start + CHUNK] for start in range(0, len(asked), CHUNK))
 
 
 def _ordered(table: Table, make: Callable[..., Any], until: int) -> Select[Any]:
