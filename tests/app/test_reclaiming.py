@@ -230,6 +230,47 @@ async def test_a_vendor_that_hangs_holds_up_no_other_and_is_called_no_second_tim
     assert [body["instance"] for _, body in world.calls] == ["b2", "b3", "a"]
 
 
+@pytest.mark.parametrize("how", ["forget", "unhooked"])
+@pytest.mark.parametrize("reply", list(Reply))
+async def test_what_was_forgotten_while_its_vendor_is_called_is_entered_by_one_only(
+    monkeypatch: pytest.MonkeyPatch, how: str, reply: Reply
+) -> None:
+    world, answered = World(monkeypatch), asyncio.Event()
+
+    async def slow(*_: Any, **__: Any) -> Answer:
+        await answered.wait()
+        return Answer(reply=reply)
+
+    monkeypatch.setattr(reclaim_hook, "post", slow)
+    world.owe(returned(1))
+    world.reclaiming.look(SESSION)
+    await asyncio.sleep(0.01)
+    gone = world.reclaiming.forget("pool-uid") if how == "forget" else world.reclaiming.unhooked(pool())
+    assert [one.lease.order for one in gone] == [1]
+    answered.set()
+    await asyncio.gather(*world.reclaiming._calling.values())
+    assert world.outcomes() == []
+    assert world.said == []
+
+
+async def test_what_is_forgotten_while_it_is_entered_is_entered_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(monkeypatch)
+    append, written = world.ledger.append, asyncio.Event()
+
+    async def slow(*told: Any) -> None:
+        await written.wait()
+        await append(*told)
+
+    world.ledger.append = slow  # type: ignore[method-assign]
+    world.owe(returned(1))
+    world.reclaiming.look(SESSION)
+    await asyncio.sleep(0.05)
+    assert world.reclaiming.forget("pool-uid") == ()
+    written.set()
+    await asyncio.gather(*world.reclaiming._calling.values())
+    assert world.outcomes() == ["done"]
+
+
 async def test_a_vendor_that_does_not_answer_is_told_of_once_until_it_does(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

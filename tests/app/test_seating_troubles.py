@@ -102,6 +102,8 @@ async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.
     world.down = True
     await world.seating.look(())
     before = len(world.told())
+    world.seating._pools.synced = True
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, at))
     world.down, world.ledger.trouble = False, errors.LedgerDown("the disk is full")
     await world.seating.look(())
     world.ledger.trouble = None
@@ -112,6 +114,49 @@ async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.
     owed = Owing()
     state = recall(owed.through(world.ledger.changes()), at=0)
     assert (state.leases, state.waiting, owed.left) == ((), (), {})
+
+
+async def test_an_end_that_was_entered_in_part_is_entered_no_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The ledger goes away between two transactions of the many that a large pool takes."""
+    monkeypatch.setattr(seat_ledger, "TOGETHER", 2)
+    machines = [machine(f"m{number}", number / 10) for number in range(5)]
+    world = World(monkeypatch, *machines, seats=5)
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, at))
+    await world.look()
+    append, appends = world.ledger.append, list[int]()
+
+    async def once(*told: Any) -> None:
+        appends.append(len(told))
+        if len(appends) == 2:
+            raise errors.LedgerDown("the disk is full")
+        await append(*told)
+
+    world.ledger.append = once  # type: ignore[method-assign]
+    world.seating._pools.synced = True
+    for _ in range(4):
+        await world.seating.look(())
+    back = [uid for event, uid in world.told() if event == "returned"]
+    assert sorted(back) == [one.uid for one in machines]
+    assert appends == [2, 2, 2, 1]
+
+
+async def test_a_pool_that_was_not_read_yet_when_a_look_began_is_not_taken_for_deleted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A list of many comes page by page, and ends while the pools of its first page are looked at."""
+    world, asked = World(monkeypatch, machine("a")), list[set[str]]()
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: asked.append(there) or {})
+    serve = world.seating._serve
+
+    async def slowly(one: LicensePool) -> None:
+        world.seating._pools.synced = True
+        await serve(one)
+
+    world.seating._serve = slowly  # type: ignore[method-assign]
+    await world.look()
+    assert asked == []
+    await world.seating.look((world.pool, other()))
+    assert asked == [{"pool-uid", "other"}]
 
 
 async def test_a_hook_that_is_taken_off_leaves_nothing_owed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,3 +261,8 @@ async def test_one_that_goes_while_its_seats_are_not_known_is_asked_for_anew(mon
     await world.seating.look(())
     await world.seating.look(())
     assert asked == [{"pool-uid"}, set()]
+
+
+def _as_deleted(world: World, at: int) -> Any:
+    found = world.remembered(at)
+    return {world.pool.uid: ("antivirus", found.seats, found.owed)}

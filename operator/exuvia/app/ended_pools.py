@@ -19,7 +19,8 @@ log = logging.getLogger(__name__)
 
 
 class EndedPools:
-    """Kept in memory until it is entered; after a crash before that it is found again."""
+    """Kept in memory until it is entered. After a crash before that, or trouble in the midst of it, the ledger says
+    what is left to be entered."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -59,6 +60,8 @@ class EndedPools:
                 await seat_ledger.enter(self._services, name, uid, told)
             except errors.LedgerError as trouble:
                 log.debug("the end of pool %s waits for the ledger: %s", name, trouble, extra={"pool": name})
+                del self._waiting[uid]
+                self.seek()
                 return
             del self._waiting[uid]
             log.info("LicensePool %s was deleted: nobody holds or waits for a seat of it", name, extra={"pool": name})

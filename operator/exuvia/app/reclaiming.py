@@ -76,7 +76,11 @@ class Reclaiming:
     def forget(self, uid: str) -> tuple[Returned, ...]:
         """The pool is gone. What its vendor was not told of."""
         debt = self._debts.pop(uid, None)
-        return () if debt is None else tuple(debt.owed.values())
+        if debt is None:
+            return ()
+        owed = tuple(debt.owed.values())
+        debt.owed.clear()  # by whoever is called now, too
+        return owed
 
     def theirs(self, uid: str) -> int | None:
         """The vendor's own count of a pool, as last told; None: it told none."""
@@ -132,17 +136,23 @@ class Reclaiming:
             self._later(debt, order, f"could not be called: {said}")
 
     async def _tell(self, session: aiohttp.ClientSession, debt: Debt, hook: ReclaimHook, order: int) -> None:
-        returned = debt.owed[order]
+        returned = debt.owed.get(order)
+        if returned is None:
+            return
         call = owing.reclaim(debt.pool.name, debt.pool.uid, returned, dry_run=hook.dry_run)
         answer = await self._post(session, hook, call)
         if answer.used is not None:
             debt.theirs = answer.used
+        if order not in debt.owed:
+            return  # the pool, or its hook, went meanwhile, and that is what was entered of it
         if answer.reply is Reply.AGAIN:
             self._later(debt, order, f"does not answer: {answer.said}")
             return
         debt.silent = False
         outcome = "dry-run" if hook.dry_run and answer.reply is Reply.DONE else str(answer.reply)
+        del debt.owed[order]  # so that whoever forgets the pool now enters nothing else of it
         if not await self._enter(debt.pool, returned, outcome):
+            debt.owed[order] = returned
             self._later(debt, order, f"answered {outcome}, which could not be entered in the ledger")
             return
         for kept in (debt.owed, debt.tries, debt.due):

@@ -75,6 +75,7 @@ class Seating:
 
     async def look(self, pools: tuple[LicensePool | ours.Unparsable, ...]) -> None:
         """Look at every pool once."""
+        whole = self._pools.synced  # asked now: a list comes page by page, and may have come to its end after the look
         self._note_ledger()
         there = {one.uid for one in pools}
         self._forget(there)
@@ -84,7 +85,7 @@ class Seating:
             if why := await self._try(pool):
                 unserved[pool.name] = why
         self._note_unserved(unserved)
-        if self._pools.synced:
+        if whole:
             await self._ended.find(there)
         self.deaths.forget(one.living for one in self._known.values())
 
