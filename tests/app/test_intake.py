@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import ssl
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,8 @@ import pytest
 from sqlalchemy import func, select
 
 from exuvia import errors
-from exuvia.app import intake
+from exuvia.app import audit_events, deletions, intake
+from exuvia.app.deletions import Told
 from exuvia.app.intake import AUDIT, LARGEST, SESSIONS, Intake
 from exuvia.app.sessions import MOST
 from exuvia.app.settings import Settings
@@ -202,8 +204,45 @@ async def test_who_may_tell_of_sessions_may_not_yet_tell_of_deletions(tmp_path: 
         status, said = await door.post('{"kind":"EventList","items":[]}')
         assert (status, said["error"].startswith("vdi may not post to /signals/audit")) == (403, True)
         door.reviews.allowed = True
-        assert await door.post('{"kind":"EventList","items":[]}') == (200, {"entered": 0, "known": 0, "unknown": 0})
+        nothing = {"entered": 0, "known": 0, "unknown": 0, "passed": 0}
+        assert await door.post('{"kind":"EventList","items":[]}') == (200, nothing)
         assert (await door.post(ndjson(ALICE)))[0] == 400
+
+
+async def test_audit_events_are_read_beside_the_loop_one_request_at_a_time_and_hold_up_no_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that tell the same at once would enter it twice, and sixteen would need the memory of all."""
+    busy, most, threads, go_on = 0, 0, set[int](), asyncio.Event()
+
+    async def enter(*_: Any) -> Told:
+        nonlocal busy, most
+        busy += 1
+        most = max(most, busy)
+        await go_on.wait()
+        busy -= 1
+        return Told(passed=1)
+
+    def read(body: bytes) -> list[Any]:
+        threads.add(threading.get_ident())
+        return []
+
+    monkeypatch.setattr(deletions, "enter", enter)
+    monkeypatch.setattr(audit_events, "read", read)
+    async with opened(tmp_path) as door:
+        sessions, door.url = door.url, door.url.replace(SESSIONS, AUDIT)
+        told = [asyncio.create_task(door.post("{}")) for _ in range(6)]
+        while sum(one.done() for one in told) < 2:
+            await asyncio.sleep(0.01)
+        refused = [one.result()[0] for one in told if one.done()]
+        door.url = sessions
+        assert (await door.post(ndjson(ALICE)))[0] == 200
+        go_on.set()
+        answers = [(await one)[0] for one in told]
+    assert refused == [503, 503]
+    assert sorted(answers) == [200] * 4 + [503] * 2
+    assert most == 1
+    assert threading.get_ident() not in threads
 
 
 async def test_nothing_is_taken_that_would_not_be_durable(tmp_path: Path) -> None:

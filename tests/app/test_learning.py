@@ -37,7 +37,7 @@ class Scene:
             tallies=SimpleNamespace(add=lambda *labels: self.tallied.append(labels)),
             durations=SimpleNamespace(observe=lambda *some: None),
             chronicle=SimpleNamespace(
-                ready_once=set(), loaded=True, gone=self.gone, reason_of=lambda last: (DeathReason.UNKNOWN, "")
+                ready_once=set(), loaded=True, gone=self.gone, reason_of=lambda last, _: (DeathReason.UNKNOWN, "")
             ),
         )
         self.services.policies.refresh([policy(*rules)])

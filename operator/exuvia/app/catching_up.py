@@ -86,7 +86,7 @@ def _tell_death(
     services: Services, machine: Instance, since: datetime, heir: datetime | None, removed: Mapping[str, str]
 ) -> None:
     ours = removed.get(machine.uid, "")
-    reason, by = (DeathReason.EXUVIA, ours) if ours else services.chronicle.reason_of(machine)
+    reason, by = (DeathReason.EXUVIA, ours) if ours else services.chronicle.reason_of(machine, since)
     if services.chronicle.missed(machine, reason, by, since, heir):
         services.tallies.add("exuvia_instance_deaths_total", str(machine.kind), machine.pool, str(reason))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from exuvia.app.askers import Askers
 from exuvia.app.placements import Placements
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact
@@ -20,7 +21,6 @@ SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impend
 READY_ONCE = "readyOnce"
 DELETED_BY = "deletedBy"  # a person who asked the API server for it: the machine may live on while it has finalizers
 GRAIN = timedelta(seconds=1)  # of creation times
-DELETIONS = 1024  # of which it is remembered who asked for them
 FREED = 1024  # names whose last death is remembered: others are taken again later than a second after it
 VALUE_LENGTH = 512  # of a value, as the ledger keeps it
 
@@ -39,7 +39,7 @@ class Chronicle:
         self._borne: dict[str, Mapping[str, set[str]]] = {}
         self._told: set[str] = set()
         self._freed: dict[str, datetime] = {}
-        self._deleted: dict[str, str] = {}
+        self._askers = Askers()
         self.placements = Placements()
         self.ready_once: set[str] = set()
         self.loaded = False
@@ -63,7 +63,7 @@ class Chronicle:
         self._freed |= freed or {}
         self.placements.load(placed)
         self.ready_once |= set(ready_once)
-        self._deleted |= {uid: by for uid, borne_ in borne.items() for by in borne_.get(DELETED_BY, ())}
+        self._askers.know((uid, by) for uid, borne_ in borne.items() for by in sorted(borne_.get(DELETED_BY, ())))
         self._borne = {uid: borne[uid] for uid, known in self._alive.items() if known is None and uid in borne}
         self.loaded = True
         self.loads += 1
@@ -82,7 +82,8 @@ class Chronicle:
         heirs = {one.name: one.born for one in living.values()}
         for uid in [one for one in self._alive if one not in living]:
             ours, life = removed.get(uid, ""), self._lives[uid]
-            reason, by = (DeathReason.EXUVIA, ours) if ours else self._by_person(uid)
+            first = life.born if last_seen is None else max(life.born, last_seen)
+            reason, by = (DeathReason.EXUVIA, ours) if ours else self._by_person(uid, first, self._now())
             found.append((life, reason))
             heir = min((heirs[name] for name in self._names(uid) if name in heirs), default=None)
             self._die(uid, reason, by, last_seen or life.born, heir)
@@ -91,19 +92,26 @@ class Chronicle:
             self._end(uid, missed=True, last_seen=last_seen)
         return found
 
-    def deleted(self, uid: str, by: str) -> None:
-        """A person asked the API server to delete it."""
-        self._deleted[uid] = by
-        while len(self._deleted) > DELETIONS:
-            del self._deleted[next(iter(self._deleted))]
+    def asked(self, uid: str, by: str, at: datetime) -> None:
+        """A person asked the API server then to delete it: its deletion, if one begins soon, is that person's. Of a
+        machine that does not live nothing is remembered."""
+        if uid in self._alive:
+            self._askers.note(uid, by, at)
 
-    def reason_of(self, last: Instance) -> tuple[DeathReason, str]:
-        """Why a machine is gone that exuvia did not remove, and by whom: who asked for it is more than any mark."""
-        reason, by = self._by_person(last.uid)
+    def deleted(self, uid: str, by: str) -> None:
+        """A person deleted it: it lives on only for its finalizers."""
+        self._askers.know([(uid, by)])
+
+    def reason_of(self, last: Instance, since: datetime | None = None) -> tuple[DeathReason, str]:
+        """Why a machine is gone that exuvia did not remove, and by whom: who asked for it is more than any mark. With
+        `since` it may have been gone since then."""
+        now = self._now()
+        first, until = (since or now, now) if last.deleting_since is None else (last.deleting_since,) * 2
+        reason, by = self._by_person(last.uid, first, until)
         return (reason, by) if by else (marked_reason(last), "")
 
-    def _by_person(self, uid: str) -> tuple[DeathReason, str]:
-        by = self._deleted.get(uid, "")
+    def _by_person(self, uid: str, first: datetime, last: datetime) -> tuple[DeathReason, str]:
+        by = self._askers.of(uid, first, last)
         return (DeathReason.PERSON if by else DeathReason.UNKNOWN), by
 
     def _names(self, uid: str) -> Iterable[str]:

@@ -1,211 +1,177 @@
-"""Who deleted a machine, from the API server's audit events: neither the Node nor a watch of it tells.
+"""Who deleted a machine, as audit events say: neither the Node nor a watch of it tells.
 
-Only what is certain counts: a DELETE of one Node that the API server accepted, by a user who is no part of the cluster.
-Everything else that is sent is passed over.
+That somebody asked for it is not enough: a dry run that is not told as one looks alike. The Node must bear a
+deletionTimestamp of about that moment, or be gone within two minutes.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, select
 
 from exuvia import errors
+from exuvia.app.askers import WITHIN, caused
+from exuvia.app.audit_events import Deletion
 from exuvia.app.chronicle import DELETED_BY
 from exuvia.app.services import Services
+from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.model import facts
 from exuvia.model.facts import DeathReason, Fact
-from exuvia.observe import shapes
 from exuvia.record import tables, versions, who
 from exuvia.record.moments import moment
 from exuvia.record.reading import reading
 
-NO_PERSON = ("system:", "eks:", "aks")
-"""How the names of service accounts, nodes and parts of Kubernetes begin, and those of what clouds run in it."""
-
-LIST, ONE = "EventList", "Event"
-
-
-class _User(msgspec.Struct):
-    username: str | None = None
-
-
-class _Reference(msgspec.Struct):
-    resource: str | None = None
-    subresource: str | None = None
-    name: str | None = None
-    uid: str | None = None
-
-
-class _Status(msgspec.Struct):
-    code: int | None = None
-
-
-class _Identity(msgspec.Struct):
-    uid: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    """What a DELETE was sent with, or answered with: options, a Status, or the Node that still has finalizers."""
-
-    preconditions: _Identity | None = None
-    details: _Identity | None = None
-    metadata: _Identity | None = None
-
-
-class _Event(msgspec.Struct):
-    kind: str = ""
-    stage: str = ""
-    verb: str = ""
-    user: _User | None = None
-    impersonatedUser: _User | None = None
-    objectRef: _Reference | None = None
-    responseStatus: _Status | None = None
-    requestReceivedTimestamp: str | None = None
-    requestObject: msgspec.Raw = msgspec.Raw()
-    responseObject: msgspec.Raw = msgspec.Raw()
-
-
-class _Sent(_Event):
-    items: list[_Event] | None = None
-
-
-_DECODER = msgspec.json.Decoder(_Sent)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deletion:
-    """A person deleted the Node of that name. `uid` "": the event does not say which; it is the one that bore the name
-    `at`, when the API server was asked."""
-
-    name: str
-    uid: str
-    by: str
-    at: datetime
+PAUSES = (0.1, 0.2, 0.4, 0.8, 1.5)
+"""Seconds: a watch may tell of a deletion a moment after the audit event does."""
 
 
 @dataclass(slots=True)
 class Told:
-    """What came of deletions: entered, known already, and of machines that the ledger does not know."""
+    """What came of deletions: entered, known already, of machines that the ledger does not know, and passed over, for
+    no machine went by them."""
 
     entered: int = 0
     known: int = 0
     unknown: int = 0
+    passed: int = 0
 
 
-def read(body: bytes) -> list[Deletion]:
-    """From an `EventList` as the API server's webhook sends it, or JSON lines as its log has them. Raises
-    `errors.InvalidObject`."""
-    return [one for event in _events(body) if (one := _deletion(event)) is not None]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Recorded:
+    """The life of a machine as it is recorded, and who is known to have deleted it."""
 
-
-def _events(body: bytes) -> Iterator[_Event]:
-    remedy = "Send an EventList of audit.k8s.io/v1, or one Event on each line."
-    for number, line in enumerate(_parts(body), start=1):
-        try:
-            found = _DECODER.decode(line)
-        except (msgspec.MsgspecError, RecursionError) as trouble:
-            raise errors.InvalidObject(f"line {number}: {trouble}", place=f"line {number}", remedy=remedy) from None
-        if found.kind not in (LIST, ONE):
-            said = f"line {number}: {found.kind or 'this'} is no audit event"
-            raise errors.InvalidObject(said, place=f"line {number}", remedy=remedy)
-        yield from (found.items or ()) if found.kind == LIST else (found,)
-
-
-def _parts(body: bytes) -> list[bytes]:
-    """One document, written on several lines or not; else a document a line."""
-    try:
-        msgspec.json.decode(body, type=msgspec.Raw)
-    except msgspec.MsgspecError:
-        return [line for line in body.splitlines() if line.strip()]
-    return [body]
-
-
-def _deletion(event: _Event) -> Deletion | None:
-    what, status = event.objectRef or _Reference(), event.responseStatus or _Status()
-    accepted = event.stage == "ResponseComplete" and 200 <= (status.code or 0) < 300
-    if event.verb != "delete" or what.resource != "nodes" or what.subresource or not what.name or not accepted:
-        return None
-    by = (event.impersonatedUser or event.user or _User()).username or ""
-    at = shapes.moment(event.requestReceivedTimestamp)
-    if not by or by.startswith(NO_PERSON) or at is None:
-        return None
-    return Deletion(name=what.name, uid=what.uid or _uid(event), by=by[:512], at=at)
-
-
-def _uid(event: _Event) -> str:
-    for raw in (event.requestObject, event.responseObject):
-        try:
-            said = msgspec.json.decode(raw, type=_Answer)
-        except msgspec.MsgspecError:
-            continue
-        found = said.preconditions or said.details or said.metadata
-        if found is not None and found.uid:
-            return found.uid
-    return ""
+    life: Any
+    asked: frozenset[str]
 
 
 async def enter(services: Services, found: Iterable[Deletion]) -> Told:
     """Have them durable. The reason of a death that was told already is corrected. Raises `errors.LedgerError` or
-    `errors.Fenced`: then it is to be sent again."""
-    told = Told()
-    for one in found:
-        uid = one.uid or await asyncio.to_thread(_bearer, services, one)
-        new = await _new(services, uid, one) if uid else None
-        if new is None:
-            told.unknown += 1
-        elif new:
-            await services.ledger.append(*new)
-            told.entered += 1
-        else:
-            told.known += 1
+    `errors.Fenced`: then it is to be sent again. One call at a time."""
+    every = list(found)
+    wanted = await asyncio.to_thread(_identified, services, list(dict.fromkeys(every)))
+    told = Told(known=len(every) - len(set(every)), unknown=len(set(every)) - len(wanted))
+    waiting = await _settle(services, wanted, told, first=True)
+    for pause in PAUSES:
+        if not waiting:
+            break
+        await asyncio.sleep(pause)
+        waiting = await _settle(services, waiting, told, first=False)
+    told.passed += len(waiting)
     return told
 
 
-async def _new(services: Services, uid: str, one: Deletion) -> list[Fact] | None:
-    """What is not in the ledger of it yet; None where the machine is not. A death that is told from now on says it by
-    itself, and what was told before is in the ledger once the scribe has written it."""
-    services.chronicle.deleted(uid, one.by)
-    if not await services.scribe.flush():
-        raise errors.LedgerDown("what was told before is not written yet")
-    life, asked = await asyncio.to_thread(_recorded, services, uid)
-    if life is None:
-        return None
-    if life.died is None:
-        return (
-            []
-            if one.by in asked
-            else [facts.identity(uid=uid, attribute=DELETED_BY, value=one.by, former="", at=one.at)]
-        )
-    if life.reason in (DeathReason.EXUVIA, DeathReason.PERSON):
-        return []
-    not_before = None if life.died_not_before is None else moment(life.died_not_before)
-    died = moment(life.died)
-    return [facts.death(uid=uid, reason=DeathReason.PERSON, at=died, by=one.by, not_before=not_before)]
-
-
-def _bearer(services: Services, one: Deletion) -> str:
-    """Who bore the name then; "" where nobody did, or several."""
+def _identified(services: Services, found: list[Deletion]) -> list[Deletion]:
+    """With the UID of who bore the name then; without those where nobody did, or several, and none of the future."""
+    latest = services.clock.now() + LARGEST_SKEW
     with reading(services.ledger.place) as connection:
-        found = who.bore(connection, "name", one.name, one.at, cluster=services.settings.cluster_name)
+        named = [one if one.uid else replace(one, uid=_bearer(services, connection, one)) for one in found]
+    return [one for one in named if one.uid and one.at <= latest]
+
+
+def _bearer(services: Services, connection: Connection, one: Deletion) -> str:
+    found = who.bore(connection, "name", one.name, one.at, cluster=services.settings.cluster_name)
     return found[0].uid if len(found) == 1 else ""
 
 
-def _recorded(services: Services, uid: str) -> tuple[Any, set[str]]:
-    """The life of a machine as it is recorded, None without one, and who is known to have asked for its deletion."""
-    table = tables.identities
-    asked = select(table.c.value).where(table.c.uid == uid, table.c.attribute == DELETED_BY)
+async def _settle(services: Services, wanted: list[Deletion], told: Told, *, first: bool) -> list[Deletion]:
+    """Enter together what can be said of them now, and return those of which more may be known in a moment. A death
+    that is told from now on says it by itself, and what was told before is in the ledger once the scribe wrote it."""
+    if not wanted:
+        return []
+    for one in wanted:
+        services.chronicle.asked(one.uid, one.by, one.at)
+    if not await services.scribe.flush():
+        raise errors.LedgerDown("what was told before is not written yet")
+    recorded = await asyncio.to_thread(_recorded, services, [one.uid for one in wanted])
+    sorting = _Sorting(services, told, first=first)
+    for one in wanted:
+        sorting.put(one, recorded.get(one.uid))
+    if sorting.new:
+        await services.ledger.append(*sorting.new.values())
+    for uid, fact in sorting.new.items():
+        if fact.kind is facts.FactKind.IDENTITY:
+            services.chronicle.deleted(uid, fact.body["value"])
+    told.entered += len(sorting.new)
+    return sorting.waiting
+
+
+class _Sorting:
+    """What is to be done about each."""
+
+    def __init__(self, services: Services, told: Told, *, first: bool) -> None:
+        self._services = services
+        self._now = services.clock.now()
+        self._told = told
+        self._first = first
+        self._far: dict[str, timedelta] = {}
+        self.new: dict[str, Fact] = {}
+        self.waiting: list[Deletion] = []
+
+    def put(self, one: Deletion, recorded: _Recorded | None) -> None:
+        """One deletion, and what the ledger has of the machine; None: nothing."""
+        if recorded is None:
+            self._told.unknown += 1
+        elif recorded.life.died is not None:
+            self._dead(one, recorded)
+        elif recorded.asked:
+            self._told.known += 1
+        else:
+            self._living(one)
+
+    def _living(self, one: Deletion) -> None:
+        node = self._services.view.nodes.store.get(one.uid)
+        since = None if node is None else node.deleting_since
+        if since is not None and caused(one.at, since, since):
+            fact = facts.identity(uid=one.uid, attribute=DELETED_BY, value=one.by, former="", at=one.at)
+            self._offer(one, fact, since)
+        elif since is None and self._now - one.at <= WITHIN:
+            self.waiting.append(one)
+        else:
+            self._told.passed += 1
+
+    def _dead(self, one: Deletion, recorded: _Recorded) -> None:
+        life, died = recorded.life, moment(recorded.life.died)
+        since = None if life.died_not_before is None else moment(life.died_not_before)
+        if life.reason in (DeathReason.EXUVIA, DeathReason.PERSON):
+            self._known(one, life)
+        elif one.by in recorded.asked or caused(one.at, since or died, died):
+            fact = facts.death(uid=one.uid, reason=DeathReason.PERSON, at=died, by=one.by, not_before=since)
+            self._offer(one, fact, died)
+        else:
+            self._told.passed += 1
+
+    def _offer(self, one: Deletion, fact: Fact, happened: datetime) -> None:
+        """Of several who asked the one counts that did so next to the moment at which it happened."""
+        former, far = self.new.get(one.uid), abs(happened - one.at)
+        self._told.known += former is not None
+        if former is None or far < self._far[one.uid]:
+            self.new[one.uid], self._far[one.uid] = fact, far
+
+    def _known(self, one: Deletion, life: Any) -> None:
+        """A death that came while this was waited for said it by itself."""
+        if not self._first and life.died_by == one.by:
+            self._told.entered += 1
+        else:
+            self._told.known += 1
+
+
+def _recorded(services: Services, uids: list[str]) -> dict[str, _Recorded]:
+    """Of the machines of this cluster that the ledger knows."""
     with reading(services.ledger.place) as connection:
-        return _life(connection, services.settings.cluster_name, uid), set(connection.scalars(asked))
+        return {uid: one for uid in uids if (one := _one(connection, services.settings.cluster_name, uid)) is not None}
 
 
-def _life(connection: Connection, cluster: str, uid: str) -> Any:
-    table = tables.lives
-    chosen = select(table.c.died, table.c.died_not_before, table.c.reason)
-    same = (table.c.uid == uid, table.c.cluster == cluster, table.c.withdrawn.is_(False), versions.holds(table))
-    return connection.execute(chosen.where(*same)).one_or_none()
+def _one(connection: Connection, cluster: str, uid: str) -> _Recorded | None:
+    lives, known = tables.lives, tables.identities
+    same = (lives.c.uid == uid, lives.c.cluster == cluster, lives.c.withdrawn.is_(False), versions.holds(lives))
+    chosen = select(lives.c.died, lives.c.died_not_before, lives.c.reason, lives.c.died_by)
+    life = connection.execute(chosen.where(*same)).one_or_none()
+    if life is None:
+        return None
+    asked = select(known.c.value).where(known.c.uid == uid, known.c.attribute == DELETED_BY)
+    return _Recorded(life=life, asked=frozenset(connection.scalars(asked)))

@@ -44,13 +44,13 @@ class Examiner:
     def died(self, last: Instance) -> None:
         """A machine is gone: by our own hand, by a person's, by whose marks say so, or nobody knows."""
         services = self._services
-        reason, by = self._cause(last)
+        since, heir = self._missed_since(last.uid), self._heir(last)
+        reason, by = self._cause(last, since)
         services.judgements.drop(last.uid)
         services.reactions.pop(last.uid, None)
         self._seen.pop(last.uid, None)
         unscanned = services.learnings.scanner is not None and last.uid not in services.learnings.scanned
         services.learnings.drop(last.uid)
-        since, heir = self._missed_since(last.uid), self._heir(last)
         if services.chronicle.gone(last, reason, by, since, heir, scanned=not unscanned):
             services.tallies.add("exuvia_instance_deaths_total", str(last.kind), last.pool, str(reason))
             lived = (services.clock.now() - last.born).total_seconds()
@@ -109,12 +109,12 @@ class Examiner:
         if change.now is not None and change.now.verdict is Verdict.VIOLATING:
             self._services.reactions[uid] = self._services.clock.monotonic() if seen is None else seen
 
-    def _cause(self, last: Instance) -> tuple[DeathReason, str]:
+    def _cause(self, last: Instance, since: datetime | None) -> tuple[DeathReason, str]:
         for one in self._services.view.all_rotations():
             ours = one.status.phase in (RotationPhase.TERMINATING, RotationPhase.SUCCEEDED)
             if one.spec.instance.uid == last.uid and ours:
                 return DeathReason.EXUVIA, one.uid
-        return self._services.chronicle.reason_of(last)
+        return self._services.chronicle.reason_of(last, since)
 
     def _changed(self, machine: Instance, change: Change) -> None:
         policy = self._services.policies.facts.get(change.policy)

@@ -12,12 +12,13 @@ import hashlib
 import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import nullcontext
 from dataclasses import asdict
 
 from aiohttp import web
 
 from exuvia import errors, ports
-from exuvia.app import deletions, sessions
+from exuvia.app import audit_events, deletions, sessions
 from exuvia.app.services import Services
 from exuvia.app.settings import Settings
 from exuvia.model import resources
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 SESSIONS, AUDIT = "/sessions", "/signals/audit"
 VERB = "post"
 LARGEST = {SESSIONS: 1 << 20, AUDIT: 8 << 20}  # bytes of a body: events of an audit log hold whole objects
-AT_ONCE = 16  # requests
+AT_ONCE = {SESSIONS: 16, AUDIT: 4}  # requests; of the latter one is read, the others wait
 READ_SECONDS = 10.0
 REMEMBERED_SECONDS = 10.0
 REMEMBERED = 256  # tokens that were let in a moment ago
@@ -114,7 +115,8 @@ class Intake:
         self._settings = settings
         self._services = services
         self._doorkeeper = Doorkeeper(cluster, monotonic)
-        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._slots = {path: asyncio.Semaphore(most) for path, most in AT_ONCE.items()}
+        self._one_audit = asyncio.Lock()
         self._context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 
     async def serve(self) -> web.AppRunner:
@@ -156,9 +158,10 @@ class Intake:
                 log.warning("the former certificate is served on: %s", trouble)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
-        if self._slots.locked():
+        slots = self._slots[request.path]
+        if slots.locked():
             return _said(503, "too many requests at once; try again", RETRY)
-        async with self._slots:
+        async with slots:
             try:
                 return await self._take(request)
             except Refused as no:
@@ -166,6 +169,10 @@ class Intake:
 
     async def _take(self, request: web.Request) -> web.StreamResponse:
         await self._doorkeeper.check(request.headers.get("Authorization", ""), request.path)
+        async with self._one_audit if request.path == AUDIT else nullcontext():
+            return await self._let_in(request)
+
+    async def _let_in(self, request: web.Request) -> web.StreamResponse:
         services = self._services()
         if services is None or not services.past_known:
             raise Refused(503, "this replica does not write the ledger now; try again")
@@ -194,8 +201,9 @@ async def _body_of(request: web.Request) -> bytes:
 async def _entered(services: Services, path: str, body: bytes) -> dict[str, int]:
     """Enter what was told; how much was new, and how much not."""
     if path == AUDIT:
-        return asdict(await deletions.enter(services, deletions.read(body)))
-    entered, known = await sessions.enter(services, sessions.read(body, recorded=sessions.now(services)))
+        return asdict(await deletions.enter(services, await asyncio.to_thread(audit_events.read, body)))
+    told = await asyncio.to_thread(sessions.read, body, recorded=sessions.now(services))
+    entered, known = await sessions.enter(services, told)
     return {"entered": entered, "known": known}
 
 

@@ -61,6 +61,7 @@ class Instance:
     zone: str = ""
     born: datetime  # creationTimestamp
     deleting: bool = False
+    deleting_since: datetime | None = None  # deletionTimestamp
     unschedulable: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)

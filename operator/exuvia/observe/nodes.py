@@ -41,6 +41,7 @@ def _instance(node: shapes.Node) -> instances.Instance:
         zone=labels.get(marks.ZONE_LABEL, ""),
         born=shapes.created(meta),
         deleting=meta.deletionTimestamp is not None,
+        deleting_since=shapes.moment(meta.deletionTimestamp),
         unschedulable=bool(spec.unschedulable),
         labels=labels,
         annotations={sys.intern(key): _cut(value) for key, value in (meta.annotations or {}).items()},

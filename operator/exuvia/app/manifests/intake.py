@@ -20,7 +20,8 @@ _GROUP_READS = 0o440  # the pod's fsGroup
 
 def service() -> dict[str, Any]:
     """Where others send to. Of its own: whoever scrapes metrics need not reach it."""
-    made = names.head("v1", "Service", NAME, namespaced=True, about="where exuvia is told who was on a machine")
+    about = "where exuvia is told who was on a machine, or deleted it"
+    made = names.head("v1", "Service", NAME, namespaced=True, about=about)
     ports = [{"name": _PORT, "port": names.INTAKE_PORT, "targetPort": _PORT}]
     return made | {"spec": {"selector": dict(names.SELECTOR), "ports": ports}}
 
