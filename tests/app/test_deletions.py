@@ -163,7 +163,14 @@ def test_more_events_than_a_request_may_hold_are_refused_before_they_are_in_memo
     assert len(audit_events.read(batch(*[DELETED] * MOST))) == MOST
     line = json.dumps(DELETED).encode() + b"\n"
     many = b'{"kind":"EventList","items":[' + b"{}," * ((8 << 20) // 3) + b"{}]}"
-    for body in (batch(*[DELETED] * (MOST + 1)), line * (MOST + 1), (batch(DELETED) + b"\n") * (MOST + 1), many):
+    escapes = b'{"kind":"EventList","items":[' + b"{}," * MOST + b'{"a":"' + b"\\n" * (1 << 20) + b'"}]}'
+    for body in (
+        batch(*[DELETED] * (MOST + 1)),
+        line * (MOST + 1),
+        (batch(DELETED) + b"\n") * (MOST + 1),
+        many,
+        escapes,
+    ):
         tracemalloc.start()
         with pytest.raises(errors.InvalidObject, match="too many"):
             audit_events.read(body)

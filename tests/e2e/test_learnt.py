@@ -62,6 +62,46 @@ def verdicts(world: Operated, uid: str) -> list[str]:
     return [one["result"] for one in found if one["uid"] == uid]
 
 
+def tell_of_a_hole(world: Operated, uid: str, folder: Path) -> None:
+    """A vulnerability of 9.8 is on that machine from now on."""
+    now = text(datetime.now(UTC))
+    told = [
+        {"type": "presence", "uid": uid, "vulnerability": "CVE-1", "from": now, "to": None},
+        {"type": "score", "vulnerability": "CVE-1", "source": "cvss", "value": 9.8, "validFrom": now},
+    ]
+    lines = folder / "told.ndjson"
+    lines.write_text("".join(f"{json.dumps(one)}\n" for one in told), encoding="utf-8")
+    assert exuvia(world, "ledger", "import", str(lines), "--ledger", str(world.ledger)).returncode == 0
+
+
+def explained(world: Operated, name: str) -> dict[str, str]:
+    """What the rules say of one machine."""
+    said = exuvia(world, "explain", name, "--ledger", str(world.ledger), "-o", "json").json()
+    return {one["rule"]: one["result"] for one in said["policies"][0]["rules"]}
+
+
+async def grows(replica: Replica, name: str, before: float) -> None:
+    """Wait until a counter has gone on from there."""
+
+    async def look() -> bool:
+        found = await exported(replica, name)
+        return found is not None and found > before
+
+    await until(look, what=f"{name} to go on", seconds=60)
+
+
+async def says(replica: Replica, name: str, value: float, seconds: float) -> None:
+    async def look() -> bool:
+        return await exported(replica, name) == value
+
+    await until(look, what=f"{name} to be {value}", seconds=seconds)
+
+
+def restart(replica: Replica) -> None:
+    replica.kill()
+    replica.start()
+
+
 async def test_seats_and_risk_are_judged_measured_and_survive_a_kill(cluster: Cluster, tmp_path: Path) -> None:
     async with operated(cluster, tmp_path) as world:
         replica = await world.start(*QUICK_LEASE)
@@ -74,31 +114,16 @@ async def test_seats_and_risk_are_judged_measured_and_survive_a_kill(cluster: Cl
         granted = next(one for one in entries(world.ledger) if one["type"] == "seat")["body"]["instance"]
         holder, waiting = (first, second) if first["metadata"]["uid"] == granted else (second, first)
         uid, name = holder["metadata"]["uid"], holder["metadata"]["name"]
-        now = text(datetime.now(UTC))
-        told = [
-            {"type": "presence", "uid": uid, "vulnerability": "CVE-1", "from": now, "to": None},
-            {"type": "score", "vulnerability": "CVE-1", "source": "cvss", "value": 9.8, "validFrom": now},
-        ]
-        lines = tmp_path / "told.ndjson"
-        lines.write_text("".join(f"{json.dumps(one)}\n" for one in told), encoding="utf-8")
-        assert exuvia(world, "ledger", "import", str(lines), "--ledger", str(world.ledger)).returncode == 0
+        tell_of_a_hole(world, uid, tmp_path)
         await counted(world, seat=(1, 1, 0), risk=(0, 1, 1))
         assert await exported(replica, 'exuvia_risk_score{aggregation="max",policy="desktops"}') == 9.8
 
-        said = exuvia(world, "explain", name, "--ledger", str(world.ledger), "-o", "json").json()
-        results = {one["rule"]: one["result"] for one in said["policies"][0]["rules"]}
-        assert results == {"seat": "pass", "risk": "fail"}
+        assert explained(world, name) == {"seat": "pass", "risk": "fail"}
 
         before, entered = await exported(replica, EXPOSURE), verdicts(world, uid)
         assert before is not None and before > 0
-        replica.kill()
-        replica.start()
-
-        async def goes_on() -> bool:
-            found = await exported(replica, EXPOSURE)
-            return found is not None and found > before
-
-        await until(goes_on, what="exposure to go on", seconds=60)
+        restart(replica)
+        await grows(replica, EXPOSURE, before)
         await counted(world, seat=(1, 1, 0), risk=(0, 1, 1))
         assert verdicts(world, uid) == entered, "nothing is told twice"
 
@@ -106,11 +131,6 @@ async def test_seats_and_risk_are_judged_measured_and_survive_a_kill(cluster: Cl
         await counted(world, seat=(1, 0, 0), risk=(0, 0, 1))
         await kill_node(cluster, waiting)
         unscanned = f'exuvia_instances_unscanned_at_death_total{{pool="{cluster.pool}"}}'
-
-        async def counts_one() -> bool:
-            return await exported(replica, unscanned) == 1.0
-
-        await until(counts_one, what="one of the two to have died unscanned", seconds=30)
-        replica.kill()
-        replica.start()
-        await until(counts_one, what="the next leader to count on", seconds=60)
+        await says(replica, unscanned, 1.0, seconds=30)
+        restart(replica)
+        await says(replica, unscanned, 1.0, seconds=60)

@@ -29,8 +29,8 @@ LIST, ONE = "EventList", "Event"
 MOST = 1000
 """Events in one request; the webhook of an API server sends 400 at a time, unless it is told otherwise."""
 
-_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]')
-"""A string, or where a list or an object begins or ends."""
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]')
+"""A string, or where a list or an object begins or ends. Possessive, for else each escape is kept to come back to."""
 
 
 class _User(msgspec.Struct):
