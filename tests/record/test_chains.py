@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -144,3 +145,41 @@ def test_an_entry_that_does_not_say_what_it_must_is_named(source: Path, tmp_path
 def test_lines_that_can_be_read_only_once_are_a_mistake_of_the_caller(source: Path, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="read only once"):
         chains.load(tmp_path / "target.db", iter(exported(source)))
+
+
+class Told(list[str]):
+    """Lines of a chain; something is done before each time that they are read."""
+
+    def __init__(self, lines: list[str], meanwhile: Callable[[], object], times: int = 2) -> None:
+        super().__init__(lines)
+        self.meanwhile, self.times = meanwhile, times
+
+    def __iter__(self) -> Iterator[str]:
+        if self.times:
+            self.times -= 1
+            self.meanwhile()
+        return super().__iter__()
+
+
+def test_while_a_chain_is_looked_through_and_checked_others_write(source: Path, tmp_path: Path) -> None:
+    target, written = tmp_path / "target.db", list[int]()
+    load(target, exported(source)[:2])
+
+    def meanwhile() -> None:
+        found = importing.load(target, parsed(instance(f"X{len(written)}", 0, 1, 0)), cluster="other")
+        written.append(found.head.seq)
+
+    assert load(target, Told(exported(source), meanwhile)).entered == 2
+    assert (written, length(target), length(target, "other")) == ([1, 2], 4, 2)
+
+
+def test_what_was_entered_while_a_chain_was_checked_counts(source: Path, tmp_path: Path) -> None:
+    target, lines = tmp_path / "target.db", exported(source)
+    load(target, lines[:1])
+    taken = load(target, Told(lines, lambda: load(target, lines[:3])))
+    assert (taken.entered, taken.known, length(target)) == (1, 3, 4)
+    other = tmp_path / "other.db"
+    importing.load(other, parsed(instance("X", 0, 1, 0)), cluster="x")
+    with pytest.raises(errors.InvalidObject, match="it is another one"):
+        load(other, Told(lines, lambda: importing.load(other, parsed(instance("X", 0, 1, 0)), cluster="c")))
+    assert length(other) == 1

@@ -174,6 +174,19 @@ def test_two_who_make_the_same_ledger_do_not_overwrite_one_another(tmp_path: Pat
     assert not list(tmp_path.glob(".*"))
 
 
+def test_while_a_file_is_read_others_write(place: Place) -> None:
+    """Only what must be done at once is done while nobody else can write."""
+
+    def lines_of_one() -> Iterator[lines.Line]:
+        yield from parsed(instance("A", 0, 5, 0))
+        assert importing.load(place, parsed(instance("B", 0, 5, 0)), cluster="c").head.seq == 1
+        yield from parsed(instance("C", 0, 5, 0))
+
+    importing.load(place, parsed(instance("X", 0, 5, 0)), cluster="d")
+    found = importing.load(place, lines_of_one(), cluster="c")
+    assert (found.entered, found.head.seq) == (2, 3), "it goes on behind what was written meanwhile"
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

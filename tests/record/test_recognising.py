@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from exuvia.record import chain, histories, importing, queries
+from exuvia.record import chain, histories, importing, queries, settling
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.record import world
@@ -112,3 +112,79 @@ def test_whatever_a_file_says_importing_it_again_changes_no_answer(fresh: Fresh,
     assert again.known >= len(moments), "of each thing and moment at least the line that holds is known"
     with reading(place) as connection:
         assert list(histories.pasts(connection, ALWAYS)) == before
+
+
+def a_line(kind: str, uid: str, value: int, learnt: int | None) -> str:
+    """One of few, so that lines of one file meet in the same thing and moment. A moment may be still to come."""
+    moment = {} if learnt is None else {"recordedAt": rfc(learnt)}
+    match kind:
+        case "instance":
+            died = [None, rfc(60), rfc(-60)][value]  # the last one cannot have been
+            return said("instance", uid=uid, born=rfc(0), died=died, name="a", **moment)
+        case "session":
+            user = ["J\u00f6rg", "Jo\u0308rg", "ann"][value]
+            return said("session", uid=uid, user=user, from_=rfc(0), to=rfc(value), **moment)
+        case "score":
+            thing = {"vulnerability": uid, "source": "cvss", "validFrom": rfc(0)}
+            return said("score", **thing, value=value, withdrawn=value == 2, **moment)
+        case _:
+            return said("presence", uid=uid, vulnerability="V", from_=rfc(0), to=rfc(5 + value), **moment)
+
+
+FILES = st.lists(
+    st.builds(
+        a_line,
+        st.sampled_from(["instance", "presence", "session", "score"]),
+        st.sampled_from("AB"),
+        st.integers(0, 2),
+        st.sampled_from([None, None, 1, 2, 2**23]),
+    ),
+    min_size=1,
+    max_size=9,
+)
+
+
+def answers(place: Place) -> tuple[Any, ...]:
+    """The chain, what is told of machines and scores, and the dead letters."""
+    with reading(place) as connection:
+        return (
+            chain.verify(queries.links(connection, "c")).head,
+            list(histories.pasts(connection, ALWAYS)),
+            histories.scores(connection, ALWAYS),
+            connection.execute(text("select * from sessions order by uid, began, recorded, rank")).all(),
+            connection.scalar(text("select count(*) from dead_letters")),
+        )
+
+
+@settings(max_examples=60, deadline=None)
+@given(FILES, FILES, st.sampled_from([2, 500]))
+def test_the_same_file_again_adds_nothing_ever(fresh: Fresh, texts: list[str], before: list[str], page: int) -> None:
+    """Whatever was there before, however often it is imported, and though its lines say otherwise of one thing."""
+    place = fresh()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "PAGE", page)
+        load(place, *before)
+        first = importing.load(place, parsed(*texts), cluster="c")
+        once = answers(place)
+        for _ in range(2):
+            again = importing.load(place, parsed(*texts), cluster="c")
+            assert (again.entered, again.dead) == (0, first.dead)
+            assert again.known == first.known + first.entered and again.outweighed == first.outweighed
+            assert answers(place) == once
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.permutations([None, 30, 60]), st.sampled_from([1, 2, 500]))
+def test_of_a_file_that_says_otherwise_of_one_thing_the_greater_line_holds(
+    fresh: Fresh, ends: list[int | None], page: int
+) -> None:
+    """In whatever order its lines stand; the others are counted, and say nothing."""
+    place = fresh()
+    texts = [said("instance", uid="A", born=rfc(0), died=None if one is None else rfc(one)) for one in ends]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settling, "PAGE", page)
+        found = importing.load(place, parsed(*texts), cluster="c")
+    assert (found.entered, found.known, found.outweighed) == (1, 0, 2)
+    with reading(place) as connection:
+        (past,) = histories.pasts(connection, ALWAYS)
+    assert [one.died for one in past.lives] == [None], "n of null comes after the quote of a time"

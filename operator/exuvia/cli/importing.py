@@ -57,11 +57,13 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
         "cluster": found.cluster,
         "imported": found.entered,
         "known": found.known,
+        "outweighed": found.outweighed,
         "deadLetters": [{"line": number, "reason": reason} for number, reason in found.dead],
         "head": f"{found.head.seq}:{found.head.hash}",
     }
     if output == "table":
         known = f", {_known(found.known)}" if found.known else ""
+        known += f", {_outweighed(found.outweighed)}" if found.outweighed else ""
         click.echo(f"{printing.count(found.entered, 'line')} imported{known}; {_head(found.cluster)} is {data['head']}")
         for number, reason in found.dead:
             click.echo(f"line {number} went to the dead letters: {reason}")
@@ -92,6 +94,10 @@ def _head(cluster: str) -> str:
 
 def _known(count: int) -> str:
     return "1 was there already" if count == 1 else f"{count} were there already"
+
+
+def _outweighed(count: int) -> str:
+    return f"{'1 is' if count == 1 else f'{count} are'} outweighed by another line about the same thing"
 
 
 class _Spooled:

@@ -12,6 +12,7 @@ from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
 from exuvia.record import chain, personal, projecting, tables
 from exuvia.record.batches import Batch as Batch
+from exuvia.record.lines import Line
 
 
 class Head(NamedTuple):
@@ -73,13 +74,16 @@ def add(
     *,
     recorded: int | None = None,
     batch: Batch | None = None,
+    line: Line | None = None,
 ) -> Head | None:
     """The head after this fact, or None when it went to the dead letters. InvalidObject for what no entry may hold.
 
     It is recorded now (or at the moment given, in microseconds), and never before the entry that it follows: a clock
-    that goes back makes no earlier entry. With a `batch` the caller flushes it.
+    that goes back makes no earlier entry. With a `batch` the caller flushes it. `line`: what the fact says, where
+    that was read already, with the name of a person sealed.
     """
-    fact = personal.sealed(connection, fact)
+    if line is None:
+        fact = personal.sealed(connection, fact)
     recorded = max(microseconds(datetime.now(UTC)) if recorded is None else recorded, former.recorded)
     told = projecting.Told(
         cluster=writer.cluster,
@@ -88,7 +92,7 @@ def add(
         at=microseconds(fact.at),
         recorded=recorded,
         body=fact.body,
-        line=projecting.line_of(fact.kind, fact.body, recorded),
+        line=projecting.line_of(fact.kind, fact.body, recorded) if line is None else line,
     )
     canonical = chain.canonical(_entry(told, writer))
     waiting = Batch() if batch is None else batch

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Engine, insert, select
 
 from exuvia import errors
 from exuvia.model.facts import FactKind
@@ -66,19 +66,40 @@ def load(place: Place, texts: Iterable[str], *, cluster: str | None = None) -> T
     """
     assert not isinstance(texts, Iterator), "what can be read only once would be checked, and nothing of it entered"
     with beginning.ledger(place) as found:
+        checked = _checked(place, found.engine, texts, cluster)
         with opening.in_words(place), found.engine.begin() as connection:
-            taken = _enter(connection, texts, cluster)
+            taken = _enter(connection, texts, checked)
         found.keep = True
     return replace(taken, made=found.made)
 
 
-def _enter(connection: Connection, texts: Iterable[str], cluster: str | None) -> Taken:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Checked:
+    """A chain in a file that is sound from its first line to its last, if it follows on `start`."""
+
+    cluster: str
+    first: _Exported
+    last: _Exported
+    start: chain.Link | None
+
+
+def _checked(place: Place, engine: Engine, texts: Iterable[str], cluster: str | None) -> _Checked:
+    """All that takes long and needs no lock: meanwhile others write."""
     first, last, gaps = _survey(texts)
     named = str(last.entry["cluster"]) if cluster is None else cluster
+    with opening.in_words(place), opening.readers(engine).begin() as connection:
+        start = _start(connection, named, appending.head(connection, named), first)
+    _check(_links(texts), gaps, start)
+    return _Checked(cluster=named, first=first, last=last, start=start)
+
+
+def _enter(connection: Connection, texts: Iterable[str], checked: _Checked) -> Taken:
+    named = checked.cluster
     opening.alone(connection, named)
     head = appending.head(connection, named)
-    start = _start(connection, named, head, first)
-    _check(_links(texts), gaps, start)
+    if _start(connection, named, head, checked.first) != checked.start:
+        said = f"In the ledger {naming.called(named)} was written meanwhile: nothing was imported."
+        raise errors.LedgerLocked(said, remedy="Run it again.")
     entered, known = 0, 0
     told = _read(texts)
     while page := list(islice(told, PAGE)):
@@ -86,7 +107,7 @@ def _enter(connection: Connection, texts: Iterable[str], cluster: str | None) ->
         _check_known(connection, named, [one for one in page if one.link.seq <= head.seq])
         _add(connection, named, new)
         entered, known = entered + len(new), known + len(page) - len(new)
-    _register(connection, named, int(last.entry["epoch"]))
+    _register(connection, named, int(checked.last.entry["epoch"]))
     last_entry = appending.head(connection, named)
     return Taken(cluster=named, entered=entered, known=known, head=last_entry, begun=not head.seq)
 

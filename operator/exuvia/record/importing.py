@@ -1,4 +1,7 @@
-"""Taking history from elsewhere: lines into the chain and the tables, all of a file or nothing (history.md, Ledger)."""
+"""Taking history from elsewhere: lines into the chain and the tables, all of a file or nothing (history.md, Ledger).
+
+While they are entered nobody else can write to a file: so they are read, checked and settled before.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,29 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 
 from sqlalchemy import Connection, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, Receipt, microseconds
-from exuvia.record import appending, beginning, chain, naming, opening, projecting, queries, recognising, tables
+from exuvia.record import (
+    appending,
+    beginning,
+    chain,
+    naming,
+    opening,
+    projecting,
+    queries,
+    recognising,
+    settling,
+    tables,
+)
 from exuvia.record.lines import Line
 from exuvia.record.moments import moment
 from exuvia.record.places import Place
 from exuvia.record.recognising import Told
+from exuvia.record.settling import Settled
 
-PAGE = 500
 IMPORTS = " imports"
 """One import at a time, of whatever cluster: two of the same feed would meet in the same rows."""
 
@@ -27,14 +40,16 @@ IMPORTS = " imports"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
     """What came of an import: lines entered, lines that went to the dead letters with (line number, reason), and the
-    last entry of the chain, which is that of `cluster`. `known`: lines that were there already, word for word. `made`:
-    the ledger was made for it; `begun`: the chain was."""
+    last entry of the chain, which is that of `cluster`. `known`: lines that were there already, word for word.
+    `outweighed`: lines about the same thing as another line of the file, which holds as of now. `made`: the ledger was
+    made for it; `begun`: the chain was."""
 
     cluster: str
     entered: int
     dead: tuple[tuple[int, str], ...]
     head: Receipt
     known: int = 0
+    outweighed: int = 0
     begun: bool = False
     made: bool = False
 
@@ -47,12 +62,12 @@ def load(place: Place, lines: Iterable[Line], *, cluster: str | None = None) -> 
     Takes leadership from nobody.
     Raises `errors.InvalidObject` for a line that cannot be used and `errors.LedgerError`: nothing was entered then.
     """
-    with beginning.ledger(place) as found:
+    with beginning.ledger(place) as found, settling.settled(lines) as settled:
         with opening.in_words(place), found.engine.begin() as connection:
             opening.alone(connection, IMPORTS)
             writer = writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
-            made = enter(connection, lines, writer)
+            made = _enter(connection, settled, writer)
         found.keep = bool(made.entered or made.dead)
     return replace(made, made=found.made)
 
@@ -83,17 +98,24 @@ def _led(connection: Connection) -> tuple[str, ...]:
 
 def enter(connection: Connection, lines: Iterable[Line], writer: appending.Writer) -> Imported:
     """Enter lines within a transaction that somebody else began and will commit. One moment of recording for all."""
+    with settling.settled(lines) as settled:
+        return _enter(connection, settled, writer)
+
+
+def _enter(connection: Connection, settled: Settled, writer: appending.Writer) -> Imported:
+    """Recorded later than all that the chain has, also where a clock went back: what is told now holds from now on."""
     head = appending.head(connection, writer.cluster)
-    task = _Task(
-        connection=connection, writer=writer, recorded=max(microseconds(datetime.now(UTC)), head.recorded), head=head
-    )
-    told = iter(lines)
-    while page := list(islice(told, PAGE)):
-        task.take(page)
+    recorded = max(microseconds(datetime.now(UTC)), head.recorded + 1)
+    task = _Task(connection=connection, writer=writer, recorded=recorded, head=head)
+    for page in settled.pages():
+        told = [one for one in page if not settled.outweighed(one)]
+        task.outweighed += len(page) - len(told)
+        task.take(told)
     return Imported(
         cluster=writer.cluster,
         entered=task.entered,
         known=task.known,
+        outweighed=task.outweighed,
         dead=tuple(task.dead),
         head=appending.receipt(task.head),
         begun=not head.seq and task.head.seq > 0,
@@ -110,6 +132,7 @@ class _Task:
     head: appending.Head
     entered: int = 0
     known: int = 0
+    outweighed: int = 0
     dead: list[tuple[int, str]] = field(default_factory=list)
     letters: set[recognising.Words] | None = None
 
@@ -117,12 +140,12 @@ class _Task:
         """Enter what is new of a page."""
         batch = appending.Batch()
         told = [self._told(one) for one in page]
-        projecting.read_ahead(self.connection, batch, (one.fact for one in told))
+        projecting.read_ahead(self.connection, batch, (self._ahead(one) for one in told))
         alive = [one for one in told if not one.line.dead]
         for one in told:
             if one.line.dead:
                 self._bury(batch, one)
-        known = recognising.known(self.connection, batch, alive, cluster=self.writer.cluster, recorded=self.recorded)
+        known = recognising.known(self.connection, batch, alive, cluster=self.writer.cluster)
         for place, one in enumerate(alive):
             if place not in known:
                 self._add(batch, one)
@@ -133,12 +156,26 @@ class _Task:
     def _told(self, line: Line) -> Told:
         with _naming(line):
             fact = Fact(kind=FactKind(line.type), at=_at(line), body=line.body)
-            return recognising.told(self.connection, line, fact)
+            return recognising.told(self.connection, line, fact, recorded=self.recorded)
+
+    def _ahead(self, one: Told) -> projecting.Told:
+        """As it is asked for; its number is not known yet."""
+        line, kind, at = one.line, one.fact.kind, one.line.at
+        return projecting.Told(
+            cluster=self.writer.cluster, seq=0, kind=kind, at=at, recorded=self.recorded, body=line.body, line=line
+        )
 
     def _add(self, batch: appending.Batch, one: Told) -> None:
         with _naming(one.line):
-            writer, recorded = self.writer, self.recorded
-            made = appending.add(self.connection, self.head, one.fact, writer, recorded=recorded, batch=batch)
+            made = appending.add(
+                self.connection,
+                self.head,
+                one.fact,
+                self.writer,
+                recorded=self.recorded,
+                batch=batch,
+                line=one.line,
+            )
             self.head = made or self.head
 
     def _bury(self, batch: appending.Batch, one: Told) -> None:

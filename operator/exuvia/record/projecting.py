@@ -76,6 +76,8 @@ def read_ahead(connection: Connection, batch: Batch, facts: Iterable[Fact | Told
 
 def _things(one: Fact | Told) -> list[stating.Thing]:
     """Of a line that cannot be used, and of a person whose name is not sealed yet, nothing is read ahead."""
+    if isinstance(one, Told) and one.line is not None:
+        return stating.things(one.line)
     if one.kind is FactKind.SESSION:
         return []
     try:
