@@ -233,7 +233,7 @@ async def test_a_vendor_that_hangs_holds_up_no_other_and_is_called_no_second_tim
 @pytest.mark.parametrize("how", ["forget", "unhooked"])
 @pytest.mark.parametrize("reply", list(Reply))
 async def test_what_was_forgotten_while_its_vendor_is_called_is_entered_by_one_only(
-    monkeypatch: pytest.MonkeyPatch, how: str, reply: Reply
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str, reply: Reply
 ) -> None:
     world, answered = World(monkeypatch), asyncio.Event()
 
@@ -250,7 +250,7 @@ async def test_what_was_forgotten_while_its_vendor_is_called_is_entered_by_one_o
     answered.set()
     await asyncio.gather(*world.reclaiming._calling.values())
     assert world.outcomes() == []
-    assert world.said == []
+    assert (world.said, caplog.records) == ([], [])
 
 
 async def test_what_is_forgotten_while_it_is_entered_is_entered_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ async def test_a_pool_that_is_deleted_gives_everything_back(monkeypatch: pytest.
     await world.seating.look(())
     before = len(world.told())
     world.seating._pools.synced = True
-    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, at))
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, there, at))
     world.down, world.ledger.trouble = False, errors.LedgerDown("the disk is full")
     await world.seating.look(())
     world.ledger.trouble = None
@@ -121,7 +121,8 @@ async def test_an_end_that_was_entered_in_part_is_entered_no_second_time(monkeyp
     monkeypatch.setattr(seat_ledger, "TOGETHER", 2)
     machines = [machine(f"m{number}", number / 10) for number in range(5)]
     world = World(monkeypatch, *machines, seats=5)
-    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, at))
+    monkeypatch.setattr(seat_ledger, "deleted", lambda _, there, at: _as_deleted(world, there, at))
+    world.seating._pools.synced = True
     await world.look()
     append, appends = world.ledger.append, list[int]()
 
@@ -132,7 +133,6 @@ async def test_an_end_that_was_entered_in_part_is_entered_no_second_time(monkeyp
         await append(*told)
 
     world.ledger.append = once  # type: ignore[method-assign]
-    world.seating._pools.synced = True
     for _ in range(4):
         await world.seating.look(())
     back = [uid for event, uid in world.told() if event == "returned"]
@@ -263,6 +263,6 @@ async def test_one_that_goes_while_its_seats_are_not_known_is_asked_for_anew(mon
     assert asked == [{"pool-uid"}, set()]
 
 
-def _as_deleted(world: World, at: int) -> Any:
+def _as_deleted(world: World, there: set[str], at: int) -> Any:
     found = world.remembered(at)
-    return {world.pool.uid: ("antivirus", found.seats, found.owed)}
+    return {} if world.pool.uid in there else {world.pool.uid: ("antivirus", found.seats, found.owed)}
