@@ -14,6 +14,6 @@ def told_in(table: Table, cluster: str) -> ColumnElement[bool]:
     return exists().where(named.c.uid == table.c.uid, named.c.cluster == cluster, named.c.seq == table.c.seq)
 
 
-def members(cluster: str) -> Select[tuple[str]]:
+def members(cluster: str | ColumnElement[str]) -> Select[tuple[str]]:
     """The UIDs of the machines of a cluster: of those that it ever told a life of."""
     return select(tables.lives.c.uid).where(tables.lives.c.cluster == cluster)

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import repeat
 from typing import Any
 
 import numpy as np
-from sqlalchemy import ColumnElement, Connection, Select, Table, Text, case, cast, func, select
+from sqlalchemy import Connection, Executable, Select, Table, Text, bindparam, case, cast, func, null, select
 
 from exuvia.model.histories import RETRACTED
 from exuvia.model.told import DIED, NEVER, OPEN, OURS, ROTATED, UNKNOWN, WORDS, Column, Numbers, Page, Rows
@@ -25,6 +26,8 @@ PAGE = 50_000
 _SEPARATOR = "\x1f"
 _STILL = -1
 """The length of what has not ended."""
+_ROOM = 8
+"""More than there are words."""
 
 
 def pages(connection: Connection, until: int, *, cluster: str | None = None) -> Iterator[Page]:
@@ -71,16 +74,30 @@ class _Part:
     until: int
     cluster: str | None
 
-    def rows(self, table: Table, *columns: Any) -> Select[Any]:
-        """Some columns of them."""
-        chosen = self._among(select(*columns).where(table.c.recorded <= self.until), table)
-        if table is tables.lives and self.cluster is not None:
-            chosen = chosen.where(table.c.uid.in_(self._among(belonging.members(self.cluster), tables.lives)))
-        return chosen
+    @property
+    def shape(self) -> tuple[bool, bool]:
+        """Whether its statements ask for a last UID, and for a cluster."""
+        return self.last is not None, self.cluster is not None
 
-    def _among(self, chosen: Select[Any], table: Table) -> Select[Any]:
-        after = chosen.where(table.c.uid > self.after)
-        return after if self.last is None else after.where(table.c.uid <= self.last)
+    @property
+    def asked(self) -> dict[str, Any]:
+        """What they are asked with."""
+        return {"after": self.after, "last": self.last, "until": self.until, "cluster": self.cluster}
+
+
+def _rows(table: Table, shape: tuple[bool, bool], *columns: Any) -> Select[Any]:
+    """Some columns of the rows of a part."""
+    bounded, clustered = shape
+    chosen = _among(select(*columns).where(table.c.recorded <= bindparam("until")), table, bounded)
+    if table is tables.lives and clustered:
+        members = belonging.members(bindparam("cluster"))
+        chosen = chosen.where(table.c.uid.in_(_among(members, table, bounded)))
+    return chosen
+
+
+def _among(chosen: Select[Any], table: Table, bounded: bool) -> Select[Any]:
+    after = chosen.where(table.c.uid > bindparam("after"))
+    return after.where(table.c.uid <= bindparam("last")) if bounded else after
 
 
 def _parts(connection: Connection, until: int, cluster: str | None) -> Iterator[_Part]:
@@ -99,57 +116,87 @@ def _end(table: Table, after: str) -> Select[Any]:
 
 
 def _page(connection: Connection, part: _Part, known: Numbers) -> Page:
-    machines = Numbers()
-    texts, times = _read(connection, part, tables.lives, "born", "died", _DEATH)
-    born = _numbered(texts[0], machines)
+    uids, versions = _counted(connection, part, tables.lives)
+    born = np.repeat(np.arange(len(uids)), versions)
+    _, times = _read(connection, part, tables.lives)
+    machines = {uid: number for number, uid in enumerate(uids)}
     return Page(
         machines=len(machines),
         lives=Rows(born, np.zeros_like(born), *times),
-        presences=_beside(machines, known, *_read(connection, part, tables.presences, "began", "ended", _CLOSED)),
-        freezes=_beside(machines, known, *_read(connection, part, tables.freezes, "began", "ended", _FROZEN)),
+        presences=_beside(connection, part, tables.presences, machines, known),
+        freezes=_beside(connection, part, tables.freezes, machines, known),
         vulnerabilities=tuple(known),
     )
 
 
-def _beside(machines: Numbers, known: Numbers, texts: list[list[str]], times: tuple[Column, ...]) -> Rows:
+def _beside(connection: Connection, part: _Part, table: Table, machines: dict[str, int], known: Numbers) -> Rows:
     """Rows of the machines that have a life."""
-    machine = np.fromiter(map(machines.get, texts[0], repeat(-1)), np.int64, len(texts[0]))
-    what = _numbered(texts[1], known) if len(texts) > 1 else np.zeros_like(machine)
+    uids, counts = _counted(connection, part, table)
+    names, times = _read(connection, part, table)
+    machine = np.repeat(np.fromiter(map(machines.get, uids, repeat(-1)), np.int64, len(uids)), counts)
+    what = np.fromiter(map(known.__getitem__, names), np.int64, len(names)) if names else np.zeros_like(machine)
     lived, rows = machine >= 0, Rows(machine, what, *times)
     return rows if lived.all() else Rows(*(one[lived] for one in rows))
 
 
-def _numbered(texts: list[str], numbers: Numbers) -> Column:
-    return np.fromiter(map(numbers.__getitem__, texts), np.int64, len(texts))
+def _counted(connection: Connection, part: _Part, table: Table) -> tuple[list[str], Column]:
+    """Of which machines there are rows, and how many of each: less to read than whose each row is."""
+    whole, alone = _counting(table, part.shape)
+    uids, counts = connection.execute(whole, part.asked).one()
+    found = _numbers(counts)
+    return _split(connection, alone, part, uids, len(found)), found
 
 
-def _read(
-    connection: Connection, part: _Part, table: Table, began: str, ended: str, word: ColumnElement[int]
-) -> tuple[list[list[str]], tuple[Column, ...]]:
-    """The UIDs and vulnerabilities of rows, and when each was recorded, began and ended, and its word.
+def _read(connection: Connection, part: _Part, table: Table) -> tuple[list[str], tuple[Column, ...]]:
+    """The vulnerabilities of rows, none where there are no such, and when each was recorded, began and ended, and its
+    word."""
+    whole, alone = _reading(table, part.shape, connection.dialect.name == "sqlite")
+    *numbers, names = connection.execute(whole, part.asked).one()
+    learnt, begins, lengths = map(_numbers, numbers)
+    ends = np.where(lengths // _ROOM == _STILL, OPEN, begins + lengths // _ROOM)
+    split = [] if alone is None else _split(connection, alone, part, names, len(begins))
+    return split, (begins + learnt, begins, ends, lengths % _ROOM + NEVER)
 
-    SQLite keeps rows in the order of the key, and would copy each of them if it were asked for that order; others must
-    be asked. A length is a shorter text than a moment, and so a quicker one.
+
+@lru_cache(maxsize=32)
+def _counting(table: Table, shape: tuple[bool, bool]) -> tuple[Executable, Select[Any]]:
+    """The statement for all machines and their numbers of rows, and that for the machines one by one. Statements are
+    made once: to make one costs as much as to read thousands of rows."""
+    uid = table.c.uid
+    rows = _rows(table, shape, uid, func.count().label("rows")).group_by(uid).order_by(uid)
+    inner = rows.subquery().c
+    counts = func.aggregate_strings(cast(inner.rows, Text), ",")
+    return select(func.aggregate_strings(inner.uid, _SEPARATOR), counts), rows.with_only_columns(uid)
+
+
+@lru_cache(maxsize=32)
+def _reading(table: Table, shape: tuple[bool, bool], in_order: bool) -> tuple[Executable, Select[Any] | None]:
+    """The statement for all columns of rows, and that for the vulnerabilities one by one.
+
+    SQLite keeps rows `in_order` of the key, and would copy each of them if it were asked for that order; others must
+    be asked. A length is a shorter text than a moment, and so a quicker one; the word shares its number.
     """
-    names = [table.c[one] for one in ("uid", "vulnerability") if one in table.c]
-    start = table.c[began]
-    numbers = (table.c.recorded - start, start, func.coalesce(table.c[ended] - start, _STILL), word)
-    rows = part.rows(table, *(one.label(f"c{place}") for place, one in enumerate((*names, *numbers))))
+    began, ended, word = _COLUMNS[table]
+    length = func.coalesce(ended - began, _STILL) * _ROOM + (word - NEVER)
+    name = table.c.vulnerability if "vulnerability" in table.c else None
+    named = null() if name is None else name
+    columns = (cast(table.c.recorded - began, Text), cast(began, Text), cast(length, Text), named)
+    rows = _rows(table, shape, *(one.label(f"c{place}") for place, one in enumerate(columns)))
     ordered = rows.order_by(*table.primary_key.columns)
-    inner = [*(rows if connection.dialect.name == "sqlite" else ordered).subquery().c]
-    texts = [func.aggregate_strings(one, _SEPARATOR) for one in inner[: len(names)]]
-    texts += [func.aggregate_strings(cast(one, Text), ",") for one in inner[len(names) :]]
-    found = [text or "" for text in connection.execute(select(*texts)).one()]
-    learnt, begins, lengths, words = (np.fromstring(text, dtype=np.int64, sep=",") for text in found[len(names) :])
-    times = (begins + learnt, begins, np.where(lengths == _STILL, OPEN, begins + lengths), words)
-    asked = [ordered.with_only_columns(one) for one in names]
-    return [_split(connection, *one, len(begins)) for one in zip(asked, found, strict=False)], times
+    *numbers, names = (rows if in_order else ordered).subquery().c
+    listed = null() if name is None else func.aggregate_strings(names, _SEPARATOR)
+    whole = select(*(func.aggregate_strings(one, ",") for one in numbers), listed)
+    return whole, None if name is None else ordered.with_only_columns(name)
 
 
-def _split(connection: Connection, asked: Select[Any], text: str, count: int) -> list[str]:
+def _numbers(text: str | None) -> Column:
+    return np.fromstring(text or "", dtype=np.int64, sep=",")
+
+
+def _split(connection: Connection, alone: Select[Any], part: _Part, text: str | None, count: int) -> list[str]:
     """A column of texts. Where what separates them is in one of them, they are read by themselves."""
-    found = text.split(_SEPARATOR) if count else []
-    return found if len(found) == count else list(connection.scalars(asked))
+    found = (text or "").split(_SEPARATOR) if count else []
+    return found if len(found) == count else list(connection.scalars(alone, part.asked))
 
 
 _WORDS = ((tables.presences.c.closed == str(word), place) for place, word in enumerate(WORDS) if place != UNKNOWN)
@@ -162,3 +209,9 @@ _CLOSED = case(
 )
 _DEATH = case((tables.lives.c.withdrawn, NEVER), (tables.lives.c.reason == OURS, ROTATED), else_=DIED)
 _FROZEN = case((tables.freezes.c.withdrawn, NEVER), else_=UNKNOWN)
+_COLUMNS = {
+    tables.lives: (tables.lives.c.born, tables.lives.c.died, _DEATH),
+    tables.presences: (tables.presences.c.began, tables.presences.c.ended, _CLOSED),
+    tables.freezes: (tables.freezes.c.began, tables.freezes.c.ended, _FROZEN),
+}
+"""When something began and ended, and its word."""

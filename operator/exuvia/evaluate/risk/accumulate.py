@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import chain, islice
 
 import numpy as np
 
@@ -32,8 +33,10 @@ def accumulate(
     `pages` are the machines with all their versions, in any order of machines; each machine is on one page. `marks` are
     moments at which the report is cut into a `course`, for plots. Exact, and the same for ever with the same `as_of`.
     """
-    sums = Sums(facts, window=window, as_of=as_of, marks=marks)
-    for page in pages:
+    known, coming = tuple(facts), iter(pages)
+    first = list(islice(coming, 1))  # who hands over pages may read the next one while we work
+    sums = Sums(known, window=window, as_of=as_of, marks=marks)
+    for page in chain(first, coming):
         sums.add(page)
     return summing.report(sums, quarantine_factor)
 

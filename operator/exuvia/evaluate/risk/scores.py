@@ -89,7 +89,7 @@ def likelihood(row: Score | None) -> Fraction:
     return min(value(row), LIKELIEST)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def number(text: str) -> Fraction:
     """A decimal as it was written, exactly."""
     return Fraction(Decimal(text))

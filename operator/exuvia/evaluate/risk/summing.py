@@ -82,9 +82,10 @@ class _Products:
         self._likely: Counter[str] = Counter()
         self._banded: dict[Band, Counter[str]] = {one: Counter() for one in Band}
         lengths = [self._weighed(one) for one in (sums.now, sums.then, sums.undead, sums.live_only)]
+        latest = [_text(one.now.at(sums.as_of)) for one in sums.accounts]
         for account, began, *times in zip(sums.bins.account.tolist(), sums.bins.began.tolist(), *lengths, strict=True):
             if any(times):
-                self._add(sums.accounts[account], began, times)
+                self._add(sums.accounts[account], latest[account], began, times)
 
     def _weighed(self, weighed: Weighed) -> list[int]:
         """How much lies in each bin, weighed, as integers in units of 1/denominator of the factor."""
@@ -92,12 +93,12 @@ class _Products:
         pairs = zip(weighed.all.lengths(), weighed.frozen.lengths(), strict=True)
         return [whole * every - part * frozen for every, frozen in pairs]
 
-    def _add(self, history: History, began: int, times: list[int]) -> None:
+    def _add(self, history: History, latest: str, began: int, times: list[int]) -> None:
         """What was added up in one bin, in all of which the same rows hold."""
         now, then, undead, live_only = times
         moment = self._sums.start + began
         stretch = self._stretches[bisect_right(self._sums.marks, moment)]
-        score, latest = _text(history.now.at(moment)), _text(history.now.at(self._sums.as_of))
+        score = _text(history.now.at(moment))
         stretch.now[score] += now
         stretch.then[_text(history.then.at(moment))] += then
         stretch.rescore[latest] += now
@@ -169,6 +170,6 @@ def _number(text: str) -> Fraction:
     return scores.number(text) if text else Fraction(0)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _band(text: str) -> Band:
     return band(_number(text))

@@ -63,8 +63,10 @@ class Bins:
         self._accounts += len(accounts)
 
     def of(self, account: Column, place: Column) -> Column:
-        """The bins into which places fall. Asked for account by account, they are found three times as fast."""
-        keys = account * self._stride + np.searchsorted(self._edges, place, "right")
+        """The bins into which places fall. Asked for account by account, they are found three times as fast; and what
+        is on a machine often begins and ends together."""
+        fresh = np.append(True, place[1:] != place[:-1])[: len(place)]
+        keys = account * self._stride + np.searchsorted(self._edges, place[fresh], "right")[np.cumsum(fresh) - 1]
         order = np.argsort(account.astype(np.uint16), kind="stable")
         found = np.empty_like(account)
         found[order] = np.searchsorted(self._keys, keys[order], "right")
