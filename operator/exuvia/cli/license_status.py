@@ -7,7 +7,9 @@ from typing import Any
 import click
 
 from exuvia import ports
-from exuvia.cli import cluster, printing
+from exuvia.cli import asking, cluster, printing
+from exuvia.cli.asking import Standing
+from exuvia.decide.brakes.status import ENGAGED
 from exuvia.model import resources
 from exuvia.model.specs.license_pool import LicensePool
 from exuvia.observe import ours
@@ -24,20 +26,38 @@ _TITLES = ("POOL", "READY", "SEATS", "USED", "FREE", "QUEUED", "OVER", "GHOSTS",
 def status(kubeconfig: str, context: str, output: str) -> None:
     """Show the seats of every pool as the operator last counted them.
 
-    Exit code 1 when a pool is not served, somebody waits, seats are overcommitted, or there is a ghost.
+    Exit code 1 when a pool is not served, somebody waits, seats are overcommitted, there is a ghost, or nobody counts:
+    no operator works, or its ledger takes nothing.
     """
-    pools = [said(one) for one in cluster.run(kubeconfig, context, gather)]
+    found, standing = cluster.run(kubeconfig, context, gather)
+    pools = [said(one) for one in found]
+    halted = halt(standing) if pools else ""
     if output == "table" and not pools:
         click.echo("No licence pool. Begin with examples/antivirus-seats.yaml.")
+    if halted:
+        printing.say(f"{halted}\n" if output == "table" else halted, err=output != "table")
     rows = tuple(tuple(_cell(one[key]) for key in _COLUMNS) for one in pools)
     printing.show([("", Rows(headings=_TITLES, rows=rows))], pools, output)
-    printing.finish(findings=any(wrong(one) for one in pools))
+    printing.finish(findings=bool(halted) or any(wrong(one) for one in pools))
 
 
-async def gather(client: ports.Cluster) -> list[LicensePool | Unparsable]:
-    """All of them, by name."""
+async def gather(client: ports.Cluster) -> tuple[list[LicensePool | Unparsable], Standing]:
+    """All of them, by name, and how the operator that counts them stands."""
     found = [ours.from_body(LicensePool, one) for one in await cluster.every(client, resources.LICENSE_POOLS)]
-    return sorted(found, key=lambda one: one.name)
+    return sorted(found, key=lambda one: one.name), await asking.standing(client)
+
+
+def halt(standing: Standing) -> str:
+    """Why no seat is granted, returned or counted now, with the next step; "" where that is done, as far as is
+    known."""
+    if standing.leader is not None and not standing.works:
+        said = standing.leader.said(standing.now)
+        return f"No operator works: {said}. What follows is what it counted last. See `exuvia doctor`."
+    brakes = standing.guard.status.brakes if standing.guard is not None else ()
+    trouble = next((one.reason for one in brakes if one.name == "ledger" and one.state == ENGAGED), "")
+    if not trouble:
+        return ""
+    return f"No seat is granted or returned, and what follows was counted before: {trouble}. See `exuvia doctor`."
 
 
 def said(pool: LicensePool | Unparsable) -> dict[str, Any]:
