@@ -198,6 +198,21 @@ def test_nothing_is_asked_as_of_a_moment_to_come(one: Path) -> None:
     assert "--as-of 2099-01-01T00:00:00Z is still to come" in said
 
 
+def test_an_end_that_nobody_watched_is_shown_as_an_interval(tmp_path: Path) -> None:
+    unsure = life("A", "worker-1", "10.0.0.7")[0] | {"notBefore": "2026-01-01T00:20:00Z"}
+    load(tmp_path / "l.db", "", unsure, life("B", "worker-2", "10.0.0.8")[0])
+    who = ("ledger", "who", "--ledger", tmp_path / "l.db", "--name")
+    told = "between 2026-01-01T00:20:00Z and 2026-01-01T01:00:00Z"
+    for when, sure in (("2026-01-01T00:10:00Z", "certain"), (THEN, "uncertain")):
+        (found,) = answer(*who, "worker-1", "--at", when)["instances"]
+        interval = {"notBefore": "2026-01-01T00:20:00Z", "died": "2026-01-01T01:00:00Z", "certainty": sure}
+        assert found | interval == found
+        assert f"{told}  {sure}" in call(*who, "worker-1", "--at", when).stdout
+    (known,) = answer(*who, "worker-2", "--at", THEN)["instances"]
+    assert known["notBefore"] is None
+    assert "between" not in call(*who, "worker-2", "--at", THEN).stdout
+
+
 def test_dead_letters_say_when_why_and_what(both: Path) -> None:
     asked = ("ledger", "dead-letters", "--ledger", both)
     found = answer(*asked, code=1)

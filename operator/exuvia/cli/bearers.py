@@ -79,7 +79,7 @@ def _former(one: Former) -> dict[str, Any]:
 
 def _tables(answer: Answer) -> list[tuple[str, Rows]]:
     found = tuple(one.bearer for one in answer.found)
-    lives = tuple((one.name, one.uid, _time(one.born), _time(one.died), one.certainty, one.reason) for one in found)
+    lives = tuple((one.name, one.uid, _time(one.born), _died(one), one.certainty, one.reason) for one in found)
     machines = Rows(headings=("NAME", "UID", "BORN", "DIED", "CERTAINTY", "DEATH"), rows=lives)
     placed = ("POD", "SERVICE ACCOUNT", "OWNER", "FROM", "TO")
     return [
@@ -91,6 +91,12 @@ def _tables(answer: Answer) -> list[tuple[str, Rows]]:
         _about(answer, ("POLICY", "VERDICT", "SEVERITY", "SINCE"), _verdicts),
         _about(answer, ("VULNERABILITY", "SCORE", "SOURCE", "FROM"), _vulnerabilities),
     ]
+
+
+def _died(one: Bearer) -> str:
+    """When, or within which interval where nobody watched."""
+    died = _time(one.died)
+    return died if one.not_before is None else f"between {_time(one.not_before)} and {died}"
 
 
 _Lines = Iterator[tuple[str, ...]]
@@ -206,6 +212,7 @@ def _bearer(one: Bearer) -> dict[str, Any]:
         "cluster": one.cluster,
         "born": _time(one.born),
         "died": _time(one.died) or None,
+        "notBefore": _time(one.not_before) or None,
         "reason": one.reason or None,
         "certainty": one.certainty,
         "sessions": [_visit(on) for on in one.sessions],

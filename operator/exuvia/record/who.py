@@ -47,13 +47,16 @@ class Visit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bearer:
     """An instance that bore what was asked for. `certainty`: certain, uncertain (its end is known only within an
-    interval), ambiguous (several bore it). `cluster`: whose chain tells of it, "" for the one without a name."""
+    interval, which begins before what was asked about), ambiguous (several bore it). `not_before`: where that interval
+    begins, which `died` ends; None where the end is known. `cluster`: whose chain tells of it, "" for the one without a
+    name."""
 
     uid: str
     name: str
     cluster: str
     born: datetime
     died: datetime | None
+    not_before: datetime | None
     certainty: str
     reason: str
     placements: tuple[Placement, ...]
@@ -157,6 +160,7 @@ def _bearer(connection: Connection, row: Any, when: int, until: int, *, several:
         cluster=row.cluster,
         born=moment(row.born),
         died=None if row.died is None else moment(row.died),
+        not_before=None if row.died_not_before is None else moment(row.died_not_before),
         certainty=certainty,
         reason=row.reason,
         placements=tuple(_placements(connection, row, when, until)),
