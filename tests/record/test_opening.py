@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
 from exuvia.record import opening, tables
+from exuvia.record import sqlite as sqlite_
 from tests.record import world
 
 
@@ -22,6 +25,29 @@ def test_migrations_make_the_tables_of_the_code(tmp_path: Path) -> None:
         assert compare_metadata(MigrationContext.configure(connection), tables.metadata) == []
         revision = connection.scalar(text("select version_num from alembic_version"))
     assert [revision] == opening._script().get_heads(), "one line of migrations"
+
+
+def test_a_new_file_and_what_stands_beside_it_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds names of people and the keys to them; from the first byte on."""
+    before = os.umask(0)
+    try:
+        engine = opening.open_for_writing(tmp_path / "l.db")
+        with engine.begin() as connection:
+            sqlite_.probe(connection)
+            found = {one.name: stat.S_IMODE(one.stat().st_mode) for one in tmp_path.iterdir()}
+        engine.dispose()
+    finally:
+        os.umask(before)
+    assert found == {"l.db": 0o600, "l.db-wal": 0o600, "l.db-shm": 0o600}
+
+
+def test_a_file_that_is_there_keeps_its_rights(tmp_path: Path) -> None:
+    file = tmp_path / "l.db"
+    opening.open_for_writing(file).dispose()
+    file.chmod(0o640)
+    with world.written(file, world.birth("A")):
+        pass
+    assert stat.S_IMODE(file.stat().st_mode) == 0o640
 
 
 def test_opening_again_keeps_what_is_there(tmp_path: Path) -> None:

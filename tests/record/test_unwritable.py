@@ -9,11 +9,12 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from exuvia import errors
-from exuvia.record import unwritable
+from exuvia.record import sqlite, unwritable
 from exuvia.record.reading import reading
 from tests.record import lives, world
 
@@ -82,6 +83,54 @@ def test_one_that_was_closed_is_read_and_nothing_is_left_beside_it(file: Path) -
             assert [one["type"] for one in lives.life(connection, "A")] == ["birth", "death"]
         assert unwritable.still(file)
     assert {one.name for one in file.parent.iterdir()} == {"l.db"}
+
+
+def used_up(monkeypatch: pytest.MonkeyPatch, **found: int) -> None:
+    """The volume has no room left, by what it says of itself."""
+    room = {"f_bavail": 15, "f_frsize": 4096, "f_files": 100, "f_favail": 10, "f_flag": 0}
+    monkeypatch.setattr(os, "statvfs", lambda _: SimpleNamespace(**room | found))
+
+
+@pytest.mark.parametrize("found", [{}, {"f_bavail": 9999, "f_favail": 0}])
+def test_one_on_a_full_volume_is_read_and_nothing_is_written_beside_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, found: dict[str, int]
+) -> None:
+    used_up(monkeypatch, **found)
+    with reading(file) as connection:
+        assert [one["type"] for one in lives.life(connection, "A")] == ["birth", "death"]
+        assert {one.name for one in file.parent.iterdir()} == {"l.db"}
+    file.with_name("l.db-wal").touch()
+    file.with_name("l.db-shm").write_bytes(b"\0" * 3)  # as a writer leaves them that found no room
+    assert version(file) == 0
+
+
+def test_one_on_a_full_volume_that_is_written_is_read_with_what_stands_beside_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA user_version = 77")
+        connection.commit()
+        used_up(monkeypatch)
+        assert version(file) == 77
+
+
+def test_a_part_of_one_on_a_full_volume_is_named(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = unfinished(file, tmp_path / "part", "-wal")
+    used_up(monkeypatch)
+    with pytest.raises(
+        errors.LedgerDown, match=r"on a volume that is full, and some of it is still in l\.db-wal.*Free disk"
+    ):
+        version(copy)
+
+
+def test_a_full_volume_is_said_to_be_full(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite says no more than `disk I/O error` where there is no room for what stands beside the file."""
+    trouble = sqlite3.OperationalError("disk I/O error")
+    assert "cannot grow" not in str(sqlite.explained(file, trouble))
+    used_up(monkeypatch)
+    assert "cannot grow: its volume is full (disk I/O error). Free disk space" in str(sqlite.explained(file, trouble))
+    used_up(monkeypatch, f_flag=os.ST_RDONLY)
+    assert "cannot grow" not in str(sqlite.explained(file, trouble)), "a read-only medium is always used up"
 
 
 def test_a_link_to_it_is_followed(file: Path, tmp_path: Path) -> None:

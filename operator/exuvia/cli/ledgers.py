@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
@@ -73,8 +74,8 @@ def reading(file: str) -> Iterator[Connection]:
 def there(file: str) -> places.Place:
     """The ledger to write to, which must be there. Raises `errors.LedgerDown`."""
     place = places.place(file)
-    if places.absent(place):
-        raise errors.LedgerDown(f"There is no ledger at {place}.", remedy="Name it by --ledger.")
+    if isinstance(place, Path) and places.absent(place):
+        raise places.nowhere(place)
     return place
 
 

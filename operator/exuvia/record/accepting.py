@@ -7,6 +7,7 @@ epoch that the ledger knows, so it takes leadership from nobody.
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 
 from sqlalchemy import Connection
 
@@ -24,8 +25,8 @@ def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str | N
     """
     if not reason.strip():
         raise errors.InvalidObject("An acceptance needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
-    if places.absent(place):
-        raise errors.LedgerDown(f"There is no ledger at {place}.", remedy="Name it by --ledger.")
+    if isinstance(place, Path) and places.absent(place):
+        raise places.nowhere(place)
     engine = opening.open_for_writing(place)
     try:
         with opening.in_words(place), engine.begin() as connection:

@@ -17,7 +17,7 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 
 from exuvia import errors
-from exuvia.record import appending, guarding, postgres, rebuilding, sqlite
+from exuvia.record import appending, guarding, places, postgres, rebuilding, sqlite
 from exuvia.record.guarding import removing
 from exuvia.record.places import Place, Server
 
@@ -59,13 +59,14 @@ def open_for_writing(place: Place, *, patience_ms: int | None = None) -> Engine:
     return engine
 
 
-def open_for_reading(place: Place) -> Engine:
-    """A read-only engine. Raises `errors.LedgerError` when there is no such file or database, or it is no ledger."""
+def open_for_reading(place: Place, *, still: bool | None = None) -> Engine:
+    """A read-only engine; `still`: of a file beside which nothing can be written, None to find that out. Raises
+    `errors.LedgerError` when there is no such file or database, or it is no ledger."""
     if isinstance(place, Server):
         return _checked(postgres.reading(place), place, writes=False)
     if not place.is_file():
-        raise errors.LedgerDown(f"There is no ledger at {place}.", remedy="Name it by --ledger.")
-    engine = sqlite.reading(place, patience_ms=PATIENCE_MS)
+        raise places.nowhere(place)
+    engine = sqlite.reading(place, patience_ms=PATIENCE_MS, still=still)
     try:
         with in_words(place), engine.connect() as connection:
             _check_revision(MigrationContext.configure(connection).get_current_revision(), place)

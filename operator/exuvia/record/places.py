@@ -60,6 +60,13 @@ def absent(where: Place) -> bool:
     return isinstance(where, Path) and not where.is_file()
 
 
+def nowhere(where: Path) -> errors.LedgerDown:
+    """What is said of a file that is not there, or that is a folder."""
+    if where.is_dir():
+        return errors.LedgerDown(f"{where} is a folder, no ledger.", remedy="Name a file by --ledger.")
+    return errors.LedgerDown(f"There is no ledger at {where}.", remedy="Name it by --ledger.")
+
+
 def _parameters(url: str) -> tuple[tuple[str, str], ...]:
     from psycopg import ProgrammingError, conninfo  # only where there is a URL: it costs 20 MB and a moment
 

@@ -15,8 +15,8 @@ from exuvia.record.places import Place, Server
 def reading(place: Place) -> Iterator[Connection]:
     """A read-only connection that sees one moment of the ledger. Holds up no writer. Raises `errors.LedgerError`, also
     at the end of the block where what was read does not count."""
-    with nullcontext() if isinstance(place, Server) else unwritable.unchanged(place):
-        engine = opening.open_for_reading(place)
+    with nullcontext(False) if isinstance(place, Server) else unwritable.unchanged(place) as still:
+        engine = opening.open_for_reading(place, still=still)
         try:
             with opening.in_words(place), engine.begin() as connection:
                 yield connection

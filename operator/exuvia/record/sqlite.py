@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -21,24 +22,26 @@ _READ = "exuvia_reads"
 
 
 def writing(path: Path, *, patience_ms: int) -> Engine:
-    """Connections that write; the folder is made, and the file by the first of them. Raises `errors.LedgerError`."""
+    """Connections that write; the folder is made, and the file by the first of them, for its owner alone. Raises
+    `errors.LedgerError`."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as trouble:
         raise _down(path, trouble.strerror or str(trouble)) from trouble
     leftovers.check(path)
     engine = create_engine(URL.create("sqlite", database=str(path)), connect_args={"timeout": patience_ms / 1000})
+    event.listen(engine, "do_connect", partial(_for_its_owner, path))
     event.listen(engine, "connect", _durable)
     event.listen(engine, "begin", _begin_immediate)
     return engine
 
 
-def reading(path: Path, *, patience_ms: int) -> Engine:
-    """Connections that cannot write; also where nobody can write, and so nothing beside the file. Raises
-    `errors.LedgerDown` where a part of it could not be read there."""
-    still = {"immutable": "1"} if unwritable.still(path) else {}
+def reading(path: Path, *, patience_ms: int, still: bool | None = None) -> Engine:
+    """Connections that cannot write; also where nothing can be written beside the file either (`still`, found out here
+    where it is None). Raises `errors.LedgerDown` where a part of it could not be read there."""
+    alone = {"immutable": "1"} if (unwritable.still(path) if still is None else still) else {}
     engine = create_engine(
-        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true", **still}),
+        URL.create("sqlite", database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true", **alone}),
         connect_args={"timeout": patience_ms / 1000},
     )
     event.listen(engine, "connect", _own_transactions)
@@ -89,8 +92,9 @@ def explained(path: Path, trouble: DBAPIError | sqlite3.Error) -> errors.LedgerE
         return errors.LedgerCorrupt(what, remedy=f"Name the right file by --ledger. {remedy}" if other else remedy)
     if "no such table" in said:
         return errors.LedgerCorrupt(f"{path} is no ledger of exuvia.", remedy="Name the right file by --ledger.")
-    if "full" in said:
-        return errors.LedgerDown(f"The ledger {path} cannot grow: {said}.", remedy=f"Free disk space; {GOES_ON}.")
+    if "full" in said or unwritable.full(path):
+        why = said if "full" in said else f"its volume is full ({said})"
+        return errors.LedgerDown(f"The ledger {path} cannot grow: {why}.", remedy=f"Free disk space; {GOES_ON}.")
     return _down(path, said)
 
 
@@ -99,6 +103,14 @@ def _down(path: Path, why: str) -> errors.LedgerDown:
         f"The ledger {path} cannot be opened or written: {why}.",
         remedy=f"Mend the volume or its rights; {GOES_ON}.",
     )
+
+
+def _for_its_owner(path: Path, *_: Any) -> None:
+    """A file that is not there yet is begun so that nobody else may read it: it holds names of people, and their keys.
+    What stands beside it gets the same rights. One that is there keeps its own; it is not opened here, for closing it
+    would end this process's locks on it."""
+    with suppress(OSError):  # what stands in the way is said when it is opened
+        os.close(os.open(os.path.realpath(path), os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
 
 
 def _own_transactions(connection: sqlite3.Connection, _: Any) -> None:
