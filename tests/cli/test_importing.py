@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,38 @@ def test_a_person_at_a_terminal_sees_a_bar(facts: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
     told = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", env={"FORCE_COLOR": "1"})
     assert "importing" in told.stderr and "2 lines imported" in told.stdout
+
+
+def test_a_name_that_came_from_elsewhere_writes_no_control_sequence(tmp_path: Path) -> None:
+    facts, ledger = tmp_path / "facts.ndjson", tmp_path / "l.db"
+    bad = "\x1b[2K\x1b[31mroot\u202e"
+    facts.write_text(
+        "\n".join(
+            (
+                instance("A", 0, 10, 10, name=bad),
+                said("session", uid="A", user=bad, from_=rfc(1), to=None),
+                said("placement", uid="A", pod=bad, podUid="P", namespace="shop", from_=rfc(1), to=None),
+                instance(bad, 9, 5, 10),
+            )
+        )
+    )
+    told = import_(facts, ledger, code=1).output
+    told += call("ledger", "who", "--name", bad, "--at", rfc(2), "--ledger", ledger).output
+    told += call("ledger", "query", "--ledger", ledger).output
+    told += call("ledger", "dead-letters", "--ledger", ledger, code=1).output
+    told += call("ledger", "who", "--ip", bad, "--ledger", ledger, code=2).output
+    told += call("ledger", "verify", "--cluster", bad, "--ledger", ledger, code=2).output
+    assert all(one.isprintable() or one == "\n" for one in told), ascii(told)
+    assert "\\x1b[2K\\x1b[31mroot" in told
+    found = json.loads(call("ledger", "who", "--name", bad, "--at", rfc(2), "--ledger", ledger, "-o", "json").stdout)
+    assert found["instances"][0]["name"] == bad, "programs get it as it is"
+
+
+def test_lines_that_say_otherwise_of_one_thing_are_counted(tmp_path: Path) -> None:
+    facts, ledger = tmp_path / "facts.ndjson", tmp_path / "l.db"
+    facts.write_text("\n".join(said("instance", uid="A", born=rfc(0), name=name) for name in "abc"))
+    for _ in range(2):
+        told = import_(facts, ledger).stdout
+        assert ", 2 are outweighed by another line about the same thing; the ledger's head is 1:" in told
+    assert told.startswith("0 lines imported, 1 was there already, 2 are")
+    assert json.loads(import_(facts, ledger, "-o", "json").stdout)["outweighed"] == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,13 @@ def test_a_growth_of_nothing_has_no_sign(write: Any) -> None:
 def test_days_are_taken_as_spans(write: Any) -> None:
     plain = ("license", "forecast", "--arrivals", 120, "--life", "30m", "--reclaim-delay")
     assert answer(*plain, "3d") == answer(*plain, "72h")
+
+
+def test_a_file_of_facts_may_be_gzip(write: Any, tmp_path: Path) -> None:
+    packed = tmp_path / "facts"
+    packed.write_bytes(gzip.compress(Path(write(*WORKED)).read_bytes()))
+    plain, same = simulate(write(*WORKED)), simulate(packed)
+    assert same == plain and same["grants"]
 
 
 def test_bad_options_say_which_and_what_to_write(write: Any, tmp_path: Path) -> None:

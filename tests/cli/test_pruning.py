@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sqlite3
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import DBAPIError
 
 from exuvia.app import anchoring
 from exuvia.model import marks, resources
-from exuvia.record import importing, removal
+from exuvia.record import forgetting, importing, removal
 from tests.cli.calling import answer, call
 from tests.cli.people import Person
 from tests.cluster import Cluster
@@ -62,6 +64,23 @@ def test_how_many_names_were_forgotten_is_told(file: Path) -> None:
     prune = ("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON)
     found = answer(*prune)
     assert (found["entries"], found["names"]) == (5, 1)
+
+
+def test_what_was_pruned_is_said_though_names_could_not_be_forgotten(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The entries are gone for good by then: it did not fail."""
+
+    def full(_: object) -> int:
+        raise DBAPIError("delete", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(forgetting, "forget", full)
+    told = call("ledger", "prune", "--ledger", file, "--keep", "100d", *PERSON, "-o", "json", code=1)
+    found = json.loads(told.stdout)
+    assert (found["entries"], found["names"]) == (5, None)
+    assert told.stderr.startswith("the chain of c: the entries are gone for good, but keys to names of people of whom")
+    assert "cannot grow: database or disk is full. Free disk space" in told.stderr
+    assert f"pruned under checkpoint {found['checkpoint']}" in call("ledger", "verify", "--ledger", file).stdout
 
 
 def test_a_risk_report_says_that_it_is_short_of_what_was_pruned(file: Path) -> None:

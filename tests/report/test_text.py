@@ -9,8 +9,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exuvia.report import text
+from exuvia.report.printable import printable
 from exuvia.report.text import Rows, render
 
 ROWS = Rows(
@@ -91,3 +94,25 @@ def test_no_rows_show_the_headings() -> None:
 )
 def test_durations(span: timedelta, expected: str) -> None:
     assert text.duration(span) == expected
+
+
+@given(st.lists(st.tuples(st.text(max_size=9), st.text(max_size=9)), max_size=4), st.booleans())
+def test_what_others_wrote_never_gets_to_a_terminal_as_control_sequences(
+    cells: list[tuple[str, str]], watched: bool
+) -> None:
+    """One line a row where nobody looks on; nothing is there that a person does not see."""
+    stream = Terminal() if watched else io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")
+        render(Rows(headings=("NAME", "WHAT"), rows=tuple(cells)), "table", stream)
+    found = re.sub(r"\x1b\[[01]m", "", stream.getvalue()) if watched else stream.getvalue()
+    assert all(one.isprintable() or one == "\n" for one in found)
+    assert watched or found.count("\n") == len(cells) + 1
+
+
+@given(st.text(), st.booleans())
+def test_what_is_printable_stays_and_the_rest_is_written_out(words: str, lines: bool) -> None:
+    found = printable(words, lines=lines)
+    assert all(one.isprintable() or (lines and one == "\n") for one in found)
+    assert found == words or not words.isprintable()
+    assert printable("Jörg \x1b[2K\u202eroot\n") == "Jörg \\x1b[2K\\u202eroot\\n"

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import click
-
 from exuvia.cli import printing, remembering
 from exuvia.cli.portraying import Portrait
 from exuvia.evaluate.risk.found import Found
@@ -43,9 +41,9 @@ class Answer:
 def show(answer: Answer, how: str) -> None:
     """As a table with a sentence first, or as data with `answer` and `instances`."""
     if how == "table":
-        click.echo(_sentence(answer))
+        printing.say(_sentence(answer))
         if answer.former is not None:
-            click.echo(_before(answer.former, pod=answer.pod))
+            printing.say(_before(answer.former, pod=answer.pod))
     data: dict[str, Any] = {"answer": answer.word, "instances": [_instance(one) for one in answer.found]}
     if answer.former is not None:
         data["former"] = _former(answer.former)

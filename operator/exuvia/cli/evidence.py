@@ -163,7 +163,7 @@ def _listed(folder: Path) -> dict[str, Any]:
 
 def _show_list(found: list[dict[str, Any]], how: str) -> None:
     if how == "table" and not found:
-        click.echo("no evidence")
+        printing.say("no evidence")
     rows = tuple(
         (
             one["name"],
@@ -237,7 +237,7 @@ def _missing(there: set[str], witnesses: list[Digest]) -> list[dict[str, Any]]:
 
 def _show_verified(found: list[dict[str, Any]], how: str) -> None:
     if how == "table" and not found:
-        click.echo("no evidence")
+        printing.say("no evidence")
     rows = tuple(
         (one["name"], one["state"], ", ".join(one["comparedWith"]), problem)
         for one in found

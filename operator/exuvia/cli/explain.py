@@ -56,13 +56,13 @@ def explain_(
     )
     found = explain(snapshot)
     if output == "table":
-        click.echo(_headline(found))
-        click.echo(f"{conclusion(found)}\n")
+        printing.say(_headline(found))
+        printing.say(f"{conclusion(found)}\n")
     printing.show(_sections(found, everything=everything), _data(found), output)
     if output == "table":
-        click.echo(_folded(found, everything=everything), nl=False)
+        printing.say(_folded(found, everything=everything), nl=False)
         for note in found.notes:
-            click.echo(f"note: {note}")
+            printing.say(f"note: {note}")
     complies = found.verdict not in (Verdict.VIOLATING, Verdict.UNKNOWN)
     printing.finish(findings=not complies or bool(found.operations) or bool(found.unusable))
 

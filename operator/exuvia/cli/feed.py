@@ -151,9 +151,9 @@ def _show(found: Comparison, output: str, *, dry: bool, seen: str) -> None:
     printing.show([("", Rows(headings=headings, rows=(row,)))], data, output)
     if output == "table" and not (found.steps or found.unchanged):
         for why in _nothing(found, seen):
-            click.echo(why, err=True)
+            printing.say(why, err=True)
     if output == "table" and dry:
-        click.echo("nothing was added (--dry-run)", err=True)
+        printing.say("nothing was added (--dry-run)", err=True)
 
 
 def _nothing(found: Comparison, seen: str) -> Iterator[str]:

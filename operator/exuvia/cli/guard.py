@@ -60,8 +60,8 @@ def pause(kubeconfig: str, context: str, reason: str, until: str) -> None:
     by, former = cluster.run(kubeconfig, context, lambda client: _pause(client, reason, end))
     if former is not None:
         said = f" until {former['until']}" if former.get("until") else ""
-        click.echo(f"your former pause{said} ({former.get('reason') or 'no reason given'}) is replaced by this one")
-    click.echo(f"paused by {by}" + (f" until {stamp(end)}" if end else "; go on with `exuvia resume`"))
+        printing.say(f"your former pause{said} ({former.get('reason') or 'no reason given'}) is replaced by this one")
+    printing.say(f"paused by {by}" + (f" until {stamp(end)}" if end else "; go on with `exuvia resume`"))
 
 
 @click.command()
@@ -77,11 +77,11 @@ def resume(kubeconfig: str, context: str, pool: str, everybodys: bool) -> None:
     """
     if pool:
         by = cluster.run(kubeconfig, context, lambda client: _resume_pool(client, pool))
-        click.echo(f"pool {pool} goes on by word of {by}; its failures so far no longer count")
+        printing.say(f"pool {pool} goes on by word of {by}; its failures so far no longer count")
         return
     found = cluster.run(kubeconfig, context, lambda client: _resume(client, everybodys))
     for line in found.lines():
-        click.echo(line)
+        printing.say(line)
     printing.finish(findings=bool(found.left or found.uninstall_left))
 
 

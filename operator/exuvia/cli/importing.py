@@ -64,9 +64,10 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
     if output == "table":
         known = f", {_known(found.known)}" if found.known else ""
         known += f", {_outweighed(found.outweighed)}" if found.outweighed else ""
-        click.echo(f"{printing.count(found.entered, 'line')} imported{known}; {_head(found.cluster)} is {data['head']}")
+        lines_in = printing.count(found.entered, "line")
+        printing.say(f"{lines_in} imported{known}; {_head(found.cluster)} is {data['head']}")
         for number, reason in found.dead:
-            click.echo(f"line {number} went to the dead letters: {reason}")
+            printing.say(f"line {number} went to the dead letters: {reason}")
     else:
         printing.show([], data, output)
     ledgers.say_new(place, found.cluster, made=found.made, begun=found.begun)
@@ -84,7 +85,7 @@ def _import_chain(told: Iterator[str], file: str, named: str | None, output: str
     else:
         known = f", {_known(found.known)}" if found.known else ""
         entries = "1 entry" if found.entered == 1 else f"{found.entered} entries"
-        click.echo(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
+        printing.say(f"{naming.called(found.cluster)} is sound: {entries} imported{known}; its head is {head}")
     ledgers.say_new(place, found.cluster, made=found.made, begun=found.begun)
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import click
 
 from exuvia import errors
-from exuvia.cli import clusters
+from exuvia.cli import clusters, texts
 from exuvia.model.histories import Life
 from exuvia.record import chain, lines, lived
 from exuvia.record.lines import Line
@@ -36,19 +33,17 @@ class Lives:
     origin: Origin | None = None
 
 
-def read(file: Path, *, recorded: int) -> Lives:
-    """The lives of a file; lines of other types are checked and passed over. `recorded` counts where a line has no
-    `recordedAt`. Raises `errors.InvalidObject` naming the first line that cannot be used, `errors.SettingsError`."""
+def read(file: str, *, recorded: int) -> Lives:
+    """The lives of a file, plain or gzip, or - for standard input; lines of other types are checked and passed over.
+    `recorded` counts where a line has no `recordedAt`. Raises `errors.InvalidObject` naming the first line that
+    cannot be used, `errors.SettingsError`."""
     try:
-        with click.open_file(str(file), encoding="utf-8") as texts:  # - is standard input
-            return known(lines.read(texts, recorded=recorded))
+        with texts.lines(file, "reading", texts.HISTORY) as told:
+            return known(lines.read(told, recorded=recorded))
     except errors.InvalidObject as trouble:
-        raise errors.InvalidObject(f"{file}: {trouble.message}", place=trouble.place, remedy=trouble.remedy) from None
-    except UnicodeDecodeError:
-        raise errors.SettingsError(f"{file} is no UTF-8 text.", remedy="Give a file of JSON lines.") from None
-    except OSError as trouble:
-        remedy = "Give a file of facts that can be read."
-        raise errors.SettingsError(f"{file} cannot be read: {trouble.strerror}.", remedy=remedy) from None
+        named = trouble.message.startswith(trouble.place)
+        said = trouble.message if named else f"{trouble.place}: {trouble.message}"
+        raise errors.InvalidObject(f"{file}: {said}", place=trouble.place, remedy=trouble.remedy) from None
 
 
 def remembered(ledger: Place, *, until: int, named: str | None) -> Lives:

@@ -52,6 +52,10 @@ def prune(
         who = ledgers.person(by, kubeconfig, context)
         found = [removal.prune(place, cut=cut, keep=keep, by=who, at=now, cluster=one) for one in which]
     _show(found, cut, dry_run=dry_run, how=output)
+    for one in found:
+        if one.unforgotten:
+            printing.say(_unforgotten(one), err=True)
+    printing.finish(findings=any(one.unforgotten for one in found))
 
 
 @click.group()
@@ -97,7 +101,7 @@ def add(
     held = {"instance": _uid(file, instance), "subject": _subject(file, subject), **_held(began, ended, now)}
     wanted = holds.Hold(name=name, by=ledgers.person(by, kubeconfig, context), reason=reason, **held)
     receipt = holds.add(place, wanted, at=now, cluster=ledgers.chain_of(file, named))
-    click.echo(f"held as {name} by entry {receipt.seq}")
+    printing.say(f"held as {name} by entry {receipt.seq}")
 
 
 @hold.command("release")
@@ -113,7 +117,7 @@ def release(file: str, name: str, reason: str, by: str, named: str | None, kubec
     who = ledgers.person(by, kubeconfig, context)
     which = ledgers.chain_of(file, named)
     receipt = holds.release(place, name, by=who, reason=reason, at=datetime.now(UTC), cluster=which)
-    click.echo(f"released {name} by entry {receipt.seq}")
+    printing.say(f"released {name} by entry {receipt.seq}")
 
 
 @click.command()
@@ -128,7 +132,7 @@ def erase(file: str, subject: str, reason: str, by: str, named: str | None, kube
     place, which = ledgers.there(file), ledgers.chain_of(file, named)
     who = ledgers.person(by, kubeconfig, context)
     receipt = erasing.erase(place, subject, by=who, reason=reason, at=datetime.now(UTC), cluster=which)
-    click.echo(f"erased by entry {receipt.seq}; copies of the ledger that were made before still have the name")
+    printing.say(f"erased by entry {receipt.seq}; copies of the ledger that were made before still have the name")
 
 
 @hold.command("list")
@@ -141,7 +145,7 @@ def list_(file: str, output: str) -> None:
     data = [_data(one) for one in found]
     rows = tuple((one["name"], one["what"], one["by"], one["reason"]) for one in data)
     if output == "table" and not rows:
-        click.echo("nothing is held")
+        printing.say("nothing is held")
     printing.show([("", Rows(headings=("NAME", "WHAT", "BY", "WHY"), rows=rows))], data, output)
 
 
@@ -196,7 +200,7 @@ def _held(began: str, ended: str, now: datetime) -> dict[str, Any]:
 
 def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str) -> None:
     told = {"cut": remembering.written(cut), "dryRun": dry_run}
-    data = [_pruned(one) | {"names": None if dry_run else one.names} | told for one in found]
+    data = [_pruned(one) | {"names": None if dry_run or one.unforgotten else one.names} | told for one in found]
     if how != "table":
         printing.show([], data[0] if len(data) == 1 else data, how)
         return
@@ -206,12 +210,19 @@ def _show(found: list[removal.Pruned], cut: datetime, *, dry_run: bool, how: str
         under = f" under checkpoint {one.checkpoint}" if one.checkpoint else ""
         names = f", {_names(one.names)} forgotten" if one.names else ""
         left = ", ".join(f"{count} {_WHY[why]}" for why, count in one.kept.items() if count)
-        click.echo(f"{whose}{_entries(one.entries)} {done}{under}{names}; left: {left or 'nothing'}")
+        printing.say(f"{whose}{_entries(one.entries)} {done}{under}{names}; left: {left or 'nothing'}")
 
 
 def _pruned(one: removal.Pruned) -> dict[str, Any]:
     kept = {why.value: count for why, count in one.kept.items() if count}
     return {"cluster": one.cluster, "entries": one.entries, "kept": kept, "checkpoint": one.checkpoint or None}
+
+
+def _unforgotten(one: removal.Pruned) -> str:
+    return (
+        f"{naming.called(one.cluster)}: the entries are gone for good, but keys to names of people of whom nothing is"
+        f" left still stand: {one.unforgotten} The next pruning that takes something out destroys them."
+    )
 
 
 def _entries(count: int) -> str:

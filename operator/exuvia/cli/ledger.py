@@ -17,6 +17,7 @@ from exuvia.cli import (
     keeping,
     letters,
     preparing,
+    printing,
     querying,
     verifying,
 )
@@ -40,7 +41,7 @@ def accept(file: str, reason: str, named: str | None, kubeconfig: str, context: 
     """Accept a ledger that misses entries (a restored backup), so that exuvia acts again."""
     by = cluster.run(kubeconfig, context, cluster.whoami)
     receipt = accepting.accept(there(file), by=by, reason=reason, at=datetime.now(UTC), cluster=named)
-    click.echo(f"accepted by {by} as entry {receipt.seq}; a running exuvia goes on within seconds")
+    printing.say(f"accepted by {by} as entry {receipt.seq}; a running exuvia goes on within seconds")
 
 
 for _module in (querying, identifying, letters, verifying, exporting, importing, anchoring, keeping, preparing):

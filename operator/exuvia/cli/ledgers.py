@@ -12,7 +12,7 @@ import click
 from sqlalchemy import Connection
 
 from exuvia import errors
-from exuvia.cli import cluster
+from exuvia.cli import cluster, printing
 from exuvia.record import naming, places, queries
 from exuvia.record.reading import reading as reading_of
 
@@ -101,9 +101,9 @@ def chain_of(file: str, named: str | None) -> str:
 def say_new(place: places.Place, cluster: str, *, made: bool, begun: bool) -> None:
     """That a ledger was made, or a chain in one: a path or a name that was mistyped is seen at once."""
     if made:
-        click.echo(f"a new ledger was made at {place}", err=True)
+        printing.say(f"a new ledger was made at {place}", err=True)
     elif begun:
-        click.echo(f"a new chain was begun: {naming.called(cluster)}", err=True)
+        printing.say(f"a new chain was begun: {naming.called(cluster)}", err=True)
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:

@@ -42,7 +42,7 @@ def dead_letters(file: str, named: str | None, since: str, limit: int, output: s
                 output,
             )
     if output == "table" and not count:
-        click.echo("no dead letter")
+        printing.say("no dead letter")
     printing.finish(findings=bool(count))
 
 

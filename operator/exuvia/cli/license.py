@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -34,7 +33,8 @@ def _source_options(command: _Command) -> _Command:
     """Where the lives come from: the ledger, or a file of facts."""
     facts = click.option(
         "--facts", envvar="EXUVIA_FACTS", default="", metavar="FILE",
-        help="Facts as JSON lines instead of the ledger; those of type instance count, as known now; - for stdin.",
+        help="Facts as JSON lines instead of the ledger; those of type instance count, as known now; may be gzip, "
+        "- for stdin.",
     )  # fmt: skip
     pool = click.option("--pool", default="", help="Only machines of this pool of machines.")
     return ledger_option(clusters.cluster_filter_option(facts(pool(command))))
@@ -218,14 +218,14 @@ def _lives(ledger: str, named: str | None, facts: str, pool: str, now: datetime)
     if facts and click.get_current_context().get_parameter_source("named") is ParameterSource.COMMANDLINE:
         raise click.UsageError("Lines of a file name no cluster: give --facts or --cluster, not both.")
     found = (
-        instance_facts.read(Path(facts), recorded=microseconds(now))
+        instance_facts.read(facts, recorded=microseconds(now))
         if facts
         else instance_facts.remembered(places.place(ledger), until=microseconds(now), named=named)
     )
     if found.dead:
         first = found.dead[0]
         lines = printing.count(len(found.dead), "line")
-        click.echo(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
+        printing.say(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
     return replace(found, lives=_of_pool(found.lives, pool)) if pool else found
 
 

@@ -24,8 +24,8 @@ def lint(files: tuple[str, ...], output: str) -> None:
     found = [linting.lint(name, text) for name, text in _texts(files)]
     mistakes = [one for linted in found for one in linted.mistakes]
     if output == "table":
-        click.echo("".join(f"{one}\n" for one in mistakes), nl=False)
-        click.echo(_summary(found, len(mistakes)), err=True)
+        printing.say("".join(f"{one}\n" for one in mistakes), nl=False)
+        printing.say(_summary(found, len(mistakes)), err=True)
     else:
         printing.show([], [dataclasses.asdict(one) for one in mistakes], output)
     printing.finish(findings=bool(mistakes))

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from exuvia import errors
+from exuvia.report.printable import printable
 
 ENVIRONMENT_PREFIX = "EXUVIA"
 EXIT_ERROR = 2
@@ -101,7 +102,7 @@ def _flat_environment(command: click.Command) -> None:
 def _say(trouble: Exception, *, verbose: bool) -> None:
     if verbose:
         traceback.print_exception(trouble)
-    click.echo(f"error: {_sentence(trouble)}", err=True)
+    click.echo(printable(f"error: {_sentence(trouble)}", lines=True), err=True)
 
 
 def _sentence(trouble: Exception) -> str:

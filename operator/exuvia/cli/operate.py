@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from exuvia import errors, ports
-from exuvia.cli import asking, cluster
+from exuvia.cli import asking, cluster, printing
 from exuvia.decide.inheritance import operation_name
 from exuvia.model import marks, resources
 from exuvia.model.instances import Instance
@@ -68,7 +68,7 @@ def release(quarantine: str, kubeconfig: str, context: str, verdict: str, reason
     for line in cluster.run(
         kubeconfig, context, lambda client: _release(client, quarantine, decided, reason, destroy_unsealed)
     ):
-        click.echo(line)
+        printing.say(line)
 
 
 @click.command()
@@ -77,7 +77,7 @@ def release(quarantine: str, kubeconfig: str, context: str, verdict: str, reason
 def abort(rotation: str, kubeconfig: str, context: str) -> None:
     """Call a Rotation off and put the machine back as it was."""
     for line in cluster.run(kubeconfig, context, lambda client: _abort(client, rotation)):
-        click.echo(line)
+        printing.say(line)
 
 
 async def _open(client: ports.Cluster, kind: Resource, name: str, reason: str) -> Opened:
@@ -130,11 +130,11 @@ def _phase(operation: ports.Body) -> str:
 
 def _say(kind: Resource, opened: Opened, instance: str) -> None:
     if opened.phase:
-        click.echo(f"{kind.kind} {opened.name} of {instance} is open already ({opened.phase}); nothing to do")
+        printing.say(f"{kind.kind} {opened.name} of {instance} is open already ({opened.phase}); nothing to do")
         return
-    click.echo(f"{kind.kind} {opened.name} asked for; follow it with `kubectl get {kind.plural} {opened.name} -w`")
+    printing.say(f"{kind.kind} {opened.name} asked for; follow it with `kubectl get {kind.plural} {opened.name} -w`")
     for note in opened.notes:
-        click.echo(note)
+        printing.say(note)
 
 
 async def _release(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from exuvia import errors
+from exuvia.cli import printing
 from exuvia.record import places
 from exuvia.record import preparing as preparations
 from exuvia.record.places import Server
@@ -25,9 +26,9 @@ def prepare(url: str, writer: str) -> None:
         remedy = f"A file is made ready by the operator itself; for a database write {places.FORM}."
         raise errors.SettingsError(f"{place} is a file and needs no preparation.", remedy=remedy)
     made = preparations.prepare(place, writer=writer)
-    click.echo(f"{place} is ready")
+    printing.say(f"{place} is ready")
     if made:
-        click.echo(f"the role {writer} was made without a password; give it one with \\password {writer} in psql")
+        printing.say(f"the role {writer} was made without a password; give it one with \\password {writer} in psql")
 
 
 COMMANDS = (prepare,)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from exuvia.report import text
+from exuvia.report.printable import printable
 from exuvia.report.text import Rows
 
 EXIT_CLEAN = 0
@@ -35,8 +36,13 @@ def show(sections: Sequence[tuple[str, Rows]], data: Any, output: str) -> None:
         if index:
             click.echo()
         if title:
-            click.echo(title)
+            say(title)
         text.render(rows, output)
+
+
+def say(words: str, *, err: bool = False, nl: bool = True) -> None:
+    """A sentence for people, or several lines. What others wrote in it does nothing to the terminal."""
+    click.echo(printable(words, lines=True), err=err, nl=nl)
 
 
 def finish(*, findings: bool) -> None:
@@ -56,8 +62,9 @@ def span(length: timedelta) -> str:
 
 
 def one_line(words: str, limit: int = 0) -> str:
-    """Without line breaks; cut to a limit where one is given. Cells of tables have none: a terminal wraps them."""
-    flat = " ".join(words.split())
+    """Without line breaks and what is not printable; cut to a limit where one is given. Cells of tables have none: a
+    terminal wraps them."""
+    flat = printable(" ".join(words.split()))
     return flat if not limit or len(flat) <= limit else flat[: limit - 1] + "…"
 
 

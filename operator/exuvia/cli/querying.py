@@ -52,7 +52,7 @@ def query(
                 output,
             )
     if output == "table" and not count:
-        click.echo("no entry")
+        printing.say("no entry")
 
 
 def words(body: dict[str, Any]) -> str:

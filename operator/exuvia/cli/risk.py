@@ -143,7 +143,7 @@ def at(file: str, named: str | None, time: str, as_of: str, agg: str, quarantine
         )
     if output == "table":
         asked = f"{voice.written(when)}, as known on {voice.written(known)}{'' if scope is None else f', {scope}'}"
-        click.echo(f"risk ({aggregation}) at {asked}: {voice.hours(value)}")
+        printing.say(f"risk ({aggregation}) at {asked}: {voice.hours(value)}")
     _show([], voice.moment_document(time=when, as_of=known, aggregation=aggregation, risk=value, scope=scope), output)
 
 
@@ -178,12 +178,12 @@ def explain(
         found = explained(past, facts, window=asked, as_of=known, quarantine_factor=factor)
     sections = voice.explanation_sections(found) if found.now or found.then else []
     if output == "table":
-        click.echo(voice.explanation_heading(found, past.lives[-1].name, scope) + "\n")
+        printing.say(voice.explanation_heading(found, past.lives[-1].name, scope) + "\n")
     if output == "table" and not sections:
-        click.echo("nothing is known to have been on it then")
+        printing.say("nothing is known to have been on it then")
     _show(sections, voice.explanation_document(found, scope), output)
     if output == "table" and found.now and found.now == found.then:
-        click.echo("\nTHEN: the same; all of it could be known at the time")
+        printing.say("\nTHEN: the same; all of it could be known at the time")
 
 
 def _chosen(connection: Connection, named: str, as_of: int, cluster: str | None) -> Past:

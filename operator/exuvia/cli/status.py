@@ -78,10 +78,10 @@ def _print(found: Found, how: str) -> None:
         ("OPERATIONS", _rows(_OPERATION_COLUMNS, operations, now)),
     ]
     if how == "table" and not (policies or operations):
-        click.echo("No policy and no operation under way. Begin with one of examples/.\n")
+        printing.say("No policy and no operation under way. Begin with one of examples/.\n")
     idle = _idle(found)
     if how == "table" and idle:
-        click.echo(f"{idle}\n")
+        printing.say(f"{idle}\n")
     data: dict[str, Any] = {"policies": policies, "waiting": blocked, "brakes": brakes, "operations": operations}
     data["leader"] = None if found.leader is None else found.leader.said(now)
     data["idle"] = idle or None

@@ -112,7 +112,7 @@ def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Clus
         found = await look(client, force=force)
         _tell(found, orders)
         if dry_run:
-            click.echo("This was a dry run: nothing was done.")
+            printing.say("This was a dry run: nothing was done.")
             return found.nothing
         if not orders.discard_history:
             return _refuse(found)
@@ -121,7 +121,7 @@ def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Clus
             _no_operator(stands)
             return await _by_hand(client, found, orders)
         if stands.only_watches and _enough(found, orders):
-            click.echo(_done(found))
+            printing.say(_done(found))
             return True
         return await _by_operator(client, found, orders, _an_operator(stands))
 
@@ -163,18 +163,18 @@ async def _bodies(client: ports.Cluster, kind: Resource, force: bool) -> list[po
 
 def _tell(found: Left, orders: Orders) -> None:
     for kind in found.unknown:
-        click.echo(f"This cluster does not know {kind} any more: nothing of that is left.")
+        printing.say(f"This cluster does not know {kind} any more: nothing of that is left.")
     for line in found.to_do(orders):
-        click.echo(line)
+        printing.say(line)
     if not found.lines():
-        click.echo("No operation is open, and no finalizer of exuvia is left.")
+        printing.say("No operation is open, and no finalizer of exuvia is left.")
 
 
 def _refuse(found: Left) -> bool:
     sealed = [one for one in found.quarantines if one.status.evidence and one.status.evidence.digest]
     of = printing.count(len(sealed), "open quarantine")
     kept = f" and the evidence of {of}" if sealed else ""
-    click.echo(
+    printing.say(
         f"Nothing was done: the ledger{kept} would be lost with the operator's volume. Copy the ledger's file, export "
         "evidence with `exuvia evidence export`, then run this again with --discard-history."
     )
@@ -210,7 +210,7 @@ async def _by_operator(client: ports.Cluster, found: Left, orders: Orders, holde
     deadline = asyncio.get_running_loop().time() + orders.timeout.total_seconds()
     await _ask(client, orders)
     who = f"The operator ({holder})" if holder else "The operator"
-    click.echo(
+    printing.say(
         f"{who} is asked to do that; waiting for up to {printing.span(orders.timeout)}. Nothing starts any more."
     )
     if orders.release_quarantines:
@@ -218,12 +218,12 @@ async def _by_operator(client: ports.Cluster, found: Left, orders: Orders, holde
             await _release(client, held)
     left = await _wait(client, found, orders, deadline)
     if _enough(left, orders):
-        click.echo(_done(left))
+        printing.say(_done(left))
         return True
-    click.echo(f"Not done after {printing.span(orders.timeout)}. Still there:")
+    printing.say(f"Not done after {printing.span(orders.timeout)}. Still there:")
     for line in left.lines():
-        click.echo(f"  {line}")
-    click.echo("See `exuvia explain NODE` for what holds it, and run this again; the operator goes on meanwhile.")
+        printing.say(f"  {line}")
+    printing.say("See `exuvia explain NODE` for what holds it, and run this again; the operator goes on meanwhile.")
     return False
 
 
@@ -244,7 +244,7 @@ def _enough(left: Left, orders: Orders) -> bool:
 
 async def _release(client: ports.Cluster, held: Quarantine) -> None:
     if held.status.release_accepted is None:
-        click.echo(f"  {await operate.write_release(client, held, ReleaseVerdict.RETURN, REASON)}")
+        printing.say(f"  {await operate.write_release(client, held, ReleaseVerdict.RETURN, REASON)}")
 
 
 async def _wait(client: ports.Cluster, left: Left, orders: Orders, deadline: float) -> Left:
@@ -253,7 +253,7 @@ async def _wait(client: ports.Cluster, left: Left, orders: Orders, deadline: flo
         await asyncio.sleep(PERIOD.total_seconds())
         former, left = left, await look(client)
         for line in _progress(former, left):
-            click.echo(f"  {line}")
+            printing.say(f"  {line}")
     return left
 
 
@@ -296,16 +296,17 @@ async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
         sound = True
         async for outcome in undoing.undo(client, operation):
             if undoing.failed(outcome):
-                click.echo(f"  {operation.KIND} {operation.name}: {outcome.message or outcome.reason}")
+                printing.say(f"  {operation.KIND} {operation.name}: {outcome.message or outcome.reason}")
                 sound = False
         done = done and sound
         if sound:
-            click.echo(f"  {operation.KIND} {operation.name}: {operation.spec.instance.name} is as it was")
+            printing.say(f"  {operation.KIND} {operation.name}: {operation.spec.instance.name} is as it was")
     for operation in (await look(client, force=True)).finalizers:
         await undoing.let_go(client, operation)
     left = await look(client, force=True)
     finished = done and not left.finalizers and not left.unreadable and await _forget_head(client)
-    click.echo(_done(_without(left, undone)) if finished else "Something is left (above); mend it and run this again.")
+    unfinished = "Something is left (above); mend it and run this again."
+    printing.say(_done(_without(left, undone)) if finished else unfinished)
     return finished
 
 
@@ -317,10 +318,10 @@ async def _nothing_starts(client: ports.Cluster, orders: Orders) -> bool:
     except errors.ClusterError as trouble:
         if isinstance(trouble, errors.NotFound) or trouble.status == TAKES_NO_NEW:
             return True
-        click.echo(f"  FleetGuard {fleet_guard.NAME}: {trouble}")
-        click.echo("  It does not say that exuvia is uninstalled: an operator that is started again would go on.")
+        printing.say(f"  FleetGuard {fleet_guard.NAME}: {trouble}")
+        printing.say("  It does not say that exuvia is uninstalled: an operator that is started again would go on.")
         return False
-    click.echo("Nothing starts any more, also when an operator is started; `exuvia resume` takes that back.")
+    printing.say("Nothing starts any more, also when an operator is started; `exuvia resume` takes that back.")
     return True
 
 
@@ -329,7 +330,7 @@ async def _forget_head(client: ports.Cluster) -> bool:
     try:
         await anchoring.remove(client, marks.SYSTEM_NAMESPACE)
     except errors.ClusterError as trouble:
-        click.echo(f"  ConfigMap {marks.SYSTEM_NAMESPACE}/{marks.LEDGER_HEAD}: {trouble.message}")
+        printing.say(f"  ConfigMap {marks.SYSTEM_NAMESPACE}/{marks.LEDGER_HEAD}: {trouble.message}")
         return False
     return True
 

@@ -102,9 +102,9 @@ def _show_verified(
     else:
         for name, one in found.items():
             whose = f"{place}, {naming.called(name)}," if len(found) > 1 else str(place)
-            click.echo(_sentence(whose, one, known, tables=not odd, way_out=missing.way_out(place)))
+            printing.say(_sentence(whose, one, known, tables=not odd, way_out=missing.way_out(place)))
         for line in _tables(found, odd, place):
-            click.echo(line)
+            printing.say(line)
     printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
 
 

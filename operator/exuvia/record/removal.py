@@ -54,13 +54,15 @@ _OF_ENTRIES = (tables.entries, tables.mentions, tables.intents)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
     """What went, or would go: entries by reason kept, and under which checkpoint, 0 where there is none. `names`: how
-    many keys to names of people went, because nothing else of them is left."""
+    many keys to names of people went, because nothing else of them is left; `unforgotten`: why that could not be found
+    out, or ""."""
 
     cluster: str
     entries: int
     kept: Mapping[pruning.Kept, int]
     checkpoint: int = 0
     names: int = 0
+    unforgotten: str = ""
 
 
 def foresee(place: Place, *, cut: datetime, cluster: str) -> Pruned:
@@ -87,18 +89,19 @@ def prune(place: Place, *, cut: datetime, keep: str, by: str, at: datetime, clus
             if not _holds_still(connection, draft):
                 draft = _drafted(place, connection, microseconds(cut), cluster)
             done = _prune(connection, draft, keep=keep, by=by, at=at)
-        return replace(done, names=_forget(place, engine)) if done.entries else done
+        return _forget(place, engine, done) if done.entries else done
     finally:
         engine.dispose()
 
 
-def _forget(place: Place, engine: Engine) -> int:
+def _forget(place: Place, engine: Engine, done: Pruned) -> Pruned:
+    """What was pruned is durable already: trouble here takes nothing of it back."""
     try:
         with opening.in_words(place), engine.begin() as connection:
-            return forgetting.forget(connection)
-    except errors.LedgerLocked as trouble:
+            return replace(done, names=forgetting.forget(connection))
+    except errors.LedgerError as trouble:
         log.warning("names of which nothing is left are forgotten by the next pruning: %s", trouble)
-        return 0
+        return replace(done, unforgotten=str(trouble))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

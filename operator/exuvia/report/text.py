@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TextIO
 
@@ -14,6 +14,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from exuvia.report.printable import printable
 
 GAP = 2
 WRAPPED = 20
@@ -37,9 +39,14 @@ def render(rows: Rows, output: str, stream: TextIO | None = None) -> None:
     elif output == "yaml":
         stream.write(yaml.safe_dump(json.loads(json.dumps(rows.data, default=_plain)), sort_keys=True))
     elif stream.isatty():
-        _framed(rows, stream)
+        _framed(_shown(rows), stream)
     else:
         stream.write("".join(line + "\n" for line in columns(rows.headings, rows.rows)))
+
+
+def _shown(rows: Rows) -> Rows:
+    """As a terminal may be given it."""
+    return replace(rows, rows=tuple(tuple(printable(cell) for cell in row) for row in rows.rows))
 
 
 def _plain(value: Any) -> str:
@@ -50,8 +57,9 @@ def _plain(value: Any) -> str:
 
 
 def columns(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Left-aligned columns two spaces apart, as kubectl prints them; an empty cell shows as `-`."""
-    table = [tuple(headings), *(tuple(cell or "-" for cell in row) for row in rows)]
+    """Left-aligned columns two spaces apart, as kubectl prints them; an empty cell shows as `-`, and what is not
+    printable as Python writes it."""
+    table = [tuple(map(printable, headings)), *(tuple(printable(cell) or "-" for cell in row) for row in rows)]
     widths = [max(len(row[index]) for row in table) for index in range(len(headings))]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
 
