@@ -18,6 +18,7 @@ from exuvia.app.manifests import admission, alerts, crds, declared, names, rbac,
 from exuvia.app.settings import Settings
 from exuvia.model import marks
 from exuvia.model.permissions import Duty, Permission
+from exuvia.model.specs.security_policy import InstanceCounts
 from exuvia.report.metrics import BY_NAME
 
 ROOT = Path(__file__).parents[2]
@@ -269,3 +270,14 @@ def test_a_definition_is_cluster_scoped_with_status_and_category(one: crds.Defin
     (version,) = spec["versions"]
     assert spec["scope"] == "Cluster" and spec["names"]["categories"] == ["exuvia"]
     assert version["subresources"] == {"status": {}} and version["additionalPrinterColumns"][-1]["name"] == "Age"
+
+
+def test_a_policy_shows_how_many_machines_are_unknown() -> None:
+    """Neither compliant nor violating: nobody would look for them otherwise."""
+    (policy,) = (one for one in crds.DEFINITIONS if one.short == "exsp")
+    shown = crds.manifest(policy)["spec"]["versions"][0]["additionalPrinterColumns"]
+    names = [one["name"] for one in shown if not one.get("priority")]
+    assert names == ["Mode", "Ready", "Matched", "Violating", "Unknown", "Rotating", "Blocked", "Age"]
+    (unknown,) = (one for one in shown if one["name"] == "Unknown")
+    assert unknown["jsonPath"] == ".status.instances.unknown"
+    assert "unknown" in InstanceCounts.model_fields
