@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -13,7 +13,16 @@ import click
 from click.core import ParameterSource
 
 from exuvia import errors
-from exuvia.cli import clusters, instance_facts, license_status, moments, printing, remembering, seat_figures
+from exuvia.cli import (
+    clusters,
+    instance_facts,
+    license_status,
+    moments,
+    pool_history,
+    printing,
+    remembering,
+    seat_figures,
+)
 from exuvia.cli.instance_facts import Lives
 from exuvia.cli.ledgers import ledger_option
 from exuvia.decide.brakes.times import LARGEST_SKEW
@@ -26,6 +35,15 @@ from exuvia.model.seats import Exhaustion, Terms
 from exuvia.record import places
 
 _POOLS = 20  # so many are named at most
+_SUPPOSED = {"seats": "--seats", "exhaustion": "--exhaustion", "grace": "--grace", "delay": "--reclaim-delay"}
+"""What another pool would be like."""
+
+_SELECTED = {"facts": "--facts", "pool": "--pool"}
+"""Which machines are replayed."""
+
+_SAID = frozenset(ParameterSource) - {ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP}
+"""Where an option comes from that somebody gave."""
+
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -36,7 +54,10 @@ def _source_options(command: _Command) -> _Command:
         help="Facts as JSON lines instead of the ledger; those of type instance count, as known now; may be gzip, "
         "- for stdin.",
     )  # fmt: skip
-    pool = click.option("--pool", default="", help="Only machines of this pool of machines.")
+    pool = click.option(
+        "--pool", default="", metavar="NODEPOOL",
+        help="Only machines of this pool of machines (a node pool, not a LicensePool).",
+    )  # fmt: skip
     return ledger_option(clusters.cluster_filter_option(facts(pool(command))))
 
 
@@ -161,6 +182,13 @@ def forecast(
 
 
 @license_.command()
+@click.option(
+    "--license",
+    "licensed",
+    default="",
+    metavar="POOL",
+    help="What this LicensePool really did, by its entries in the ledger. Default: a replay of all machines.",
+)
 @_source_options
 @_window_options
 @click.option(
@@ -175,6 +203,7 @@ def forecast(
 @_grace_options
 @printing.output_option
 def history(
+    licensed: str,
     file: str,
     named: str | None,
     facts: str,
@@ -188,14 +217,53 @@ def history(
     delay: str,
     output: str,
 ) -> None:
-    """High water and seat-hours by period, and what vendors' meters make of them."""
+    """High water and seat-hours by period, and what vendors' meters make of them.
+
+    With --license of what a LicensePool really did; without it of a replay of all machines that lived, each with a seat
+    unless --seats says how many there are.
+    """
+    if licensed:
+        _history_of(licensed, file, named, _window(began, ended, known=True)[0], Period(period), output)
+        return
     window, now = _window(began, ended, known=not facts)
     found = _lives(file, named, facts, pool, now)
+    if not facts and not _given(_SAID, _SUPPOSED):
+        _say_replayed(file, named)
     terms = _terms(len(found.lives) if seats is None else seats, exhaustion, grace, delay)
     done = simulating.replay(found.lives, terms, until=window.ended)
     by_period = metering.history(done, window, Period(period))
     data = seat_figures.history(done, window, Period(period), by_period, seats) | seat_figures.asked(found.origin)
     printing.show(seat_figures.history_sections(data), data, output)
+
+
+def _history_of(name: str, file: str, named: str | None, window: Window, period: Period, output: str) -> None:
+    """What a LicensePool really did. Nothing can be supposed of that."""
+    refused = _given({ParameterSource.COMMANDLINE}, {**_SUPPOSED, **_SELECTED})
+    if refused:
+        said = f"--license tells what was: {', '.join(refused)} does not go with it."
+        raise click.UsageError(f"{said} Leave it out, or ask `exuvia license simulate` what would have been.")
+    found = pool_history.told(places.place(file), name, named)
+    by_period = metering.history(found.done, window, period)
+    data = {"license": name, **seat_figures.history(found.done, window, period, by_period, None)}
+    if found.pruned is not None and found.pruned > metering.reach(window):
+        cut = remembering.written(metering.moment(found.pruned))
+        printing.say(f"machines that died before {cut} were pruned: their seats are not in this", err=True)
+        data["prunedBefore"] = cut
+    printing.show(seat_figures.history_sections(data), data | seat_figures.asked(found.origin), output)
+
+
+def _given(sources: Container[ParameterSource], options: Mapping[str, str]) -> list[str]:
+    """Those of these options that were given by one of these sources."""
+    asked = click.get_current_context()
+    return [said for key, said in options.items() if asked.get_parameter_source(key) in sources]
+
+
+def _say_replayed(file: str, named: str | None) -> None:
+    """That this is no LicensePool's history, where the ledger holds one."""
+    pools = pool_history.names(places.place(file), named)
+    if pools:
+        said = "this replays all machines that lived, as if each had held a seat; what a LicensePool really did:"
+        printing.say(f"{said} --license, with one of {pool_history.listed(pools)}", err=True)
 
 
 def _window(began: str, ended: str, *, known: bool) -> tuple[Window, datetime]:
@@ -226,17 +294,22 @@ def _lives(ledger: str, named: str | None, facts: str, pool: str, now: datetime)
         first = found.dead[0]
         lines = printing.count(len(found.dead), "line")
         printing.say(f"left out {lines} that cannot be true; the first is line {first.number}: {first.dead}", err=True)
-    return replace(found, lives=_of_pool(found.lives, pool)) if pool else found
+    if not pool:
+        return found
+    chosen = tuple(one for one in found.lives if one.pool == pool)
+    if not chosen and not facts and pool in pool_history.names(places.place(ledger), named):
+        said = f"{pool!r} is a LicensePool, and --pool names a pool of machines (a node pool)."
+        raise errors.SettingsError(said, remedy=f"What it did: `exuvia license history --license {pool}`.")
+    _must_be_known(found.lives, chosen, pool)
+    return replace(found, lives=chosen)
 
 
-def _of_pool(lives: Sequence[Life], pool: str) -> tuple[Life, ...]:
-    """Those of one pool of machines. Raises `errors.SettingsError` where machines are known, and none is of it."""
-    chosen = tuple(one for one in lives if one.pool == pool)
+def _must_be_known(lives: Sequence[Life], chosen: Sequence[Life], pool: str) -> None:
+    """Raises `errors.SettingsError` where machines are known, and none is of the pool of machines."""
     if lives and not chosen:
         there = ", ".join(sorted({one.pool for one in lives if one.pool})[:_POOLS])
         remedy = f"There are {there}." if there else "No machine names its pool: leave --pool out."
         raise errors.SettingsError(f"No machine of the pool {pool!r} is known.", remedy=remedy)
-    return chosen
 
 
 def _terms(seats: int, exhaustion: str, grace: str, delay: str) -> Terms:

@@ -56,6 +56,11 @@ def assessed(done: Replay, at: int, *, days: int = ASSESSED_DAYS) -> int:
     return len({one.uid for one in done.leases if window.overlap(one.began, one.ended)})
 
 
+def reach(window: Window) -> int:
+    """How far back (microseconds) what is told of a window looks."""
+    return min(window.began, window.ended - ASSESSED_DAYS * _DAY)
+
+
 def moment(at: int) -> datetime:
     """Microseconds since 1970 as a time in UTC."""
     return _EPOCH + timedelta(microseconds=at)
