@@ -175,6 +175,21 @@ def test_an_anchor_that_is_not_ones_own(file: Path, tmp_path: Path) -> None:
         assert "is not signed by" in call(*verify, "--public-key", public, code=2).stderr
 
 
+def test_what_was_checked_of_a_note_is_said(file: Path, tmp_path: Path) -> None:
+    """Nobody shall take a signature for checked that was not."""
+    (private, public), note = _keys(tmp_path, "ours"), tmp_path / "head.json"
+    anchor = ("ledger", "anchor", "--ledger", file, "--to", note)
+    verify = ("ledger", "verify", "--ledger", file, "--anchor", note)
+    there = f"the anchor's entry {LENGTH} is there; "
+    assert call(*anchor).stdout == f"entry {LENGTH} of the chain of c is noted in {note}, not signed\n"
+    assert there + "it bears no signature" in call(*verify).stdout
+    assert call(*anchor, "--key", private).stdout.endswith(f" is noted in {note}, signed\n")
+    assert there + "its signature was not checked: name the key by --public-key" in call(*verify).stdout
+    assert there + f"it is signed by {public}" in call(*verify, "--public-key", public).stdout
+    tamper(file, "DELETE FROM entries WHERE seq = ?", LENGTH)
+    assert "is there" not in call(*verify, code=1).stdout
+
+
 def test_keys_and_anchors_that_are_none(file: Path, tmp_path: Path) -> None:
     private, public = _keys(tmp_path, "ours")
     note = tmp_path / "head.json"

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from exuvia import errors, ports
-from exuvia.cli import cluster, ledgers, remembering
+from exuvia.cli import cluster, ledgers, printing, remembering
 from exuvia.model import marks, resources
 from exuvia.record import anchors, appending, chain, missing, naming, places, queries
 from exuvia.record.moments import moment
@@ -47,6 +47,11 @@ def anchor(
         cluster.run(kubeconfig, context, lambda client: _put(client, namespace, noted, line))
     if not (target or config_map):
         click.echo(line)
+        return
+    where = [target] if target else []
+    where += [f"the ConfigMap {namespace}/{marks.LEDGER_HEAD}"] if config_map else []
+    signed = "signed" if private else "not signed"
+    printing.say(f"entry {head.seq} of {naming.called(which)} is noted in {' and in '.join(where)}, {signed}")
 
 
 def note(file: str, public_key: str) -> anchors.Note | None:

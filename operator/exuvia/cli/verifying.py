@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from exuvia import errors
 from exuvia.cli import anchoring, ledgers, printing, remembering
 from exuvia.record import chain, checkpoints, comparing, missing, naming, places, queries
+from exuvia.record.anchors import Note
 from exuvia.record.moments import moment
 from exuvia.record.places import Place
 
@@ -59,7 +60,20 @@ def verify(file: str, named: str | None, head: str, anchor: str, public_key: str
             naming.only(which)
         found = {one: _verified(connection, one, known) for one in which}
         odd = _odd(connection, place) if deep else None
-    _show_verified(found, odd, place, output, known)
+    _show_verified(found, odd, place, output, known, _noted(found, note, public_key))
+
+
+def _noted(found: dict[str, _Found], note: Note | None, public_key: str) -> str:
+    """What the note came to, where the chain is sound: nobody shall take a signature for checked that was not."""
+    if note is None or any(one.verified.problem for one in found.values()):
+        return ""
+    seen = all(one.verified.compared for one in found.values())
+    there = f"the anchor's entry {note.anchor.seq} {'is there' if seen else 'was pruned'}"
+    if public_key:
+        return f"{there}; it is signed by {public_key}"
+    if not note.signature:
+        return f"{there}; it bears no signature: whoever can write both could have made it"
+    return f"{there}; its signature was not checked: name the key by --public-key"
 
 
 def _odd(connection: Connection, place: Place) -> list[tuple[str, str]]:
@@ -91,7 +105,12 @@ def _checkpoint(connection: Connection, which: str) -> str:
 
 
 def _show_verified(
-    found: dict[str, _Found], odd: list[tuple[str, str]] | None, place: Place, how: str, known: tuple[int, bytes] | None
+    found: dict[str, _Found],
+    odd: list[tuple[str, str]] | None,
+    place: Place,
+    how: str,
+    known: tuple[int, bytes] | None,
+    noted: str,
 ) -> None:
     """`odd`: (table, what differs) of the tables that are not what the entries say; None: they were not looked at."""
     if how != "table":
@@ -103,6 +122,8 @@ def _show_verified(
         for name, one in found.items():
             whose = f"{place}, {naming.called(name)}," if len(found) > 1 else str(place)
             printing.say(_sentence(whose, one, known, tables=not odd, way_out=missing.way_out(place)))
+        if noted:
+            printing.say(noted)
         for line in _tables(found, odd, place):
             printing.say(line)
     printing.finish(findings=bool(odd) or any(one.verified.problem for one in found.values()))
