@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from exuvia.cli import progress, texts
+from exuvia.cli import main, progress, texts
 from exuvia.observe.feeds import unpacking
 from tests.cli.calling import call
 from tests.observe.feeds.files import epss
@@ -112,6 +114,27 @@ def test_a_person_at_a_terminal_sees_a_bar(facts: Path, tmp_path: Path, monkeypa
     monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
     told = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", env={"FORCE_COLOR": "1"})
     assert "importing" in told.stderr and "2 lines imported" in told.stdout
+
+
+def test_the_bar_is_gone_before_an_error_is_said(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the sentence hangs on it, on the same line."""
+    over: list[str] = []
+    original = progress._bar
+
+    @contextmanager
+    def watched(what: str, total: int) -> Iterator[tuple[progress._Show, float]]:
+        try:
+            with original(what, total) as found:
+                yield found
+        finally:
+            over.append(what)
+
+    monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
+    monkeypatch.setattr(progress, "_bar", watched)
+    monkeypatch.setattr(main, "_say", lambda *_, **__: over.append("error"))
+    facts.write_text(facts.read_text() + "{}\n" + instance("N", 0, 10, 10))
+    call("ledger", "import", facts, "--ledger", tmp_path / "l.db", code=2)
+    assert over == ["importing", "error"]
 
 
 def test_a_name_that_came_from_elsewhere_writes_no_control_sequence(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -138,6 +139,18 @@ def test_whoever_reads_no_further_is_told_nothing(one: Path, form: str) -> None:
         assert running.stdout.readline()
         running.stdout.close()
         assert running.stderr.read() == b""
+        assert running.wait() == 141, "no finding, and no error"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("words", [("ledger", "export"), ("ledger", "query", "--limit", "0")])
+def test_an_output_that_cannot_be_written_is_said(one: Path, words: tuple[str, ...], unbuffered: str) -> None:
+    command = [sys.executable, "-m", "exuvia.cli.main", *words, "--ledger", one]
+    told = os.environ | {"PYTHONUNBUFFERED": unbuffered}
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, env=told)
+    said = "error: The output, or a temporary file, cannot be written: No space left on device. Free room where it goes"
+    assert done.returncode == 2 and done.stderr.startswith(said) and done.stderr.count("\n") == 1
 
 
 def test_another_file_is_not_only_called_damaged(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -56,8 +56,9 @@ def bring(job: Job, *, dry: bool) -> tuple[Comparison, Imported | None]:
         release = _read(job.file, job.feed, replace(job.asked, wanted=wanted))
         made = comparing.compare(job.feed, release, memory.known, job.terms)
     if made.steps and not dry:
-        lines = progress.shown(_lines(made), "writing", total=sum(one.lines for one in made.steps))
-        return made, importing.load(job.ledger, lines, cluster=job.cluster)
+        total = sum(one.lines for one in made.steps)
+        with closing(progress.shown(_lines(made), "writing", total=total)) as lines:
+            return made, importing.load(job.ledger, lines, cluster=job.cluster)
     return made, None
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from itertools import chain as joined
 from typing import IO
@@ -107,10 +107,18 @@ class _Spooled:
     def __init__(self, file: IO[str], count: int) -> None:
         self._file, self._count = file, count
         self._passes = iter(_PASSES)
+        self._shown: Generator[str] | None = None
 
     def __iter__(self) -> Iterator[str]:
+        self.close()
         self._file.seek(0)
-        return progress.shown(self._file, next(self._passes, _PASSES[-1]), total=self._count)
+        self._shown = progress.shown(self._file, next(self._passes, _PASSES[-1]), total=self._count)
+        return self._shown
+
+    def close(self) -> None:
+        """No bar is left behind."""
+        if self._shown is not None:
+            self._shown.close()
 
 
 @contextmanager
@@ -118,7 +126,8 @@ def _spooled(told: Iterator[str]) -> Iterator[_Spooled]:
     """The same lines, checked first and then entered: from standard input they come only once."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
         count = sum(bool(file.write(line)) for line in told)
-        yield _Spooled(file, count)
+        with closing(_Spooled(file, count)) as spooled:
+            yield spooled
 
 
 COMMANDS: tuple[click.Command, ...] = (import_,)

@@ -1,14 +1,18 @@
 """`exuvia`, also `kubectl exuvia`: one group whose commands are loaded only when they are called.
 
 Adding a command is one file and one line in `COMMANDS`. Errors are one line: cause and next step; a traceback only
-with -v. Exit codes as `kubectl diff`: 0 nothing to do, 1 findings, 2 and above an error; 130 when interrupted.
+with -v. Exit codes as `kubectl diff`: 0 nothing to do, 1 findings, 2 and above an error; 130 when interrupted, 141 when
+nobody reads on.
 """
 
 from __future__ import annotations
 
+import errno
 import importlib
+import os
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +24,9 @@ from exuvia.report.printable import printable
 ENVIRONMENT_PREFIX = "EXUVIA"
 EXIT_ERROR = 2
 EXIT_INTERRUPTED = 130
+EXIT_UNREAD = 141
+"""Nobody reads on, as after `| head`: what a shell says of a program that SIGPIPE ended."""
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,13 +85,17 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what it cannot go on with becomes one line and an exit code."""
         try:
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()  # here it can be said that it fails
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort):
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
-            raise
+            _drop_output()
+            ctx.exit(EXIT_UNREAD)
         except Exception as trouble:
             _say(trouble, verbose=bool(ctx.params.get("verbose")))
             ctx.exit(EXIT_ERROR)
@@ -108,7 +119,17 @@ def _say(trouble: Exception, *, verbose: bool) -> None:
 def _sentence(trouble: Exception) -> str:
     if isinstance(trouble, errors.ExuviaError):
         return str(trouble)
+    if isinstance(trouble, OSError) and trouble.errno in _NO_ROOM and trouble.filename is None:
+        _drop_output()
+        said = f"The output, or a temporary file, cannot be written: {trouble.strerror}."
+        return f"{said} Free room where it goes (TMPDIR says where the latter is), or send it elsewhere."
     return f"{type(trouble).__name__}: {trouble}. This was not foreseen; run it again as `exuvia -v ...` and report it."
+
+
+def _drop_output() -> None:
+    """What still waits to be printed goes nowhere, so that the end of the program does not complain of it again."""
+    with suppress(OSError, ValueError):  # where it is no file of the system nothing waits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(

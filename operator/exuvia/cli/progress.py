@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -23,9 +23,12 @@ _Show = Callable[[int, int], None]
 """Called with (how many, how far)."""
 
 
-def shown(items: Iterable[_Item], what: str, *, total: int = 0, at: Callable[[], int] | None = None) -> Iterator[_Item]:
-    """The same items. `total`: how many they are, 0 where that is not known; with `at` it is how far that will get, for
-    example the bytes of their file."""
+def shown(
+    items: Iterable[_Item], what: str, *, total: int = 0, at: Callable[[], int] | None = None
+) -> Generator[_Item]:
+    """The same items; close it where they are not all taken, else the bar stays, and what is said next hangs on it.
+    `total`: how many they are, 0 where that is not known; with `at` it is how far that will get, for example the bytes
+    of their file."""
     with _bar(what, total) if _watched_by_a_person() else _lines(what, total) as (show, period):
         said = time.monotonic()
         for count, one in enumerate(items, start=1):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -30,7 +30,8 @@ def lines(file: str, what: str, limits: Limits) -> Iterator[Iterator[str]]:
     """Each line with its end; `what` is done with them. Raises `errors.SettingsError` for a file that cannot be read,
     `errors.InvalidObject` with the line for what is no text."""
     if file == STDIN:
-        yield progress.shown(_read(file, sys.stdin.buffer, limits), what)
+        with closing(progress.shown(_read(file, sys.stdin.buffer, limits), what)) as found:
+            yield found
         return
     with ExitStack() as held:
         try:
@@ -38,7 +39,7 @@ def lines(file: str, what: str, limits: Limits) -> Iterator[Iterator[str]]:
         except OSError as trouble:
             raise _unreadable(file, trouble) from trouble
         size = os.fstat(raw.fileno()).st_size
-        yield progress.shown(_read(file, raw, limits), what, total=size, at=raw.tell)
+        yield held.enter_context(closing(progress.shown(_read(file, raw, limits), what, total=size, at=raw.tell)))
 
 
 def _read(file: str, raw: BinaryIO, limits: Limits) -> Iterator[str]:
