@@ -68,6 +68,13 @@ def test_where_nobody_counts_it_says_so_and_is_a_finding(
     assert [one["ready"] for one in json.loads(document.stdout)] == ["True"]
 
 
+def test_an_agent_that_was_never_seen_is_a_finding(monkeypatch: pytest.MonkeyPatch) -> None:
+    missing = {"type": "AgentFound", "status": "False", "reason": "AgentNotFound", "message": "no pod of it", **SINCE}
+    status = {"conditions": [READY, FREE, missing], "seats": {"total": 2, "free": 2}}
+    pool = LicensePool.parse({"metadata": {"name": "antivirus"}, "spec": POOL.spec.wire(), "status": status})
+    assert "a newcomer finds a seat; no pod of it" in asked(monkeypatch, standing(), pool)(code=1).stdout
+
+
 def test_without_a_pool_nothing_is_counted_anyway(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "No licence pool." in asked(monkeypatch, standing(renewed=28))(code=0).stdout
 

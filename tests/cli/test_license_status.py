@@ -37,7 +37,7 @@ async def test_every_pool_as_it_was_last_counted(cluster: Cluster, admin: Person
     assert "no operator has looked at it yet" in table
     known, unknown = await admin.answer("license", "status", code=1)
     assert known == {
-        "pool": "antivirus", "ready": "True", **seats, "highWater": water, "exhausted": "True",
+        "pool": "antivirus", "ready": "True", **seats, "highWater": water, "exhausted": "True", "agentFound": None,
         "message": "no seat is free",
     }  # fmt: skip
     assert (unknown["pool"], unknown["ready"], unknown["used"]) == ("scanner", None, None)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from exuvia import errors, ports
+from exuvia.app.pool_agents import PoolAgents
 from exuvia.app.services import Services
 from exuvia.model import resources
 from exuvia.model.problems import Problem
@@ -25,13 +26,13 @@ class PoolStatuses:
     def __init__(self, services: Services, overlay: Callable[[ports.Body], None]) -> None:
         self._services = services
         self._overlay = overlay
+        self._agents = PoolAgents(services)
 
     async def write(self, pool: LicensePool, done: PoolStep, *, theirs: int | None) -> None:
         """What a look found. `theirs`: how many seats the vendor counts, None where it tells nothing."""
         status = {"seats": done.counts.wire(), "highWater": done.high_water.wire()}
-        await self._patch(
-            pool.name, pool.metadata, pool.status.wire(), [*_served(done), *_reconciled(pool, done, theirs)], status
-        )
+        said = [*_served(done), *_reconciled(pool, done, theirs), *self._agents.said(pool)]
+        await self._patch(pool.name, pool.metadata, pool.status.wire(), said, status)
 
     async def refused(self, pool: LicensePool, problems: Iterable[Problem]) -> None:
         """It asks for what this version does not serve."""

@@ -38,6 +38,22 @@ def _fresh(heard: datetime | None, now: datetime) -> bool:
     return heard is not None and now - heard <= FRESH
 
 
+def hears(services: Services) -> bool:
+    """Whether pods can be seen now: else silence says nothing."""
+    return _heard(services.view, services.clock.now())
+
+
+def runs_anywhere(services: Services, pool: LicensePool) -> bool:
+    """Whether a pod of the agent is on any machine that the pool selects."""
+    agent, view, selector = pool.spec.agent, services.view, pool.spec.target.selector
+    chosen = (one for one in view.nodes.store if selector.matches(one.labels))
+    return agent is not None and any(_sign(agent, one, view.pods_on(one.name)) is not None for one in chosen)
+
+
+def _heard(view: ClusterView, now: datetime) -> bool:
+    return view.pods.synced and _fresh(view.pods.last_heard, now)
+
+
 def not_supported(pool: LicensePool, hosts: str) -> tuple[Problem, ...]:
     """Fields that this operator does not serve. A pool that writes one is not served. `hosts`: which may be called."""
     found = []
@@ -81,7 +97,7 @@ def _agents(
 ) -> Mapping[str, AgentSign] | None:
     """None: there is no agent, or its pods cannot be seen now, so that silence says nothing."""
     agent = pool.spec.agent
-    if agent is None or not view.pods.synced or not _fresh(view.pods.last_heard, now):
+    if agent is None or not _heard(view, now):
         return None
     signs = ((one.uid, _sign(agent, one, view.pods_on(one.name))) for one in instances)
     return {uid: sign for uid, sign in signs if sign is not None}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from exuvia.app import telling
 from exuvia.app.pool_memory import Known
 from exuvia.app.services import Services
+from exuvia.model.reasons import EventReason
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned
 from exuvia.model.specs.license_pool import LicensePool
@@ -56,6 +57,13 @@ def tell(services: Services, pool: LicensePool, done: PoolStep, names: Mapping[s
         )
         services.events.say(event)
         _log(pool, name, note)
+
+
+def agent_missing(services: Services, pool: LicensePool, text: str) -> None:
+    """No pod of the agent was ever seen."""
+    about, reason = telling.ours(LicensePool.KIND, pool.name, pool.uid), EventReason.LICENSE_AGENT_NOT_FOUND
+    services.events.say(Event(regarding=about, related=None, reason=reason, note=text, warning=True))
+    _log(pool, "", Note(reason=reason, text=text, warning=True))
 
 
 def _log(pool: LicensePool, name: str, note: Note) -> None:

@@ -26,8 +26,8 @@ _TITLES = ("POOL", "READY", "SEATS", "USED", "FREE", "QUEUED", "OVER", "GHOSTS",
 def status(kubeconfig: str, context: str, output: str) -> None:
     """Show the seats of every pool as the operator last counted them.
 
-    Exit code 1 when a pool is not served, somebody waits, seats are overcommitted, there is a ghost, or nobody counts:
-    no operator works, or its ledger takes nothing.
+    Exit code 1 when a pool is not served, somebody waits, seats are overcommitted, there is a ghost, no pod of
+    the agent was ever seen, or nobody counts: no operator works, or its ledger takes nothing.
     """
     found, standing = cluster.run(kubeconfig, context, gather)
     pools = [said(one) for one in found]
@@ -64,9 +64,10 @@ def said(pool: LicensePool | Unparsable) -> dict[str, Any]:
     """One pool as a document; what nobody counted yet is null."""
     if isinstance(pool, Unparsable):
         nothing = dict.fromkeys(_COLUMNS)
-        return {**nothing, "pool": pool.name, "ready": "False", "exhausted": None, "message": pool.problem}
+        unread = {"pool": pool.name, "ready": "False", "exhausted": None, "agentFound": None}
+        return {**nothing, **unread, "message": pool.problem}
     conditions = {one.type: one for one in pool.status.conditions}
-    ready, exhausted = conditions.get("Ready"), conditions.get("Exhausted")
+    ready, exhausted, agent = (conditions.get(one) for one in ("Ready", "Exhausted", "AgentFound"))
     counted = ready is not None and ready.status == "True"
     counts = pool.status.seats.wire() if counted else dict.fromkeys(pool.status.seats.wire())
     return {
@@ -75,13 +76,16 @@ def said(pool: LicensePool | Unparsable) -> dict[str, Any]:
         **counts,
         "highWater": pool.status.high_water.wire() if counted else None,
         "exhausted": exhausted.status if exhausted else None,
-        "message": _message(ready.message if ready and not counted else "", exhausted.message if exhausted else ""),
+        "agentFound": agent.status if agent else None,
+        "message": _message(ready.message if ready and not counted else "", exhausted.message if exhausted else "")
+        + (f"; {agent.message}" if counted and agent is not None and agent.status == "False" else ""),
     }
 
 
 def wrong(one: dict[str, Any]) -> bool:
     """Whether somebody should look at it."""
-    return one["ready"] != "True" or any(one[key] for key in ("queued", "overcommitted", "ghosts"))
+    unwell = one["ready"] != "True" or one["agentFound"] == "False"
+    return unwell or any(one[key] for key in ("queued", "overcommitted", "ghosts"))
 
 
 def _message(unserved: str, exhausted: str) -> str:

@@ -72,6 +72,7 @@ class EventReason(StrEnum):
     SEAT_GRANTED = "SeatGranted"  # a licence seat was granted
     SEAT_RECLAIMED = "SeatReclaimed"  # a licence seat came back
     LICENSE_POOL_EXHAUSTED = "LicensePoolExhausted"  # no seat is left
+    LICENSE_AGENT_NOT_FOUND = "LicenseAgentNotFound"  # no pod of the agent that a licence pool names was ever seen
     POLICY_INVALID = "PolicyInvalid"  # a policy cannot be used; the note names the field
     POLICY_HELD = "PolicyHeld"  # an edit waits for an acknowledgement
     BRAKE_ENGAGED = "BrakeEngaged"  # a brake of the fleet holds starts
