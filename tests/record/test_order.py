@@ -142,6 +142,15 @@ def test_of_several_chains_the_greater_line_holds_in_every_order(fresh: Fresh) -
         assert last.value == "9.9", order
 
 
+def test_what_two_chains_tell_alike_holds_in_tables_made_anew_too(fresh: Fresh) -> None:
+    """All are the first of their chain: while tables are made anew the alike ones must not wait for one another."""
+    said_so = [("", score("1.0", 0, 0)), *((one, score("5.0", 0, 0, withdrawn=True)) for one in ("berlin", "york"))]
+    for order in permutations(said_so):
+        place = fresh()
+        written(place, [(cluster, parsed(line)[0]) for cluster, line in order])
+        assert deep(place) == [], [cluster for cluster, _ in order]
+
+
 def test_a_life_that_two_chains_tell_alike_is_of_the_same_cluster_in_every_order(fresh: Fresh) -> None:
     line = parsed(instance("A", 0, None, 0, name="a"))[0]
     for clusters in permutations(("x", "y", "z")):

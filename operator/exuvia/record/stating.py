@@ -67,23 +67,28 @@ def _weight(body: Mapping[str, Any], cluster: str, former: Known) -> Weight:
 
 def _weights(connection: Connection, line: Line, own: tuple[str, int], former: Known) -> Iterator[Weight]:
     """Of the entry that said the former version. Most rows do not tell of which chain it is: then it is the one that
-    says this very thing, of the entries of that number."""
+    says this very row, of the entries of that number; also entries that are not in their tables yet may stand there,
+    while these are made anew."""
     named, seq, entries = (former["cluster"],) if "cluster" in former else (), former["seq"], tables.entries
     chosen = select(entries.c.cluster, entries.c.body).where(entries.c.seq == seq)
     rows = connection.execute(chosen.where(entries.c.cluster.in_(named or queries.clusters(connection)))).all()
     others = [(one.cluster, json.loads(one.body)) for one in rows if (one.cluster, seq) != own]
     for cluster, entry in others:
-        if len(others) == 1 or _same(line, entry):
+        if len(others) == 1 or _says(entry, line, former):
             yield _weight(entry["body"], cluster, former)
 
 
-def _same(line: Line, entry: Mapping[str, Any]) -> bool:
-    """Whether an entry is a line about the same thing, recorded at the same moment."""
+def _says(entry: Mapping[str, Any], line: Line, former: Known) -> bool:
+    """Whether an entry is a line about the same thing, recorded at the same moment, that says what a row holds."""
     try:
         other = lines.of({**entry["body"], "type": entry["type"]}, recorded=entry["recorded"])
     except errors.InvalidObject:
         return False
-    return other.version.recorded == line.version.recorded and things(other)[0] == things(line)[0]
+    version = other.version
+    if version.recorded != line.version.recorded or things(other)[0] != things(line)[0]:
+        return False
+    row = {**_row(version), "withdrawn": version.withdrawn}
+    return all(former[name] == value for name, value in row.items())
 
 
 def _bear(connection: Connection, batch: Batch, body: Mapping[str, Any], life: Life, seq: int, *, holds: bool) -> None:
