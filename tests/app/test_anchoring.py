@@ -18,10 +18,11 @@ from exuvia.app.anchoring import Anchoring
 from exuvia.app.history import History
 from exuvia.model import facts, marks
 from exuvia.model.facts import LedgerHealth, LedgerState
-from exuvia.record import anchors, appending, importing, removal
+from exuvia.record import anchors, appending, importing, missing, removal
 from exuvia.record.accepting import accept
 from exuvia.record.ledger import Ledger
 from exuvia.record.reading import reading
+from exuvia.record.trust import Noted
 from tests.app import stage
 from tests.app.stage import NOW, Objects
 from tests.record.test_importing import parsed
@@ -50,7 +51,7 @@ async def compared(
         scribe=scribe,
         cluster=cluster,
         past_known=False,
-        leadership=SimpleNamespace(epoch=2),
+        leadership=SimpleNamespace(epoch=2, notes={}),
         chronicle=SimpleNamespace(load=lambda *some: None, settle=lambda *some: [], ready_once=set(), loaded=False),
         settings=stage.Settings(ledger=str(path), **settings),
         tallies=SimpleNamespace(begin=lambda *some: None, add=lambda *some: None),
@@ -62,7 +63,8 @@ async def compared(
     try:
         await asyncio.wait_for(_answered(history, services), 5)
         if accepts:
-            accept(path, by="alice", reason="the volume is lost", at=NOW)
+            noted = [Noted(seq=one.seq, hash=one.hash) for one in await anchoring.ours(cluster, services.settings)]
+            accept(path, by="alice", reason="the volume is lost", at=NOW, noted=noted)
             while not history.compared:
                 await asyncio.sleep(0.05)
         return ledger.health(), history.compared, services
@@ -113,7 +115,8 @@ async def test_a_ledger_without_the_noted_head_is_not_trusted_until_a_person_acc
     cluster = noted({"seq": str(head.seq), "hash": head.hash})
     health, fine, _ = await compared(path, cluster)
     assert not fine and health.state is LedgerState.NOT_TRUSTED
-    assert f"misses entry {head.seq}, which ConfigMap exuvia-system/exuvia-ledger-head names" in health.message
+    which = missing.lost(0 if lost == "all" else head.seq - 1, head.seq, "ConfigMap exuvia-system/exuvia-ledger-head")
+    assert f"misses {which}: " in health.message
     health, fine, _ = await compared(path, cluster, accepts=True)
     assert fine and health.state is LedgerState.FINE
     health, fine, _ = await compared(path, cluster)
@@ -165,7 +168,7 @@ async def test_a_persons_note_counts_as_much_as_the_operators(tmp_path: Path, lo
         return
     assert not fine and health.state is LedgerState.NOT_TRUSTED
     where = "the note under `anchor` in ConfigMap exuvia-system/exuvia-ledger-head"
-    assert f"misses entry {head.seq}, which {where} names" in health.message
+    assert f"misses {missing.lost(0 if lost == 'all' else 1, head.seq, where)}: " in health.message
     health, fine, _ = await compared(path, cluster, accepts=True)
     assert fine and health.state is LedgerState.FINE
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from exuvia.app import catching_up
+import pytest
+
+from exuvia.app import catching_up, sightings
 from exuvia.app.catching_up import Meanwhile
 from exuvia.app.chronicle import Chronicle
 from exuvia.app.leader import Leadership
@@ -16,6 +19,7 @@ from exuvia.app.sightings import Sight, Sighting
 from exuvia.model import facts
 from exuvia.model.facts import Fact, FactKind
 from exuvia.model.instances import Instance
+from exuvia.record import appending
 from exuvia.record.recall import Life
 from exuvia.report.metrics import Tallies
 from tests import virtual
@@ -23,6 +27,7 @@ from tests.app import stage
 from tests.app.stage import NOW, HandClock
 from tests.app.test_leader import LeaseServer, Replica, stopped
 from tests.evaluate.world import node
+from tests.record import world
 
 EDGES = (FactKind.BIRTH, FactKind.DEATH)
 SEEN = NOW - timedelta(minutes=1)
@@ -144,3 +149,28 @@ async def test_what_nobody_noted_is_not_asked_for() -> None:
     services.view.nodes.store.drop("a")
     found = await catching_up.ask(services)
     assert (found.last, found.sights, found.machines) == (None, [], frozenset({"a"}))
+
+
+@pytest.mark.parametrize(
+    ("known_by", "bound"), [("0", True), (None, False), ("accepted", False), (f"2:{'cd' * 32}", True)]
+)
+def test_a_note_of_a_ledger_that_was_lost_counts_no_longer_than_the_rest_proves(
+    tmp_path: Path, known_by: str | None, bound: bool
+) -> None:
+    """The last leader noted it with the acceptance that it knew; one of a former version did not, then clocks count."""
+    path, began = tmp_path / "l.db", NOW - timedelta(hours=1)
+    birth = facts.birth(instance={"uid": "a", "kind": "Node", "name": "w", "pool": "p", "zone": "z"}, at=began)
+    lost = facts.accepted(by="alice", reason="r", at=NOW, missing=[f"9:{'ab' * 32}"])
+    writer, head = appending.Writer(cluster="c", epoch=1), appending.Head()
+    with world.written(path) as connection:
+        for fact, at in ((birth, began), (lost, began + timedelta(minutes=1))):
+            made = appending.add(connection, head, fact, writer, recorded=facts.microseconds(at))
+            assert made is not None
+            head = made
+    accepted = f"{head.seq}:{head.hash.hex()}"
+    note = Sighting(at=SEEN, version="100", known_by=accepted if known_by == "accepted" else known_by)
+    found = catching_up.bounded(path, "c", note)
+    assert found.at == (began - sightings.DELAY if bound else SEEN)
+    assert found.version == "100", "the API server is asked as before"
+    early = replace(note, at=began + timedelta(seconds=30), known_by=None)
+    assert catching_up.bounded(path, "c", early).at == began - sightings.DELAY

@@ -131,7 +131,7 @@ def test_a_moment_is_noted_only_once_everything_before_it_is_durable(hindered: s
     services = stage.services(
         leadership=SimpleNamespace(notes=notes),
         scribe=SimpleNamespace(idle=hindered != "not durable"),
-        chronicle=SimpleNamespace(loaded=hindered != "past unknown"),
+        chronicle=SimpleNamespace(loaded=hindered != "past unknown", accepted="0"),
     )
     nodes = services.view.nodes
     nodes.synced, nodes.last_heard = True, NOW
@@ -139,6 +139,13 @@ def test_a_moment_is_noted_only_once_everything_before_it_is_durable(hindered: s
     if hindered == "not told":
         nodes.store.put(node("w", born=NOW), "1")
     Sightings(services).look()
-    assert notes == ({} if hindered else {KEY: f"{facts.text(NOW - DELAY)} 123"})
+    assert notes == ({} if hindered else {KEY: f"{facts.text(NOW - DELAY)} 123 0"})
     if not hindered:
-        assert sightings.parse(notes) == Sighting(at=NOW - DELAY, version="123")
+        assert sightings.parse(notes) == Sighting(at=NOW - DELAY, version="123", known_by="0")
+
+
+def test_a_note_names_the_last_acceptance_that_its_ledger_held_unless_a_former_version_wrote_it() -> None:
+    moment, entry = facts.text(NOW), f"7:{'ab' * 32}"
+    for known_by, said in ((entry, f" {entry}"), (None, ""), (None, " 7:ab"), (None, " x")):
+        expected = Sighting(at=NOW, version="123", known_by=known_by)
+        assert sightings.parse({KEY: f"{moment} 123{said}"}) == expected

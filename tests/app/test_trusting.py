@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from exuvia.app import losses
 from exuvia.app.history import History
 from exuvia.model import facts
 from exuvia.model.facts import FactKind, LedgerState
@@ -20,6 +21,7 @@ from exuvia.model.specs.quarantine import Quarantine
 from exuvia.record import opening, tables
 from exuvia.record.accepting import accept
 from exuvia.record.ledger import Ledger
+from exuvia.record.trust import Noted
 from tests.app import stage
 from tests.app.stage import NOW
 from tests.app.test_anchoring import noted
@@ -43,6 +45,7 @@ class Leader:
         self.cluster = stage.Objects()
         self._running: asyncio.Task[None] | None = None
         self.threads = set[threading.Thread]()
+        self.notes = dict[str, str]()
         self._distrust, self.ledger.distrust = self.ledger.distrust, self._noted  # type: ignore[method-assign]
 
     def _noted(self, *some: Any, **more: Any) -> None:
@@ -64,7 +67,7 @@ class Leader:
             scribe=SimpleNamespace(overflowed=None, flush=lambda: asyncio.sleep(0, True), note=lambda *facts: None),
             cluster=self.cluster,
             past_known=False,
-            leadership=SimpleNamespace(epoch=2),
+            leadership=SimpleNamespace(epoch=2, notes=self.notes),
             chronicle=SimpleNamespace(load=lambda *some: None, settle=lambda *some: [], ready_once=set(), loaded=False),
             settings=stage.Settings(ledger=str(self.path)),
             tallies=SimpleNamespace(begin=lambda *some: None, add=lambda *some: None),
@@ -93,7 +96,7 @@ class Leader:
 
 
 def settled(path: Path) -> list[list[str]]:
-    """What each settlement says was missing."""
+    """What each acceptance says was missing."""
     table = tables.entries
     with opening.open_for_reading(path).connect() as connection:
         rows = connection.execute(select(table.c.body).where(table.c.kind == FactKind.ACCEPTED.value))
@@ -124,14 +127,17 @@ async def test_one_acceptance_settles_all_that_is_missing(
         await leader.lead(receipts)
     await leader.becomes(LedgerState.NOT_TRUSTED)
     await asyncio.sleep(1.5)  # what else is missing is looked for
+    assert leader.notes[losses.KEY] == " ".join(f"{one.seq}:{one.hash}" for one in receipts)
     caplog.clear()
     with caplog.at_level(logging.INFO):
-        accept(leader.path, by="alice", reason="the volume is lost", at=NOW)
+        noted = [Noted(seq=one.seq, hash=one.hash) for one in receipts]
+        accept(leader.path, by="alice", reason="the volume is lost", at=NOW, noted=noted)
         while not leader.history.compared or leader.ledger.health().state is not LedgerState.FINE:
             await asyncio.sleep(0.05)
         await asyncio.sleep(1)
     said = [one.getMessage() for one in caplog.records if one.name == "exuvia.record.condition"]
     assert said == ["ledger is fine"], "it does not come and go"
+    assert leader.notes == {losses.KEY: ""}
     (missing,) = settled(leader.path)
     assert missing == [f"{one.seq}:{one.hash}" for one in receipts]
     assert leader.threads and threading.current_thread() not in leader.threads, "the event loop waits for no disk"

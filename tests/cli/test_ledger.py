@@ -13,13 +13,16 @@ import click
 import pytest
 
 from exuvia import errors
+from exuvia.app import anchoring
 from exuvia.cli.ledger import ledger
-from exuvia.model import facts
+from exuvia.model import facts, marks, resources
 from exuvia.model.facts import DeathReason, Fact, LedgerState
 from exuvia.record import accepting
 from exuvia.record.ledger import Ledger
+from exuvia.record.trust import Noted
 from tests.cli.calling import answer, call
-from tests.cli.people import Person
+from tests.cli.people import Person, ensure_namespace
+from tests.cluster import Cluster
 from tests.record import world
 
 T0 = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -202,9 +205,13 @@ def test_export_is_a_chain_that_anybody_can_check(file: Path) -> None:
 
 
 def test_accept_adds_one_entry_with_a_name(file: Path) -> None:
-    receipt = accepting.accept(file, by="alice", reason="restored on purpose", at=T0)
+    lost = Noted(seq=99, hash="ab" * 32)
+    receipt, _ = accepting.accept(file, by="alice", reason="restored on purpose", at=T0, noted=[lost])
     last = answer("ledger", "query", "--ledger", file, "--kind", "accepted")[-1]
-    assert (receipt.seq, last["body"]) == (10, {"by": "alice", "reason": "restored on purpose"})
+    assert (receipt.seq, last["body"]) == (
+        10,
+        {"by": "alice", "reason": "restored on purpose", "missing": [f"99:{'ab' * 32}"]},
+    )
     assert (last["cluster"], last["epoch"]) == ("test", 3)
     assert answer("ledger", "verify", "--ledger", file)["sound"]
 
@@ -215,7 +222,7 @@ def test_accept_refuses_a_damaged_chain(file: Path) -> None:
         connection.execute("DELETE FROM entries WHERE seq = 5")
     connection.close()
     with pytest.raises(errors.LedgerCorrupt, match="last good copy"):
-        accepting.accept(file, by="alice", reason="why not", at=T0)
+        accepting.accept(file, by="alice", reason="why not", at=T0, noted=[Noted(seq=99, hash="ab" * 32)])
 
 
 def test_what_is_no_ledger_is_one_sentence(tmp_path: Path) -> None:
@@ -238,7 +245,8 @@ async def test_accept_lets_a_writer_that_waits_go_on(tmp_path: Path) -> None:
         while writer.health().state is not LedgerState.FINE:
             await asyncio.sleep(0.01)
         writer.distrust(99, "ab" * 32)
-        await asyncio.to_thread(accepting.accept, path, by="alice", reason="a restored backup", at=T0)
+        lost = [Noted(seq=99, hash="ab" * 32)]
+        await asyncio.to_thread(accepting.accept, path, by="alice", reason="a restored backup", at=T0, noted=lost)
         async with asyncio.timeout(15):
             while writer.health().state is not LedgerState.FINE:
                 await asyncio.sleep(0.05)
@@ -248,11 +256,23 @@ async def test_accept_lets_a_writer_that_waits_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.cluster
-async def test_accept_asks_the_cluster_who_you_are(admin: Person, tmp_path: Path) -> None:
+async def test_accept_asks_the_cluster_who_you_are_and_what_is_missing(
+    cluster: Cluster, admin: Person, tmp_path: Path
+) -> None:
     path = tmp_path / "ledger.db"
     await asyncio.to_thread(write, path, *HISTORY)
-    said = await admin.call("ledger", "accept", "--ledger", path, "--reason", "a restored backup")
-    assert said.stdout.startswith("accepted by ")
+    accept = ("ledger", "accept", "--ledger", path, "--reason", "a restored backup")
+    await ensure_namespace(cluster)
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
+    assert "error: Nothing is missing" in (await admin.call(*accept, code=2)).stderr
+    assert await admin.answer("ledger", "query", "--ledger", path, "--kind", "accepted") == []
+    body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": marks.LEDGER_HEAD}}
+    head = {"data": {"seq": "20", "hash": "ab" * 32}}
+    await cluster.client.create(resources.CONFIG_MAPS, body | head, namespace=marks.SYSTEM_NAMESPACE)
+    said = await admin.call(*accept)
+    assert said.stdout.startswith("accepted by ") and "that entry 20 is missing" in said.stdout
+    assert "error: Nothing is missing" in (await admin.call(*accept, code=2)).stderr
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
     (entry,) = await admin.answer("ledger", "query", "--ledger", path, "--kind", "accepted")
     assert entry["body"]["by"] and entry["body"]["reason"] == "a restored backup"
 

@@ -64,6 +64,20 @@ async def test_a_machine_that_is_not_there(cluster: Cluster, admin: Person) -> N
     assert await cluster.list(resources.ROTATIONS) == []
 
 
+async def test_a_rotation_that_waits_for_the_ledger_says_so_and_a_quarantine_does_not_wait(
+    cluster: Cluster, admin: Person
+) -> None:
+    first, second, third = [one["metadata"]["name"] for one in await cluster.nodes(3)]
+    await lease(cluster, "pod-1", datetime.now(UTC))
+    await guard(cluster)
+    brake = {"name": "ledger", "state": "Engaged", "reason": "the ledger misses entry 9"}
+    await set_status(cluster, resources.FLEET_GUARDS, "default", brakes=[brake])
+    assert "it waits: the ledger misses entry 9" in (await admin.call("rotate", first)).stdout
+    assert "it waits" not in (await admin.call("quarantine", second)).stdout
+    await set_status(cluster, resources.FLEET_GUARDS, "default", brakes=[{**brake, "state": "Released"}])
+    assert "it waits" not in (await admin.call("rotate", third)).stdout
+
+
 async def test_abort_counts_until_terminating(cluster: Cluster, admin: Person) -> None:
     (node,) = await cluster.nodes()
     await admin.call("rotate", node["metadata"]["name"])

@@ -15,6 +15,7 @@ from exuvia.localcluster import fleet
 from exuvia.model import facts, marks, resources
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
 from exuvia.model.specs.rotation import Rotation, RotationPhase
+from exuvia.record import missing
 from tests.cluster import until
 from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, policy, settle
 from tests.e2e.test_crash import QUICK_LEASE, live_through, sound
@@ -202,7 +203,8 @@ async def test_an_empty_ledger_in_place_of_a_lost_one_is_not_trusted(world: Oper
         return str(brakes["ledger"]["reason"]) if engaged and "misses" in brakes["ledger"]["reason"] else ""
 
     said = await until(distrusted, what="the brake to say it", seconds=40)
-    assert f"misses entry {head['seq']}, which ConfigMap exuvia-system/exuvia-ledger-head names" in said
+    which = missing.lost(0, int(head["seq"]), "ConfigMap exuvia-system/exuvia-ledger-head")
+    assert f"misses {which}: " in said
     assert "exuvia ledger accept" in said
     accepted = exuvia(world, "ledger", "accept", "--ledger", str(world.ledger), "--reason", "the volume is lost")
     assert accepted.returncode == 0, accepted.stderr

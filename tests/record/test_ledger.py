@@ -27,6 +27,7 @@ from exuvia.record.accepting import accept
 from exuvia.record.ledger import Ledger
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
+from exuvia.record.trust import Noted
 from tests.record import world
 from tests.record.conftest import Owner
 from tests.record.postgres.server import PASSWORD
@@ -450,8 +451,20 @@ async def test_a_good_copy_heals_a_broken_chain_and_so_does_a_new_file_that_is_a
         while not path.is_file() or not entries_there(path):
             await asyncio.sleep(0.02)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
-        accept(path, by="alice", reason="no good copy is left", at=world.at(1))
+        accept(path, by="alice", reason="no good copy is left", at=world.at(1), noted=missed(ledger))
         await state(ledger, LedgerState.FINE)
+
+
+def noted(*names: str) -> list[Noted]:
+    return [Noted(seq=int(seq), hash=hash_) for seq, _, hash_ in (one.partition(":") for one in names)]
+
+
+def missed(ledger: Ledger) -> list[Noted]:
+    """What the leader notes in its Lease."""
+    return noted(*ledger.health().missing)
+
+
+SEVEN, EIGHT = f"7:{'ab' * 32}", f"8:{'cd' * 32}"
 
 
 def entries_there(path: Path) -> bool:
@@ -465,7 +478,8 @@ async def test_who_misses_an_entry_is_named(place: Place) -> None:
     async with running(place) as ledger:
         await ledger.append(world.birth("A"))
         ledger.distrust(7, "ab" * 32, named_by="ConfigMap exuvia-system/exuvia-ledger-head")
-        assert "misses entry 7, which ConfigMap exuvia-system/exuvia-ledger-head names" in ledger.health().message
+        names = "the last of which ConfigMap exuvia-system/exuvia-ledger-head names"
+        assert f"misses entries 2 to 7, {names}" in ledger.health().message
 
 
 async def test_the_same_history_in_another_file_goes_on(path: Path, tmp_path: Path) -> None:
@@ -504,11 +518,11 @@ async def test_a_removed_file_is_not_quietly_begun_anew(path: Path) -> None:
         for leftover in path.parent.iterdir():
             leftover.unlink()
         await state(ledger, LedgerState.NOT_TRUSTED)
-        accept(path, by="alice", reason="the disk burned", at=world.at(1))
+        accept(path, by="alice", reason="the disk burned", at=world.at(1), noted=missed(ledger))
         await state(ledger, LedgerState.FINE)
         assert ledger.holds(1, receipt.hash) is True, "accepted as missing"
         await ledger.append(world.birth("B"))
-    assert [kind for _, kind in entries(path)] == ["accepted", "accepted", "birth"]
+    assert [kind for _, kind in entries(path)] == ["accepted", "birth"]
 
 
 async def test_a_file_that_vanishes_within_a_commit_takes_the_commit_back(
@@ -544,7 +558,7 @@ async def test_distrust_holds_until_a_person_accepts_also_over_a_restart(place: 
             await ledger.append(world.birth("B"))
         await asyncio.sleep(0.2)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
-        accept(place, by="alice", reason="restored the backup of Monday", at=world.at(1))
+        accept(place, by="alice", reason="restored the backup of Monday", at=world.at(1), noted=missed(ledger))
         await state(ledger, LedgerState.FINE)
         await ledger.append(world.birth("B"))
     async with running(place, lambda: 3) as ledger:
@@ -558,31 +572,51 @@ async def test_distrust_holds_until_a_person_accepts_also_over_a_restart(place: 
 async def test_an_acceptance_while_no_operator_runs_counts_at_the_next_start(place: Place) -> None:
     async with running(place) as ledger:
         await ledger.append(world.birth("A"))
-    accept(place, by="alice", reason="restored", at=world.at(1))
+    accept(place, by="alice", reason="restored", at=world.at(1), noted=noted(SEVEN))
     async with running(place, lambda: 2) as ledger:
+        assert ledger.holds(7, "ab" * 32) is True
         ledger.distrust(7, "ab" * 32)
         await state(ledger, LedgerState.FINE)
 
 
-async def test_one_acceptance_is_enough_for_all_that_is_missing(place: Place) -> None:
+async def test_one_acceptance_is_enough_for_all_that_is_missing_and_for_nothing_else(place: Place) -> None:
     async with running(place, lambda: 2) as ledger:
         await ledger.append(world.birth("A"))
         ledger.distrust(7, "ab" * 32)
-        accept(place, by="alice", reason="restored", at=world.at(1))
+        _, lost = accept(place, by="alice", reason="restored", at=world.at(1), noted=noted(SEVEN, EIGHT))
+        assert lost == [SEVEN, EIGHT]
         await state(ledger, LedgerState.FINE)
         await ledger.append(world.birth("B"))
-        ledger.distrust(8, "cd" * 32)
-        await state(ledger, LedgerState.FINE)
         assert ledger.holds(8, "cd" * 32) is True
+        ledger.distrust(8, "ef" * 32)
+        await asyncio.sleep(0.3)
+        assert ledger.health().state is LedgerState.NOT_TRUSTED
+        assert (ledger.health().missing, ledger.health().losses) == ((f"8:{'ef' * 32}",), 2)
+
+
+def test_where_nothing_is_missing_nothing_is_accepted(place: Place) -> None:
+    with world.written(place, world.birth("A")) as connection:
+        head = appending.head(connection, "c")
+    there = [Noted(seq=head.seq, hash=head.hash.hex()), Noted(seq=7, hash="ab" * 32, cluster="another")]
+    for some in ([], there):
+        with pytest.raises(errors.Refused, match="Nothing is missing"):
+            accept(place, by="alice", reason="why", at=world.at(0), noted=some)
+    accept(place, by="alice", reason="why", at=world.at(0), noted=noted(SEVEN))
+    with pytest.raises(errors.Refused, match="Nothing is missing"):
+        accept(place, by="alice", reason="once more", at=world.at(0), noted=noted(SEVEN))
+    assert [kind for _, kind in entries(place)] == ["birth", "accepted"]
 
 
 async def test_a_broken_chain_is_accepted_anew(place: Place) -> None:
+    broken = noted(f"1:{'00' * 32}")
     async with running(place, lambda: 2) as ledger:
         await ledger.append(world.birth("A"))
-        accept(place, by="alice", reason="restored", at=world.at(1))
+        accept(place, by="alice", reason="restored", at=world.at(1), noted=broken)
         ledger.distrust(1, "00" * 32)
         await asyncio.sleep(0.3)
         assert ledger.health().state is LedgerState.NOT_TRUSTED
+        accept(place, by="alice", reason="it was put right", at=world.at(1), noted=broken)
+        await state(ledger, LedgerState.FINE)
 
 
 def test_a_broken_chain_cannot_be_accepted(place: Place, owner: Owner) -> None:
@@ -591,12 +625,12 @@ def test_a_broken_chain_cannot_be_accepted(place: Place, owner: Owner) -> None:
         connection.execute(text("update entries set epoch = 9"))
         guarding.guard(connection)
     with pytest.raises(errors.LedgerCorrupt, match="entry 1 was changed"):
-        accept(place, by="alice", reason="why", at=world.at(0))
+        accept(place, by="alice", reason="why", at=world.at(0), noted=noted(SEVEN))
 
 
 async def test_an_acceptance_of_old_does_not_count_for_a_new_loss(place: Place) -> None:
-    accepted_before = [world.birth("A"), facts.accepted(by="alice", reason="once", at=world.at(1)), world.birth("B")]
-    with world.written(place, *accepted_before):
+    """One that names nothing was entered by a former version; here nobody settled it, and nothing stands behind it."""
+    with world.written(place, world.birth("A"), facts.accepted(by="alice", reason="once", at=world.at(1))):
         pass
     async with running(place, lambda: 2) as ledger:
         ledger.distrust(7, "ab" * 32)
@@ -606,16 +640,16 @@ async def test_an_acceptance_of_old_does_not_count_for_a_new_loss(place: Place) 
 
 def test_accepting_needs_a_reason_and_a_ledger(path: Path) -> None:
     with pytest.raises(errors.InvalidObject, match="needs a reason"):
-        accept(path, by="alice", reason="  ", at=world.at(0))
+        accept(path, by="alice", reason="  ", at=world.at(0), noted=[])
     with pytest.raises(errors.LedgerDown, match="There is no ledger"):
-        accept(path, by="alice", reason="why", at=world.at(0))
+        accept(path, by="alice", reason="why", at=world.at(0), noted=[])
     assert not path.exists()
 
 
 def test_accepting_takes_leadership_from_nobody(place: Place) -> None:
     with world.written(place, world.birth("A")) as connection:
         connection.execute(text("insert into leadership values ('c', 5)"))
-    receipt = accept(place, by="alice", reason="why", at=world.at(0))
+    receipt, _ = accept(place, by="alice", reason="why", at=world.at(0), noted=noted(SEVEN))
     with reading(place) as connection:
         assert appending.greatest_epoch(connection, "c") == 5
         row = connection.execute(text("select epoch, body from entries where seq = :n"), {"n": receipt.seq}).one()

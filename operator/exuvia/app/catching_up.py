@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
 from exuvia import errors
 from exuvia.app import sightings
@@ -14,8 +15,13 @@ from exuvia.app.sightings import Sight, Sighting
 from exuvia.model.facts import DeathReason
 from exuvia.model.instances import Instance
 from exuvia.observe.store import version
+from exuvia.record import places, trust
+from exuvia.record.places import Place
+from exuvia.record.reading import reading
 
 log = logging.getLogger(__name__)
+
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,12 +57,30 @@ async def ask(services: Services) -> Meanwhile:
         return Meanwhile(gone=gone)
     if last is None:
         return Meanwhile(gone=gone)
+    try:
+        last = await asyncio.to_thread(bounded, places.place(settings.ledger), settings.cluster_name, last)
+    except errors.LedgerError as trouble:
+        log.warning("whether the last leader's note is about this ledger is not known: %s", trouble)
+        return Meanwhile(gone=gone)
     nodes = view.nodes
     sights = await sightings.replay(services.client, last, nodes.version, nodes.store.newest)
     if any(not one.gone and sightings.refuted(last, one.instance) for one in sights):
         log.warning("the last leader saw machines later than it noted; what went since then has a wider interval")
         return Meanwhile(sights=sightings.doubted(last, sights), gone=gone)
     return Meanwhile(last=last, sights=sights, gone=gone)
+
+
+def bounded(place: Place, cluster: str, last: Sighting) -> Sighting:
+    """The note as far as it is about this ledger: where entries were lost since, it speaks for what is not there any
+    more, and nothing is known but what the rest proves. Raises `errors.LedgerError`."""
+    with reading(place) as connection:
+        known_by = last.known_by or trust.last_acceptance(connection, cluster, until=last.at)
+        if trust.last_acceptance(connection, cluster) == known_by:
+            return last
+        proven = trust.proven(connection, cluster, known_by)
+    until = _LONG_AGO if proven is None else proven - sightings.DELAY
+    log.warning("entries of the ledger were lost: who went since %s has an interval", until)
+    return replace(last, at=min(last.at, until))
 
 
 def tell(services: Services, meanwhile: Meanwhile, known: Iterable[str], removed: Mapping[str, str]) -> None:

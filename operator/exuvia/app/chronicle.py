@@ -15,6 +15,7 @@ from exuvia.model.instances import Instance
 from exuvia.model.pods import Pod
 from exuvia.record.recall import Life
 from exuvia.record.standing import Placed
+from exuvia.record.trust import NEVER
 
 SCALE_DOWN_TAINTS = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted")
 SPOT_TAINTS = ("aws-node-termination-handler/spot-itn", "cloud.google.com/impending-node-termination")
@@ -44,6 +45,7 @@ class Chronicle:
         self.ready_once: set[str] = set()
         self.loaded = False
         self.loads = 0
+        self.accepted = NEVER  # the last acceptance of a loss in the ledger that was loaded
 
     def load(
         self,

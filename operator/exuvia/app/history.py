@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from functools import partial
 
 from exuvia import errors
-from exuvia.app import anchoring, catching_up, operations, recollection, telling, winning
+from exuvia.app import anchoring, catching_up, losses, operations, recollection, telling, winning
 from exuvia.app.catching_up import Meanwhile
 from exuvia.app.fleet import Fleet
 from exuvia.app.operations import Operation
@@ -50,6 +50,7 @@ class History:
         self.guard_seen = False
         self._wanted = True
         self._all_named = False
+        self._losses = 0
         services.scribe.overflowed = self.again
 
     @property
@@ -66,11 +67,13 @@ class History:
         """Load, or wait until the ledger is mended; and again after it was not to be trusted."""
         former = LedgerState.FINE
         while True:
-            state = self._services.ledger.health().state
+            health = self._services.ledger.health()
+            state = health.state
+            losses.tell(self._services.leadership.notes, health)
             if self._wanted:
                 await self._try()
-            elif state is LedgerState.NOT_TRUSTED:
-                self.again()
+            elif state is LedgerState.NOT_TRUSTED or health.losses != self._losses:
+                self.again()  # a loss may be accepted sooner than anybody looks
             if state is not former:
                 former = state
                 self._services.view.wake.set()  # what waits for it is planned anew
@@ -86,7 +89,8 @@ class History:
             await asyncio.sleep(0.05)
 
     async def _try(self) -> None:
-        state = self._services.ledger.health().state
+        health = self._services.ledger.health()
+        state, self._losses = health.state, health.losses
         if not self._view_synced():
             return
         if state is LedgerState.NOT_TRUSTED and not self._all_named:
@@ -170,6 +174,7 @@ class History:
     def _take(self, past: Past, meanwhile: Meanwhile, seen: Sequence[Operation]) -> None:
         services = self._services
         services.chronicle.load(past.alive, past.placed, past.ready_once, past.borne, past.known, past.freed)
+        services.chronicle.accepted = past.accepted
         services.judgements.remember(past.verdicts)
         self._fleet.remember_starts(past.starts)
         self.guard_seen = past.guard_seen

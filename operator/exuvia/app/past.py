@@ -18,7 +18,7 @@ from exuvia.model.planning import Start
 from exuvia.model.reasons import EndReason
 from exuvia.model.specs.quarantine import QuarantinePhase
 from exuvia.model.specs.rotation import RotationPhase
-from exuvia.record import appending, opening, queries, recall, standing
+from exuvia.record import appending, opening, queries, recall, standing, trust
 from exuvia.record import counts as counting
 from exuvia.record.places import Place
 
@@ -46,6 +46,7 @@ class Past:
     borne: dict[str, dict[str, set[str]]]
     steps: set[tuple[str, str]]  # (UID of a Quarantine, step) of which an intent is there
     known: set[str]  # those machines that were asked about whose lives are recorded
+    accepted: str  # the last acceptance of a loss
     freed: dict[str, datetime]  # name that was asked about -> when the last machine that bore it died
 
 
@@ -82,6 +83,7 @@ def read(
                 borne=recall.borne(connection, cluster),
                 steps=recall.steps(connection, quarantines),
                 known=standing.known(connection, meanwhile.machines),
+                accepted=trust.last_acceptance(connection, cluster),
                 freed=standing.freed(connection, meanwhile.names),
             )
     except DBAPIError as trouble:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, replace
@@ -36,15 +37,20 @@ SILENCE_SECONDS = 1.0
 LATEST = 2**63
 PATIENCE_SECONDS = 5.0  # while it is known that something is still to come
 
+_ENTRY = re.compile(r"0|\d{1,18}:[0-9a-f]{64}")
 _EVENT = msgspec.json.Decoder(shapes.WatchEvent)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """Everything until `at` is in the ledger, that is what came before the Nodes' resourceVersion `version`."""
+    """Everything until `at` is in the ledger, that is what came before the Nodes' resourceVersion `version`.
+
+    `known_by`: the last acceptance of a loss in that ledger; None: not noted. Another one says that entries were lost.
+    """
 
     at: datetime
     version: str
+    known_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +82,8 @@ class Sightings:
         unread = any(one.store.unread for one in watched)
         if not (services.chronicle.loaded and services.scribe.idle and view.nodes.version and heard) or unread:
             return
-        services.leadership.notes[KEY] = f"{facts.text(min(heard) - DELAY)} {view.nodes.version}"
+        at = facts.text(min(heard) - DELAY)
+        services.leadership.notes[KEY] = f"{at} {view.nodes.version} {services.chronicle.accepted}"
 
 
 async def read(cluster: ports.Cluster, namespace: str, lease: str) -> Sighting | None:
@@ -87,9 +94,11 @@ async def read(cluster: ports.Cluster, namespace: str, lease: str) -> Sighting |
 
 def parse(annotations: dict[str, str]) -> Sighting | None:
     """From the Lease's annotations; None when they do not say it."""
-    at, _, version = str(annotations.get(KEY) or "").partition(" ")
+    at, version, known_by = [*str(annotations.get(KEY) or "").split(" "), "", "", ""][:3]
     moment = shapes.moment(at)
-    return Sighting(at=moment, version=version) if moment is not None and version.isdigit() else None
+    if moment is None or not version.isdigit():
+        return None
+    return Sighting(at=moment, version=version, known_by=known_by if _ENTRY.fullmatch(known_by) else None)
 
 
 async def replay(source: Source, last: Sighting, until: str, newest: int = 0) -> list[Sight]:

@@ -6,7 +6,7 @@ from exuvia import errors, ports
 from exuvia.app import anchoring
 from exuvia.app.anchoring import Anchor
 from exuvia.cli.examining import Check, ok, problem, unknown
-from exuvia.record import missing, places, queries, trust
+from exuvia.record import appending, missing, places, queries, trust
 from exuvia.record.places import Place
 from exuvia.record.reading import reading
 
@@ -36,9 +36,10 @@ def _compared(noted: Anchor, place: Place) -> Check:
         with reading(place) as connection:
             chains = queries.clusters(connection) if noted.note is None else (noted.note.anchor.cluster,)
             held = any(trust.holds(connection, one, noted.seq, noted.hash) for one in chains)
+            head = max((appending.head(connection, one).seq for one in chains), default=0)
     except errors.LedgerError:
         return unknown(SUBJECT, "the ledger cannot be read", "See the line about the ledger.")
     if held:
         return ok(SUBJECT, f"entry {noted.seq}, which {noted.place} names, is there")
-    said = f"{place} misses entry {noted.seq}, which {noted.place} names: a restored backup, a cut tail or a lost file"
-    return problem(SUBJECT, said, missing.WAY_OUT)
+    said = missing.lost(head, noted.seq, noted.place)
+    return problem(SUBJECT, f"{place} misses {said}: a restored backup, a cut tail or a lost file", missing.WAY_OUT)

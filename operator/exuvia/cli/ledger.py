@@ -36,12 +36,24 @@ def ledger() -> None:
 @writing_option
 @click.option("--reason", required=True, help="Why it is right that entries are missing; recorded with your name.")
 @chain_option
+@click.option("--namespace", default="exuvia-system", show_default=True, help="Where its head is noted.")
 @cluster.cluster_options
-def accept(file: str, reason: str, named: str | None, kubeconfig: str, context: str) -> None:
-    """Accept a ledger that misses entries (a restored backup), so that exuvia acts again."""
+def accept(file: str, reason: str, named: str | None, namespace: str, kubeconfig: str, context: str) -> None:
+    """Accept a ledger that misses entries (a restored backup), so that exuvia acts again.
+
+    It is about the entries that are noted in the cluster and missing now, and about nothing that is lost later.
+    """
+    from exuvia.app import losses  # only where a cluster is asked: it takes a while to load
+
     by = cluster.run(kubeconfig, context, cluster.whoami)
-    receipt = accepting.accept(there(file), by=by, reason=reason, at=datetime.now(UTC), cluster=named)
-    printing.say(f"accepted by {by} as entry {receipt.seq}; a running exuvia goes on within seconds")
+    noted = cluster.run(kubeconfig, context, lambda client: losses.noted(client, namespace))
+    receipt, lost = accepting.accept(
+        there(file), by=by, reason=reason, at=datetime.now(UTC), noted=noted, cluster=named
+    )
+    seqs = [one.partition(":")[0] for one in lost]
+    which = f"entry {seqs[0]} is" if len(seqs) == 1 else f"entries {', '.join(seqs)} are"
+    said = f"accepted by {by} as entry {receipt.seq}: that {which} missing; a running exuvia goes on within seconds"
+    printing.say(said)
 
 
 for _module in (querying, identifying, letters, verifying, exporting, importing, anchoring, keeping, preparing):

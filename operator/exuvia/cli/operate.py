@@ -94,7 +94,8 @@ async def _open(client: ports.Cluster, kind: Resource, name: str, reason: str) -
         await client.create(kind, _body(kind, made, instance, by, reason))
     except errors.AlreadyExists:
         return Opened(name=made, phase="Pending")
-    return Opened(name=made, notes=(*await _notes(client, kind, instance), *stands.notes))
+    waits = (*await _notes(client, kind, instance), *_ledger_notes(kind, stands), *stands.notes)
+    return Opened(name=made, notes=waits)
 
 
 def _body(kind: Resource, name: str, instance: Instance, by: str, reason: str) -> dict[str, Any]:
@@ -116,6 +117,14 @@ async def _notes(client: ports.Cluster, kind: Resource, instance: Instance) -> l
         return []
     way = f"`exuvia release {held['metadata']['name']} --verdict Rotate --reason TEXT` replaces it"
     return [f"it waits: the machine is in quarantine; {way}"]
+
+
+def _ledger_notes(kind: Resource, stands: asking.Standing) -> list[str]:
+    """A Rotation waits while the ledger cannot be written or trusted; a Quarantine does not."""
+    if kind != resources.ROTATIONS or stands.guard is None or not stands.works:
+        return []
+    brakes = stands.guard.status.brakes
+    return [f"it waits: {one.reason}" for one in brakes if one.name == "ledger" and one.state == "Engaged"]
 
 
 def _open_one(operations: list[ports.Body], uid: str) -> ports.Body | None:

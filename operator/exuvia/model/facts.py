@@ -85,11 +85,14 @@ class LedgerState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LedgerHealth:
-    """How the ledger is, why, and since when."""
+    """How the ledger is, why, and since when. `missing`: entries that it must hold and does not, `number:hash`;
+    `losses`: how often one was found missing since it was opened."""
 
     state: LedgerState
     message: str = ""
     since: datetime | None = None
+    missing: tuple[str, ...] = ()
+    losses: int = 0
 
 
 def birth(*, instance: Mapping[str, Any], at: datetime) -> Fact:
@@ -258,7 +261,7 @@ def custody(*, operation: str, by: str, what: str, at: datetime) -> Fact:
 
 
 def accepted(*, by: str, reason: str, at: datetime, missing: Sequence[str] = ()) -> Fact:
-    """A person accepted a ledger that misses entries. `missing` (`number:hash`) is named by the operator only."""
+    """A person accepted a ledger that misses entries. `missing` (`number:hash`): what it is about."""
     body: dict[str, Any] = {"by": by, "reason": reason[:1024]}
     if missing:
         body["missing"] = list(missing)

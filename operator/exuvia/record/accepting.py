@@ -1,4 +1,4 @@
-"""A person accepts a ledger that misses entries: one more entry in the chain, with who and why.
+"""A person accepts a ledger that misses entries: one more entry in the chain, with who and why, and what is missing.
 
 It may be added while the operator runs (that one sees it within seconds) and while it does not. It is entered under the
 epoch that the ledger knows, so it takes leadership from nobody.
@@ -6,6 +6,7 @@ epoch that the ledger knows, so it takes leadership from nobody.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
@@ -13,15 +14,19 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, chain, importing, missing, opening, places, queries
+from exuvia.record import appending, chain, importing, missing, opening, places, queries, trust
 from exuvia.record.places import Place
+from exuvia.record.trust import Noted
 
 
-def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> facts.Receipt:
-    """Add the acceptance; durable when it returns.
+def accept(
+    place: Place, *, by: str, reason: str, at: datetime, noted: Iterable[Noted], cluster: str | None = None
+) -> tuple[facts.Receipt, list[str]]:
+    """Add the acceptance of those entries which are noted outside and missing here; durable when it returns. With it
+    comes what was accepted, `number:hash`.
 
-    Raises `errors.InvalidObject` without a reason, `errors.LedgerError` as ever. A chain that is damaged in itself
-    cannot be accepted.
+    Raises `errors.Refused` where nothing is missing, `errors.InvalidObject` without a reason, `errors.LedgerError` as
+    ever. A chain that is damaged in itself cannot be accepted.
     """
     if not reason.strip():
         raise errors.InvalidObject("An acceptance needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
@@ -33,12 +38,23 @@ def accept(place: Place, *, by: str, reason: str, at: datetime, cluster: str | N
             writer = importing.writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
             _check_chain(place, connection, writer.cluster)
-            fact = facts.accepted(by=by, reason=reason, at=at)
+            lost = trust.unaccepted(connection, writer.cluster, noted)
+            _check_missing(place, lost)
+            fact = facts.accepted(by=by, reason=reason, at=at, missing=lost)
             made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
             assert made is not None, "an acceptance is never a dead letter"
-            return appending.receipt(made)
+            return appending.receipt(made), lost
     finally:
         engine.dispose()
+
+
+def _check_missing(place: Place, lost: list[str]) -> None:
+    if not lost:
+        raise errors.Refused(
+            f"Nothing is missing: the ledger {place} holds every entry that is noted in the cluster, so nothing was"
+            " accepted.",
+            remedy="Where a running exuvia says that one is missing, ask again in some seconds.",
+        )
 
 
 def _check_chain(place: Place, connection: Connection, cluster: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from exuvia import errors
@@ -15,6 +16,7 @@ from exuvia.record.places import Place
 
 log = logging.getLogger(__name__)
 
+_NOT_OPENED = "not opened yet"
 _REFUSALS: dict[LedgerState, type[errors.LedgerError]] = {
     LedgerState.DOWN: errors.LedgerDown,
     LedgerState.LOCKED: errors.LedgerLocked,
@@ -28,7 +30,7 @@ class Condition:
     def __init__(self, place: Place) -> None:
         self._place = place
         self._lock = threading.Lock()
-        self.health = LedgerHealth(state=LedgerState.DOWN, message="not opened yet", since=datetime.now(UTC))
+        self.health = LedgerHealth(state=LedgerState.DOWN, message=_NOT_OPENED, since=datetime.now(UTC))
         self.missing = Missing()
 
     @property
@@ -45,18 +47,20 @@ class Condition:
         if not (health.state is LedgerState.LOCKED and lately):
             raise _REFUSALS[health.state](health.message)
 
-    def distrust(self, seq: int, hash_: bytes, *, head: int, at_start: bool, named_by: str = "") -> None:
+    def distrust(self, seq: int, hash_: bytes, *, head: int, named_by: str = "") -> None:
         """An entry that must be there is missing. Of several the first is said, and a broken chain before all."""
         with self._lock:
             known = bool(self.missing.entries) and self.health.state is LedgerState.NOT_TRUSTED
-            self.missing.add(seq, hash_, head=head, at_start=at_start)
+            self.missing.add(seq, hash_, head=head)
             if not known or hash_ == chain.GENESIS:
-                self._set(LedgerState.NOT_TRUSTED, missing.said(self._place, seq, hash_, named_by))
+                self._set(LedgerState.NOT_TRUSTED, missing.said(self._place, seq, hash_, named_by, head=head))
+            self._name_missing(losses=self.health.losses + 1)
 
     def in_another_file(self, head: int, healed: Iterable[int]) -> None:
         """Another file is in place: what was missing counts by it."""
         with self._lock:
             self.missing.in_another_file(head, healed)
+            self._name_missing(losses=self.health.losses)
 
     def settle(self, seen: dict[int, bytes]) -> None:
         """What was missing is there, or a person accepted it; unless more is missing than was looked at."""
@@ -64,6 +68,7 @@ class Condition:
             if self.missing.entries == seen:
                 self.missing = Missing()
                 self._set(LedgerState.FINE, "")
+                self._name_missing(losses=self.health.losses)
 
     def unlocked(self) -> None:
         """It could be written again."""
@@ -82,8 +87,14 @@ class Condition:
     def _set(self, state: LedgerState, message: str) -> None:
         if (state, message) == (self.health.state, self.health.message):
             return
-        if state is LedgerState.FINE:
-            log.info("ledger is fine")
-        else:
+        if state is not LedgerState.FINE:
             log.warning("ledger: %s", message)
-        self.health = LedgerHealth(state=state, message=message, since=datetime.now(UTC))
+        elif self.health.message == _NOT_OPENED:
+            log.info("ledger is open")  # whether it holds what it must is not known yet
+        else:
+            log.info("ledger is fine")
+        self.health = replace(self.health, state=state, message=message, since=datetime.now(UTC))
+
+    def _name_missing(self, *, losses: int) -> None:
+        names = tuple(f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(self.missing.entries.items()))
+        self.health = replace(self.health, missing=names, losses=losses)

@@ -98,13 +98,11 @@ class Ledger:
         """An entry that must be here is missing. Nothing is appended before a person accepts (`exuvia ledger accept`).
         `named_by`: who says that it was there, in words.
 
-        One that an operation names is looked for at the start of a leadership, so an acceptance that was added while no
-        operator wrote counts. Zeros as hash say that the chain itself is broken there: that must be accepted anew.
-        It reads, so it is not for the event loop.
+        Zeros as hash say that the chain itself is broken there: that must be accepted anew. It reads, so it is not for
+        the event loop.
         """
-        expected, at_start = bytes.fromhex(hash_), hash_ != chain.GENESIS.hex()
         head = self._read(self._chain_head) or self._head
-        self._condition.distrust(seq, expected, head=head.seq, at_start=at_start, named_by=named_by)
+        self._condition.distrust(seq, bytes.fromhex(hash_), head=head.seq, named_by=named_by)
 
     def distrust_chain(self, seq: int) -> None:
         """The chain itself is broken there: the entry, or the one before it, was changed. A good copy heals it. Not for
@@ -203,7 +201,7 @@ class Ledger:
 
     def _miss(self, head: appending.Head) -> None:
         """The head as it was known is not there."""
-        self._condition.distrust(head.seq, head.hash, head=self._head.seq, at_start=False)
+        self._condition.distrust(head.seq, head.hash, head=self._head.seq)
 
     def _settle_trust(self) -> None:
         """Fine again when nothing is missing (any more), or when a person accepted what is."""
@@ -213,7 +211,7 @@ class Ledger:
         with opening.in_words(self.place), self._engine.begin() as connection:
             opening.alone(connection, self._cluster)
             head = self._chain_head(connection)
-            settled = trust.settle(connection, head, seen, missing, self._writer())
+            settled = trust.settle(connection, head, seen, missing, self._cluster)
         self._head = settled or head
         if settled is not None:
             self._condition.settle(seen)

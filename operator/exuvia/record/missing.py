@@ -33,17 +33,16 @@ def way_out(place: Place) -> str:
 class Missing:
     """Number -> hash of what is missing. Zeros as hash: the chain itself is broken there.
 
-    `after`: an acceptance counts that comes after this entry. `at_start`: also one that was added while nobody wrote.
+    `after`: the last entry that was there when it was seen.
     """
 
     entries: dict[int, bytes] = field(default_factory=dict)
     after: int = 0
-    at_start: bool = False
 
-    def add(self, seq: int, hash_: bytes, *, head: int, at_start: bool) -> None:
-        """One more; of several the first says from where on an acceptance counts."""
+    def add(self, seq: int, hash_: bytes, *, head: int) -> None:
+        """One more; of several the first says what was there."""
         if not self.entries:
-            self.after, self.at_start = head, at_start
+            self.after = head
         self.entries[seq] = hash_
 
     def broken(self) -> list[int]:
@@ -57,11 +56,19 @@ class Missing:
             del self.entries[seq]
 
 
-def said(place: Place, seq: int, hash_: bytes, named_by: str = "") -> str:
-    """What is wrong, why that is known, and the way out."""
+def lost(head: int, seq: int, named_by: str = "") -> str:
+    """Which entries a chain with that head misses, if that one is missing, and who says so."""
+    several = head + 1 < seq
+    entries = f"entries {head + 1} to {seq}" if several else f"entry {seq}"
+    named = f", {'the last of which' if several else 'which'} {named_by} names" if named_by else ""
+    return entries + named
+
+
+def said(place: Place, seq: int, hash_: bytes, named_by: str = "", *, head: int) -> str:
+    """What is wrong, why that is known, and the way out. `head`: the last entry that is there."""
     if hash_ == chain.GENESIS:
         return (
             f"the chain of the ledger {place} is broken: entry {seq} was changed, or the one before it. {CHAIN_WAY_OUT}"
         )
-    named = f", which {named_by} names" if named_by else ""
-    return f"the ledger {place} misses entry {seq}{named}: a restored backup, a cut tail or a lost file. {WAY_OUT}"
+    which = lost(head, seq, named_by)
+    return f"the ledger {place} misses {which}: a restored backup, a cut tail or a lost file. {WAY_OUT}"

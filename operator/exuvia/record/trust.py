@@ -1,39 +1,40 @@
-"""Trust: whether a ledger that misses entries was accepted by a person, and for which missing entries that holds.
+"""Trust: which missing entries a person accepted, and what a chain that lost entries still proves.
 
-A person's acceptance (`exuvia ledger accept`) names nobody's entries; what exactly was missing is entered by the
-operator once it sees the acceptance, so that the same operations are not held against the ledger at the next start.
+A person's acceptance (`exuvia ledger accept`) names each entry that it is about, by number and hash. So it never counts
+for what is lost later. Entries of that kind which name nothing are of a former version: they count for nothing new.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, desc, select
 
-from exuvia.model import facts
-from exuvia.model.facts import FactKind
-from exuvia.record import appending, checkpoints, tables
+from exuvia.model.facts import FactKind, microseconds
+from exuvia.record import appending, chain, checkpoints, tables
 from exuvia.record.missing import Missing
+from exuvia.record.moments import moment
 
 Lost = Mapping[int, bytes]
 """Entries that must be there: number -> hash."""
 
+NEVER = "0"
+"""In place of the last acceptance, where there is none."""
 
-def acceptance(connection: Connection, writer: appending.Writer, *, after: int, at_start: bool) -> int | None:
-    """The number of the acceptance that counts, or None.
+WATCHED = (FactKind.BIRTH, FactKind.DEATH, FactKind.IDENTITY, FactKind.PLACEMENT)
+"""Entered by nobody but a leader that watches machines."""
 
-    One that was added after the loss was seen (`after`) counts. Of what is found missing at the start of a leadership
-    one also counts that was added while no operator wrote: nothing of another epoch than ours stands behind it.
-    """
-    latest = next((row for row in _accepted(connection, writer.cluster) if "missing" not in _body(row)), None)
-    if latest is None:
-        return None
-    if latest.seq > after or (at_start and _untouched(connection, latest.seq, writer)):
-        return int(latest.seq)
-    return None
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Noted:
+    """An entry that is noted outside of the ledger; `hash` in hex. `cluster`: whose chain; None: not said."""
+
+    seq: int
+    hash: str
+    cluster: str | None = None
 
 
 def holds(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
@@ -43,54 +44,83 @@ def holds(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
 
 
 def settle(
-    connection: Connection, head: appending.Head, looked_for: Lost, missing: Missing, writer: appending.Writer
+    connection: Connection, head: appending.Head, looked_for: Lost, missing: Missing, cluster: str
 ) -> appending.Head | None:
-    """Where entries are missing that are looked for: enter that a person's acceptance was about them.
+    """The head, where all that is looked for is there, or accepted as missing by a person; else None. That the chain
+    itself is broken must be accepted after it was seen."""
+    accepted = _names(connection, cluster)
+    for seq, hash_ in looked_for.items():
+        if appending.hash_at(connection, cluster, seq) == hash_:
+            continue
+        after = missing.after if hash_ == chain.GENESIS else 0
+        if accepted.get(f"{seq}:{hash_.hex()}", 0) <= after:
+            return None
+    return head
 
-    The head then; None while something is missing that nobody accepted.
-    """
-    lost = {seq: one for seq, one in looked_for.items() if appending.hash_at(connection, writer.cluster, seq) != one}
-    if not lost:
-        return head
-    accepted = acceptance(connection, writer, after=missing.after, at_start=missing.at_start)
-    if accepted is None:
-        return None
-    appending.fence(connection, writer)
-    said = f"settles the acceptance of entry {accepted}"
-    fact = facts.accepted(by="exuvia", reason=said, at=datetime.now(UTC), missing=named(lost))
-    return appending.add(connection, head, fact, writer)
+
+def unaccepted(connection: Connection, cluster: str, noted: Iterable[Noted]) -> list[str]:
+    """Those that the chain misses, `number:hash`, and that nobody accepted yet. A broken chain is accepted anew."""
+    wanted = {(one.seq, one.hash) for one in noted if one.cluster in (None, cluster)}
+    lost = (one for one in sorted(wanted) if one[1] == chain.GENESIS.hex() or not holds(connection, cluster, *one))
+    return [f"{seq}:{hash_}" for seq, hash_ in lost]
 
 
 def known_missing(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
     """Whether a person accepted that this very entry is missing, or it was pruned under a checkpoint."""
-    wanted = f"{seq}:{hash_}"
-    accepted = any(wanted in _body(row).get("missing", ()) for row in _accepted(connection, cluster))
-    return accepted or checkpoints.covers(connection, cluster, seq)
+    return f"{seq}:{hash_}" in _names(connection, cluster) or checkpoints.covers(connection, cluster, seq)
 
 
-def named(lost: Lost) -> list[str]:
-    """As a settlement lists them: `number:hash`."""
-    return [f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(lost.items())]
-
-
-def _untouched(connection: Connection, accepted: int, writer: appending.Writer) -> bool:
+def last_acceptance(connection: Connection, cluster: str, until: datetime | None = None) -> str:
+    """`number:hash` of the last one (recorded until then), else `NEVER`: what is known by a ledger counts until there
+    is another."""
     table = tables.entries
-    return not connection.scalar(
-        select(func.count()).where(
-            table.c.cluster == writer.cluster, table.c.seq > accepted, table.c.epoch != writer.epoch
-        )
+    chosen = select(table.c.seq, table.c.hash).where(
+        table.c.cluster == cluster, table.c.kind == FactKind.ACCEPTED.value
     )
+    if until is not None:
+        chosen = chosen.where(table.c.recorded <= microseconds(until))
+    found = connection.execute(chosen.order_by(desc(table.c.seq)).limit(1)).first()
+    return NEVER if found is None else f"{found.seq}:{bytes(found.hash).hex()}"
 
 
-def _accepted(connection: Connection, cluster: str) -> Sequence[Any]:
+def proven(connection: Connection, cluster: str, known_by: str) -> datetime | None:
+    """The last moment at which a leader is known to have watched, by what stands before the loss that was accepted
+    after the acceptance `known_by`, or before the last loss where that one is lost itself. None: there is nothing."""
     table = tables.entries
-    return connection.execute(
+    found = connection.scalar(
+        select(table.c.recorded)
+        .where(table.c.cluster == cluster, table.c.kind.in_([one.value for one in WATCHED]))
+        .where(table.c.seq < _loss(connection, cluster, known_by))
+        .order_by(desc(table.c.seq))
+        .limit(1)
+    )
+    return None if found is None else moment(found)
+
+
+def _loss(connection: Connection, cluster: str, known_by: str) -> int:
+    """The number of the entry by which it was accepted; where nobody did yet, that of the next entry."""
+    accepted = [seq for seq, _ in _accepted(connection, cluster)]
+    coming = appending.head(connection, cluster).seq + 1
+    if known_by == NEVER:
+        return min(accepted, default=coming)
+    former, _, hash_ = known_by.partition(":")
+    kept = appending.hash_at(connection, cluster, int(former))
+    if kept is None or kept.hex() != hash_:
+        return max(accepted, default=coming)
+    return min((seq for seq in accepted if seq > int(former)), default=coming)
+
+
+def _names(connection: Connection, cluster: str) -> dict[str, int]:
+    """`number:hash` of what was accepted as missing -> the last entry that says so."""
+    return {name: seq for seq, names in _accepted(connection, cluster) for name in names}
+
+
+def _accepted(connection: Connection, cluster: str) -> Iterator[tuple[int, tuple[str, ...]]]:
+    table = tables.entries
+    rows = connection.execute(
         select(table.c.seq, table.c.body)
         .where(table.c.cluster == cluster, table.c.kind == FactKind.ACCEPTED.value)
-        .order_by(table.c.seq.desc())
-    ).all()
-
-
-def _body(row: Any) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(row.body)["body"]
-    return found
+        .order_by(table.c.seq)
+    )
+    for row in rows:
+        yield int(row.seq), tuple(json.loads(row.body)["body"].get("missing", ()))
