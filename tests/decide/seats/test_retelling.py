@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 
-from exuvia.decide.seats import advance, entries, metering
+from exuvia.decide.seats import advance, closing, entries, metering
 from exuvia.decide.seats.metering import Period
 from exuvia.decide.seats.retelling import retold
 from exuvia.decide.seats.simulating import HighWater, Replay, Window, measure, replay, simulate
@@ -76,6 +76,14 @@ def test_a_reboot_within_grace_is_one_demand() -> None:
     events = [Claim(at=0, claimant=Claimant(uid="a")), Died(at=10, uid="a"), Claim(at=15, claimant=Claimant(uid="a"))]
     found = measure(entered(events, Terms(seats=1, grace=20), until=99), Window(began=0, ended=60))
     assert (found.used, found.unmet, found.high_water, found.latency) == (60, 0, HighWater(used=1, demanded=1), None)
+
+
+@given(FLEETS, TERMS)
+def test_nobody_wants_a_seat_of_a_pool_that_was_deleted(lives: list[Life], terms: Terms) -> None:
+    done = advance(Seats(at=-1), replace(terms, timeout=3), asked(lives), until=20)
+    found = retold([[*done.told, *closing.closed(done.state, (), 20)]])
+    after = measure(found, Window(began=20, ended=60))
+    assert (after.used, after.unmet, after.high_water) == (0, 0, HighWater(used=0, demanded=0))
 
 
 def test_pools_that_follow_each_other_under_one_name_are_one_history() -> None:

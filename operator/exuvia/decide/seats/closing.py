@@ -14,12 +14,14 @@ UNHOOKED = "hook-removed"
 
 
 def closed(seats: Seats, owed: Iterable[Returned], at: int) -> Iterator[SeatChange]:
-    """Every lease ends at `at` (microseconds) and every place in the queue is left; what is `owed` is told to nobody,
-    for whom to tell went with the pool."""
+    """Every lease ends at `at` (microseconds), and nobody wants a seat in vain any more: who waits, was denied one, or
+    lost it by silence. What is `owed` is told to nobody, for whom to tell went with the pool."""
     for lease in seats.leases:
         yield Returned(at=at, lease=lease, cause=ReturnCause.RELEASE, died=lease.died)
-    for place in seats.waiting:
-        yield Left(at=at, uid=place.uid)
+    without = [one.uid for one in seats.denied]
+    without += [one.uid for one in seats.lapsed if one.cause is ReturnCause.EXPIRY]
+    for uid in (*(one.uid for one in seats.waiting), *without):
+        yield Left(at=at, uid=uid)
     yield from untold(owed, at, GONE)
 
 
