@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -108,6 +110,27 @@ def test_with_keep_the_end_always_says_how_to_stop_it(
     assert said.endswith(f"Stop it: exuvia dev down --folder {tmp_path / 'demo'}\n")
     assert ("it cannot be judged: The API server does not answer." in said) is not judged
     assert not plane.stopped
+
+
+@pytest.mark.parametrize(
+    "on_ctrl_c", [signal.default_int_handler, signal.SIG_IGN], ids=["a person", "in the background"]
+)
+def test_a_sigterm_stops_what_runs_as_ctrl_c_does(
+    plane: Plane, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, on_ctrl_c: Any
+) -> None:
+    async def told_to_end(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    monkeypatch.setattr(judging, "judge", told_to_end)
+    before = signal.signal(signal.SIGINT, on_ctrl_c), signal.getsignal(signal.SIGTERM)
+    try:
+        said = call("demo", "--folder", tmp_path / "demo", code=130).stdout
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+    assert plane.stopped
+    assert f"Everything is stopped; the logs are in {tmp_path / 'demo' / 'logs'}." in said
+    assert signal.getsignal(signal.SIGTERM) == before[1]
 
 
 def test_also_when_something_that_nobody_thought_of_happens(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -51,6 +52,28 @@ def test_every_command_of_the_table_is_there(name: str) -> None:
 
     assert command is not None
     assert command.help, f"{name} says nothing about itself"
+
+
+def _leaves(command: click.Command, *path: str) -> Iterator[tuple[str, ...]]:
+    """The words of every command that demands an option, with something for what it demands without one."""
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            one = command.get_command(context, name)
+            assert one is not None
+            yield from _leaves(one, *path, name)
+    elif any(isinstance(one, click.Option) and one.required for one in command.params):
+        yield (*path, *("x" for one in command.params if isinstance(one, click.Argument) and one.required))
+
+
+@pytest.mark.parametrize("words", list(_leaves(exuvia)), ids=" ".join)
+def test_an_option_that_is_demanded_and_missing_is_named(words: tuple[str, ...]) -> None:
+    clean = {
+        f"EXUVIA_{name}": None for name in ("FROM", "KEEP", "LEDGER", "REASON", "SEATS", "STATE", "SUBJECT", "TIME")
+    }
+    done = CliRunner(env=clean).invoke(exuvia, list(words))
+    assert done.exit_code == 2
+    assert "Error: Missing option '--" in done.stderr
 
 
 def test_an_unknown_command_is_a_usage_error() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from exuvia.cli import querying
 from exuvia.model import facts
 from exuvia.record import importing, lines
 from tests.cli.calling import answer, call
@@ -120,6 +121,13 @@ def test_entries_by_cluster(both: Path) -> None:
     assert "no chain of bonn" in call(*query, "--cluster", "bonn", code=2).stderr
     assert "not both" in call(*query, "--instance", "B", "--operation", "O", code=2).stderr
     assert "x>=0" in call(*query, "--limit", -1, code=2).stderr
+
+
+def test_moments_in_a_table_are_written_as_moments() -> None:
+    moment = facts.microseconds(datetime(2026, 1, 1, 0, 0, 0, 995322, tzinfo=UTC))
+    said = querying.words({"heard": moment, "notBefore": moment, "order": moment, "due": None, "since": "a year"})
+    told = "2026-01-01T00:00:00.995322Z"
+    assert said == f'heard={told} notBefore={told} order={moment} since="a year"'
 
 
 def test_entries_of_the_last_days(both: Path) -> None:

@@ -11,7 +11,9 @@ import click
 
 from exuvia.cli import clusters, listing, moments, printing, remembering
 from exuvia.cli.ledgers import ledger_option, reading
+from exuvia.record.moments import moment
 
+_MOMENTS = frozenset({"began", "born", "cut", "died", "due", "ended", "heard", "notBefore", "since", "until"})
 _COMPARED = ("bootID", "digest", "epoch", "generation", "machineID", "operation", "policyUID", "instance", "uid")
 
 
@@ -58,12 +60,17 @@ def query(
 def words(body: dict[str, Any]) -> str:
     """What a fact says, on one line: what a person asks for first, and what only programs compare last."""
     said = {key: value for key, value in body.items() if value not in ("", None, [], {})}
-    found = (f"{key}={_word(said[key])}" for key in sorted(said, key=lambda key: key in _COMPARED))
+    found = (f"{key}={_word(_told(key, said[key]))}" for key in sorted(said, key=lambda key: key in _COMPARED))
     return printing.one_line(" ".join(found))
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
     return str(one["seq"]), one["at"], one["type"], words(one["body"])
+
+
+def _told(key: str, value: Any) -> Any:
+    """A moment as people write it; the chain holds microseconds."""
+    return remembering.written(moment(value)) if key in _MOMENTS and type(value) is int else value
 
 
 def _word(value: Any) -> str:

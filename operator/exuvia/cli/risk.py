@@ -56,13 +56,14 @@ def _window_options(*, required: bool) -> Callable[[_Command], _Command]:
 
     def add(command: _Command) -> _Command:
         missing = "" if required else " Default: the life of the machine."
+        default: dict[str, Any] = {} if required else {"default": ""}  # one of None would count as given
         command = click.option(
             "--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME",
             help="Where the window ends, itself not in it. Default: --as-of.",
         )(command)  # fmt: skip
         return click.option(
-            "--from", "began", envvar="EXUVIA_FROM", required=required, default=None if required else "",
-            metavar="TIME", help=f"Where the window begins (RFC 3339, or a span ago like 720h).{missing}",
+            "--from", "began", envvar="EXUVIA_FROM", required=required, metavar="TIME",
+            help=f"Where the window begins (RFC 3339, or a span ago like 720h).{missing}", **default,
         )(command)  # fmt: skip
 
     return add

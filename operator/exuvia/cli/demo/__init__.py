@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -40,18 +44,37 @@ def command(keep: bool, folder: Path | None, binaries_folder: str) -> None:
     home = folder or Path(tempfile.mkdtemp(prefix="exuvia-demo-"))
     narrator = Narrator()
     narrator.chapter("Stage: a real control plane on loopback, a simulated cloud, twelve machines in three zones")
-    place = stage.build(home, found, detached=keep)
-    narrator.say("etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK run; our kinds are served")
-    good = False
-    try:
-        good = asyncio.run(_play(place, narrator, keep=keep))
-    finally:
-        if not keep:
-            place.plane.stop()
-            if folder is None and good:
-                shutil.rmtree(home, ignore_errors=True)
-        _farewell(place, narrator, keep=keep, good=good)  # whatever happened: else nobody knew what runs on
+    with _ended_as_by_a_person():
+        place = stage.build(home, found, detached=keep)
+        narrator.say("etcd, kube-apiserver, kube-controller-manager, kube-scheduler and KWOK run; our kinds are served")
+        good = False
+        try:
+            good = asyncio.run(_play(place, narrator, keep=keep))
+        finally:
+            if not keep:
+                place.plane.stop()
+                if folder is None and good:
+                    shutil.rmtree(home, ignore_errors=True)
+            _farewell(place, narrator, keep=keep, good=good)  # whatever happened: else nobody knew what runs on
     raise SystemExit(0 if good else 1)
+
+
+@contextmanager
+def _ended_as_by_a_person() -> Iterator[None]:
+    """SIGTERM is taken for a Ctrl-C: by itself it would end this program, and leave running all that was started."""
+    former = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """What a Ctrl-C does just now; a shell lets what it starts in the background ignore that."""
+    on_ctrl_c = signal.getsignal(signal.SIGINT)
+    if not callable(on_ctrl_c):
+        raise KeyboardInterrupt
+    on_ctrl_c(number, frame)
 
 
 async def _play(place: stage.Stage, narrator: Narrator, *, keep: bool) -> bool:
