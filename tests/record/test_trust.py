@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
@@ -120,3 +122,14 @@ def test_a_chain_that_lost_entries_proves_what_a_leader_wrote_before_the_loss(tm
 
 def accepted() -> facts.Fact:
     return facts.accepted(by="alice", reason="r", at=world.at(0), missing=[f"{LOST.seq}:{LOST.hash}"])
+
+
+async def test_a_ledger_that_was_only_opened_is_not_said_to_be_fine(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it holds what it must is asked later: nobody reads that all is well just before that it is not."""
+    with caplog.at_level(logging.INFO, "exuvia.record.condition"):
+        async with world.running(tmp_path / "l.db") as ledger:
+            ledger.distrust(9, "ab" * 32)
+    opened, missed = [one.getMessage() for one in caplog.records if one.name == "exuvia.record.condition"]
+    assert opened == "ledger is open" and "misses entries 1 to 9: " in missed
