@@ -26,7 +26,8 @@ BROKEN = {
     "a list": ("[1,2]", "this is no JSON object", "Write one JSON object on each line."),
     "another type": ('{"type":"rumour"}', "unknown type 'rumour'", "Known are instance, presence, score"),
     "no type": ("{}", "unknown type None", "Known are instance"),
-    "no uid": ('{"type":"instance","born":"2026-01-01T00:00:00Z"}', "uid: nothing is no text", "Write 'uid' as a"),
+    "no uid": ('{"type":"instance","born":"2026-01-01T00:00:00Z"}', "uid: this is missing", "Write 'uid' as a"),
+    "a null uid": ('{"type":"instance","uid":null}', "uid: nothing is written here (null)", "Write 'uid' as a"),
     "no time": ('{"type":"instance","uid":"X","born":"then"}', "born: 'then' is no time", "2026-01-01T00:00:00Z"),
     "no zone": (
         '{"type":"instance","uid":"X","born":"2026-01-01T00:00:00"}',

@@ -110,6 +110,13 @@ def test_where_nobody_looks_on_a_line_is_written_now_and_then(
         assert what in told, "how much comes from standard input nobody knows"
 
 
+def test_of_dead_letters_alone_no_head_is_shown(tmp_path: Path) -> None:
+    facts = tmp_path / "dead.ndjson"
+    facts.write_text(instance("A", 5, 0, 0))
+    said_ = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", code=1).stdout
+    assert said_.startswith("0 lines imported; no entry was made\nline 1 went to the dead letters: ")
+
+
 def test_a_person_at_a_terminal_sees_a_bar(facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "_watched_by_a_person", lambda: True)
     told = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", env={"FORCE_COLOR": "1"})

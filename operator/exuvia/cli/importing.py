@@ -65,7 +65,8 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
         known = f", {_known(found.known)}" if found.known else ""
         known += f", {_outweighed(found.outweighed)}" if found.outweighed else ""
         lines_in = printing.count(found.entered, "line")
-        printing.say(f"{lines_in} imported{known}; {_head(found.cluster)} is {data['head']}")
+        head = f"{_head(found.cluster)} is {data['head']}" if found.head.seq else "no entry was made"
+        printing.say(f"{lines_in} imported{known}; {head}")
         for number, reason in found.dead:
             printing.say(f"line {number} went to the dead letters: {reason}")
     else:

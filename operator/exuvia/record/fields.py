@@ -42,6 +42,9 @@ class Fields:
             return default
         if value == "" and default is None:
             raise errors.InvalidObject("this is empty", place=key, remedy=f"Write what {key!r} is.")
+        if value is None:
+            said = "nothing is written here (null)" if key in self._body else "this is missing"
+            raise errors.InvalidObject(said, place=key, remedy=f"Write {key!r} as a string.")
         if not isinstance(value, str) or isinstance(value, Written):
             raise errors.InvalidObject(f"{_said(value)} is no text", place=key, remedy=f"Write {key!r} as a string.")
         if len(value) > LONGEST.get(key, OTHERS):

@@ -4,9 +4,13 @@ lift. `world_for` makes a fleet of which one machine is wanted, and everything e
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from exuvia.decide.brakes.knowledge import ledger_for_rotation
+from exuvia.model.facts import LedgerHealth, LedgerState
 from exuvia.model.specs.security_policy import Action, Severity
 from tests.decide.planner.rows import ROWS, SUSPECT, Row, engaged, world_for
 from tests.decide.planner.world import (
@@ -107,3 +111,14 @@ def test_what_holds_the_rotation_of_a_released_machine(row: Row) -> None:
     expected = row.rotation if row.name in RELEASES_ARE_HELD_BY else ""
     assert world.reason(SUSPECT) == expected
     assert len(world.started()) == (0 if expected else 1)
+
+
+def test_a_sentence_about_the_ledger_ends_once() -> None:
+    """Its way out ends with a full stop, and the brake adds what follows from it."""
+    message = "it misses entry 3. Run `accept --reason TEXT`."
+    health = LedgerHealth(state=LedgerState.NOT_TRUSTED, message=message, since=NOW)
+    picture: Any = SimpleNamespace(moment=SimpleNamespace(ledger=health), now=NOW)
+    candidate: Any = None
+    held = ledger_for_rotation(candidate, picture)
+    assert held is not None
+    assert held.message.endswith("Run `accept --reason TEXT`; no Rotation starts without it")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exuvia import errors
 from exuvia.observe.feeds import documents
 
 KEYS = st.text('ab"\\\n:{}[],', max_size=4)
@@ -34,6 +36,13 @@ def test_the_line_of_any_field_is_found(body: dict[str, Any], where: st.DataObje
     text = json.dumps(body, indent=indent)
     expected = text.count("\n", 0, text.find(MARK)) + 1 if path else 1
     assert documents.line_of(text, tuple(path)) == expected
+
+
+def test_what_is_no_json_is_said_with_its_place() -> None:
+    with pytest.raises(errors.InvalidObject) as refused:
+        documents.load(['{"a":\n', ' "b'], "KEV catalogue")
+    assert refused.value.place == "line 2"
+    assert refused.value.message == "this is no JSON: Unterminated string starting (character 2 of the line)"
 
 
 def test_what_is_not_there_is_at_the_line_of_what_is_around_it() -> None:

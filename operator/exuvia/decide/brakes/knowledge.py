@@ -101,7 +101,7 @@ def ledger_for_rotation(_candidate: Candidate, picture: Picture) -> Blocked | No
     trouble = ledger_trouble(health)
     if not trouble:
         return None
-    message = f"{trouble}; no Rotation starts without it"
+    message = f"{trouble.rstrip('.')}; no Rotation starts without it"
     if health.state is LedgerState.NOT_TRUSTED:
         return Blocked(reason=BlockedReason.LEDGER_TRUNCATED, message=message)
     return Blocked(reason=BlockedReason.LEDGER_DOWN, message=message, next=_locked_until(health, picture.now))

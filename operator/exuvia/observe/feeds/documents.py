@@ -100,6 +100,11 @@ class Document:
             yield (*path, key, index), one
 
 
+def _said(trouble: json.JSONDecodeError) -> str:
+    """The words of the parser end where its number stands."""
+    return f"{trouble.msg.removesuffix(' at')} (character {trouble.colno} of the line)"
+
+
 def load(lines: Iterable[str], what: str) -> Document:
     """A whole document. Raises `errors.InvalidObject` for HTML, broken JSON, and JSON that is no object."""
     text = "".join(lines)
@@ -108,7 +113,7 @@ def load(lines: Iterable[str], what: str) -> Document:
     try:
         body = json.loads(text, parse_float=str, parse_constant=_refuse)
     except json.JSONDecodeError as trouble:
-        begins = f", it begins with {text.lstrip()[:20]!r}" if trouble.pos == 0 else f": {trouble.msg}"
+        begins = f", it begins with {text.lstrip()[:20]!r}" if trouble.pos == 0 else f": {_said(trouble)}"
         raise base.complaint(trouble.lineno, f"this is no JSON{begins}", AGAIN) from None
     except RecursionError:
         raise base.complaint(1, f"this is nested too deeply for a {what}", AGAIN) from None
