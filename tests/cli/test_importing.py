@@ -6,13 +6,16 @@ import gzip
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy.engine import RootTransaction
 
 from exuvia.cli import main, progress, texts
 from exuvia.observe.feeds import unpacking
+from exuvia.record import importing
 from tests.cli.calling import call
 from tests.observe.feeds.files import epss
 from tests.record.test_importing import instance, rfc, said
@@ -108,6 +111,47 @@ def test_where_nobody_looks_on_a_line_is_written_now_and_then(
     told = call("ledger", "import", "-", "--ledger", tmp_path / "c.db", stdin=chain).stderr
     for what in ("importing: 1,202 lines\n", "looking through: 1,202 lines, 100 %\n", "checking: ", "entering: "):
         assert what in told, "how much comes from standard input nobody knows"
+
+
+def interrupted(told: Iterator[Any], after: int) -> Iterator[Any]:
+    """A Ctrl-C after so many."""
+    yield from islice(told, after)
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("after", [0, 1])
+def test_an_interrupted_import_says_that_nothing_was_entered(
+    facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bool, after: int
+) -> None:
+    ledger, original = tmp_path / "l.db", texts._read
+    if there:
+        import_(facts, ledger)
+    monkeypatch.setattr(texts, "_read", lambda *what: interrupted(original(*what), after))
+    facts.write_text(instance("X", 0, 10, 10) + "\n" + instance("Y", 0, 10, 10))
+    told = call("ledger", "import", facts, "--ledger", ledger, code=130)
+    assert (told.stdout, told.stderr) == ("", "interrupted: nothing was entered\n")
+    assert ledger.exists() == there
+
+
+def test_interrupted_when_it_is_made_durable_nobody_can_tell(
+    facts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = importing._enter
+
+    def commits(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    def entered(*what: Any) -> importing.Imported:
+        found = original(*what)
+        monkeypatch.setattr(RootTransaction, "commit", commits)
+        return found
+
+    import_(facts, tmp_path / "l.db")
+    monkeypatch.setattr(importing, "_enter", entered)
+    facts.write_text(instance("X", 0, 10, 10))
+    told = call("ledger", "import", facts, "--ledger", tmp_path / "l.db", code=130).stderr
+    assert told == "interrupted: all was entered or nothing: run it again, which enters nothing twice\n"
 
 
 def test_of_dead_letters_alone_no_head_is_shown(tmp_path: Path) -> None:

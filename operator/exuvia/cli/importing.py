@@ -14,7 +14,7 @@ import click
 from exuvia import errors
 from exuvia.cli import ledgers, printing, progress, texts
 from exuvia.model.facts import microseconds
-from exuvia.record import chains, importing, lines, naming, places
+from exuvia.record import beginning, chains, importing, lines, naming, places
 
 _PASSES = ("looking through", "checking", "entering")
 """What is done with each line of a chain, time after time."""
@@ -34,11 +34,21 @@ def import_(facts: str, file: str, named: str | None, output: str) -> None:
     """
     with texts.lines(facts, "importing", texts.HISTORY) as found:
         told = _named(found)
-        first = next((line for line in told if line.strip()), "")
+        with _nothing_yet():
+            first = next((line for line in told if line.strip()), "")
         if chains.is_chain(first):
             _import_chain(joined([first], told), file, named, output)
         else:
             _import_facts(joined([first], told), file, named, output)
+
+
+@contextmanager
+def _nothing_yet() -> Iterator[None]:
+    """What is interrupted before the ledger is opened."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(beginning.NOTHING) from stop
 
 
 def _named(told: Iterator[str]) -> Iterator[str]:
@@ -126,7 +136,8 @@ class _Spooled:
 def _spooled(told: Iterator[str]) -> Iterator[_Spooled]:
     """The same lines, checked first and then entered: from standard input they come only once."""
     with tempfile.TemporaryFile("w+", encoding="utf-8") as file:
-        count = sum(bool(file.write(line)) for line in told)
+        with _nothing_yet():
+            count = sum(bool(file.write(line)) for line in told)
         with closing(_Spooled(file, count)) as spooled:
             yield spooled
 

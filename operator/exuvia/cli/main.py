@@ -91,7 +91,9 @@ class LazyGroup(click.Group):
                 sys.stdout.flush()  # here it can be said that it fails
         except (click.ClickException, click.exceptions.Exit):
             raise
-        except (KeyboardInterrupt, click.Abort):
+        except (KeyboardInterrupt, click.Abort) as stop:
+            if str(stop):
+                click.echo(f"interrupted: {stop}", err=True)
             ctx.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             _drop_output()

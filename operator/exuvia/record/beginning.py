@@ -17,16 +17,21 @@ from exuvia import errors
 from exuvia.record import leftovers, opening, places
 from exuvia.record.places import Place
 
+NOTHING = "nothing was entered"
+AT_THE_END = "all was entered or nothing: run it again, which enters nothing twice"
+"""What an interruption left."""
 _PREFIX = ".exuvia-"
 
 
 @dataclass(slots=True)
 class Ledger:
-    """One that is open to be written. `made`: it is new. `keep`: what was entered is worth a new ledger."""
+    """One that is open to be written. `made`: it is new. `keep`: what was entered is worth a new ledger. `ending`: what
+    was entered may become durable from now on."""
 
     engine: Engine
     made: bool = False
     keep: bool = False
+    ending: bool = False
 
 
 def check(place: Place) -> None:
@@ -45,16 +50,26 @@ def check(place: Place) -> None:
 @contextmanager
 def ledger(place: Place) -> Iterator[Ledger]:
     """Within the block it is written; durable when the block was left. Raises `errors.SettingsError` where there is
-    neither a ledger nor its folder, `errors.LedgerError` as ever."""
+    neither a ledger nor its folder, `errors.LedgerError` as ever; a `KeyboardInterrupt` says what was entered."""
     if isinstance(place, Path) and places.absent(place):
-        with _new(place) as found:
+        with _new(place) as found, _told(found):
             yield found
         return
     engine = opening.open_for_writing(place)
     try:
-        yield Ledger(engine)
+        found = Ledger(engine)
+        with _told(found):
+            yield found
     finally:
         engine.dispose()
+
+
+@contextmanager
+def _told(found: Ledger) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        raise KeyboardInterrupt(AT_THE_END if found.ending else NOTHING) from stop
 
 
 @contextmanager

@@ -69,6 +69,7 @@ def load(place: Place, texts: Iterable[str], *, cluster: str | None = None) -> T
         checked = _checked(place, found.engine, texts, cluster)
         with opening.in_words(place), found.engine.begin() as connection:
             taken = _enter(connection, texts, checked)
+            found.ending = True
         found.keep = True
     return replace(taken, made=found.made)
 

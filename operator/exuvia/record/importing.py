@@ -68,6 +68,7 @@ def load(place: Place, lines: Iterable[Line], *, cluster: str | None = None) -> 
             writer = writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
             made = _enter(connection, settled, writer)
+            found.ending = True
         found.keep = bool(made.entered or made.dead)
     return replace(made, made=found.made)
 
