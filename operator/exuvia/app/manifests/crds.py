@@ -51,7 +51,7 @@ DEFINITIONS: tuple[Definition, ...] = (
             Column(name="Ready", path=_READY),
             Column(name="Matched", path=".status.instances.matched", type="integer"),
             Column(name="Violating", path=".status.instances.violating", type="integer"),
-            Column(name="Unknown", path=".status.instances.unknown", type="integer"),
+            Column(name="Unknown", path=".status.instances.unknown", type="integer", priority=1),
             Column(name="Rotating", path=".status.actions.rotating", type="integer"),
             Column(name="Blocked", path=".status.actions.blocked", type="integer"),
             Column(name="Quarantined", path=".status.actions.quarantined", type="integer", priority=1),
