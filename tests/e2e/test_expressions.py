@@ -15,7 +15,7 @@ from tests.e2e.operated import Operated, guard, policy, settle
 from tests.e2e.test_modes import stored
 from tests.e2e.test_rotation import FIRST, define, one_rotation
 
-pytestmark = pytest.mark.cluster
+pytestmark = [pytest.mark.cluster, pytest.mark.proof]
 
 AGE = {"name": "ageHours", "expression": "(now - timestamp(object.metadata.creationTimestamp)).getHours()"}
 DEBUG = {"name": "debug", "expression": "object.metadata.labels.exists(k, k.startsWith('debug.example.org/'))"}
