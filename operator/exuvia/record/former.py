@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, and_, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, func, or_, select
 
 from exuvia.model.facts import microseconds
 from exuvia.record import addresses, tables, versions
@@ -36,20 +36,11 @@ def last(
 ) -> Former | None:
     """The instance that bore the value of an attribute last, and no more at that moment, by what was recorded up to
     `until` (microseconds); of one cluster, or of all; None where nobody ever did."""
-    when, borne, lives = microseconds(at), tables.identities, tables.lives
+    borne, lives = tables.identities, tables.lives
     texts = addresses.written(connection, attribute, value)
-    end = func.coalesce(borne.c.ended, lives.c.died)
-    row = connection.execute(
-        select(lives.c.uid, lives.c.name, lives.c.cluster, lives.c.died, borne.c.began, borne.c.ended)
-        .join(borne, and_(borne.c.uid == lives.c.uid, borne.c.declared == lives.c.declared))
-        .where(borne.c.attribute == attribute, borne.c.value.in_(texts), borne.c.began <= when)
-        .where(or_(borne.c.ended <= when, lives.c.died <= when))
-        .where(versions.holds(borne, until), versions.holds(lives, until), lives.c.withdrawn.is_(False))
-        .where(*of_cluster(cluster))
-        .order_by(end.desc(), borne.c.began.desc(), lives.c.uid)
-        .limit(1)
-    ).first()
-    return _former(row)
+    same = and_(borne.c.uid == lives.c.uid, borne.c.declared == lives.c.declared)
+    wanted = (borne.c.attribute == attribute, borne.c.value.in_(texts))
+    return _last(connection, _ended(borne, same, at, until, cluster).where(*wanted))
 
 
 def ran_last(
@@ -62,22 +53,27 @@ def ran_last(
     cluster: str | None = None,
 ) -> Former | None:
     """The instance that a pod of that name ran on last, and on none at that moment."""
-    when, ran, lives = microseconds(at), tables.placements, tables.lives
-    end = func.coalesce(ran.c.ended, lives.c.died)
-    row = connection.execute(
-        select(lives.c.uid, lives.c.name, lives.c.cluster, lives.c.died, ran.c.began, ran.c.ended)
-        .join(ran, ran.c.uid == lives.c.uid)
-        .where(ran.c.namespace == namespace, ran.c.name == pod, ran.c.began <= when, ran.c.withdrawn.is_(False))
-        .where(or_(ran.c.ended <= when, lives.c.died <= when))
-        .where(versions.holds(ran, until), versions.holds(lives, until), lives.c.withdrawn.is_(False))
+    table = tables.placements
+    wanted = (table.c.namespace == namespace, table.c.name == pod, table.c.withdrawn.is_(False))
+    same = table.c.uid == tables.lives.c.uid
+    return _last(connection, _ended(table, same, at, until, cluster).where(*wanted))
+
+
+def _ended(table: Table, same: ColumnElement[bool], at: datetime, until: int, cluster: str | None) -> Select[Any]:
+    """What began before a moment and was over at it, with the machine whose it was; what ended last first."""
+    when, lives = microseconds(at), tables.lives
+    chosen = select(lives.c.uid, lives.c.name, lives.c.cluster, lives.c.died, table.c.began, table.c.ended)
+    return (
+        chosen.join(table, same)
+        .where(table.c.began <= when, or_(table.c.ended <= when, lives.c.died <= when))
+        .where(versions.holds(table, until), versions.holds(lives, until), lives.c.withdrawn.is_(False))
         .where(*of_cluster(cluster))
-        .order_by(end.desc(), ran.c.began.desc(), lives.c.uid)
-        .limit(1)
-    ).first()
-    return _former(row)
+        .order_by(func.coalesce(table.c.ended, lives.c.died).desc(), table.c.began.desc(), lives.c.uid)
+    )
 
 
-def _former(row: Any) -> Former | None:
+def _last(connection: Connection, chosen: Select[Any]) -> Former | None:
+    row = connection.execute(chosen.limit(1)).first()
     if row is None:
         return None
     over = min(one for one in (row.ended, row.died) if one is not None)

@@ -45,8 +45,7 @@ class Found:
 
 def found(connection: Connection, asked: Search, *, limit: int = 0) -> Generator[Found]:
     """The last `limit` entries (0: all), in the order in which they were recorded; read while they are asked for, so
-    close it before the connection. Raises `errors.LedgerCorrupt` at an
-    entry that cannot be read."""
+    close it before the connection. Raises `errors.LedgerCorrupt` at an entry that cannot be read."""
     with ExitStack() as opened:
         rows = _merged(connection, asked, opened, newest_first=bool(limit))
         yield from map(_found, reversed(tuple(islice(rows, limit))) if limit else rows)
