@@ -360,3 +360,14 @@ def guard(**spec: Any) -> dict[str, Any]:
         "metadata": {"name": "default"},
         "spec": {**wide, **spec},
     }
+
+
+def by_hand(kind: str, node: dict[str, Any]) -> dict[str, Any]:
+    """The operation that a person asks for on a machine."""
+    name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+    return {
+        "apiVersion": "exuvia.dev/v1alpha1",
+        "kind": kind,
+        "metadata": {"name": f"{name}-{uid[:8]}-1"},
+        "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
+    }

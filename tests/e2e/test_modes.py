@@ -14,7 +14,7 @@ from exuvia.model import marks, resources
 from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicy
 from tests.cluster import Cluster, until
-from tests.e2e.operated import Operated, entries, exuvia, guard, held_for, operated, policy, settle
+from tests.e2e.operated import Operated, by_hand, entries, exuvia, guard, held_for, operated, policy, settle
 from tests.e2e.test_quarantine import RULE, SUSPICIOUS, frozen, release
 from tests.e2e.test_rotation import EVICT, FIRST, OLD, OLD_IMAGE, define, one_rotation
 
@@ -183,17 +183,10 @@ async def test_an_uninstall_holds_a_restarted_operator_until_it_is_taken_back(wo
 async def test_read_only_acts_on_no_policy(world: Operated) -> None:
     """`--read-only` judges a policy in Enforce as one in Audit, and leaves a Rotation that a person made alone."""
     nodes = await world.cluster.nodes(2, image=OLD_IMAGE)
-    name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
     since = world.audit_position()
     world.apply(guard(), policy("readonly", world.cluster.pool, OLD))
     await world.start("--read-only")
-    body = {
-        "apiVersion": "exuvia.dev/v1alpha1",
-        "kind": "Rotation",
-        "metadata": {"name": f"{name}-{uid[:8]}-1"},
-        "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
-    }
-    world.apply(body)
+    world.apply(by_hand("Rotation", nodes[0]))
 
     async def judged() -> bool:
         found = (await stored(world, "readonly")).status
@@ -220,16 +213,9 @@ async def test_an_installation_that_only_quarantines_starts_no_rotation(cluster:
     async with operated(cluster, tmp_path, unbound="exuvia-rotate") as world:
         old, asked = await world.cluster.nodes(2, image=OLD_IMAGE)
         (suspect,) = await world.cluster.nodes(1)
-        name, uid = asked["metadata"]["name"], asked["metadata"]["uid"]
         world.apply(guard(), policy("quarantines", world.cluster.pool, OLD, RULE, rotation=DELETED))
         replica = await world.start()
-        body = {
-            "apiVersion": "exuvia.dev/v1alpha1",
-            "kind": "Rotation",
-            "metadata": {"name": f"{name}-{uid[:8]}-1"},
-            "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
-        }
-        world.apply(body)
+        world.apply(by_hand("Rotation", asked))
         world.plane.kubectl("label", "node", suspect["metadata"]["name"], f"{SUSPICIOUS}=true")
         held = await frozen(world, suspect["metadata"]["name"])
         release(world, held, "Rotate")
@@ -254,16 +240,10 @@ async def test_an_installation_that_only_rotates_starts_no_quarantine(cluster: C
     """Else the machine would be cordoned, and neither cut off nor its evidence kept. No look floods the ledger."""
     async with operated(cluster, tmp_path, unbound="exuvia-quarantine") as world:
         (node,) = await world.cluster.nodes(1)
-        name, uid = node["metadata"]["name"], node["metadata"]["uid"]
+        name = node["metadata"]["name"]
         world.apply(guard(quarantine={"maxAtOnce": "3", "maxPerHour": "10"}))
         replica = await world.start()
-        body = {
-            "apiVersion": "exuvia.dev/v1alpha1",
-            "kind": "Quarantine",
-            "metadata": {"name": f"{name}-{uid[:8]}-1"},
-            "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
-        }
-        world.apply(body)
+        world.apply(by_hand("Quarantine", node))
 
         async def said() -> bool:
             return "is not started (Forbidden)" in replica.log.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from exuvia.localcluster import fleet
 from exuvia.model import marks, resources
 from exuvia.model.specs.rotation import Rotation, RotationPhase
 from tests.cluster import until
-from tests.e2e.operated import Operated, guard, policy, settle
+from tests.e2e.operated import Operated, by_hand, guard, policy, settle
 
 pytestmark = pytest.mark.cluster
 
@@ -228,19 +228,13 @@ async def test_a_rotation_by_hand_says_what_it_waits_for(world: Operated) -> Non
     """A manual Rotation under a pause stays Pending and names the pause; lifted, it starts in Audit too."""
     await define(world)
     nodes = await world.cluster.nodes(3, image=OLD_IMAGE)
-    name, uid = nodes[0]["metadata"]["name"], nodes[0]["metadata"]["uid"]
+    name = nodes[0]["metadata"]["name"]
     world.apply(
         policy("hand", world.cluster.pool, OLD, mode="Audit", rotation=FIRST)
     )  # lends its settings, acts on none
     world.apply(guard(pauseRequests=[{"by": "alice", "reason": "incident 42"}]))
     await world.start()
-    body = {
-        "apiVersion": "exuvia.dev/v1alpha1",
-        "kind": "Rotation",
-        "metadata": {"name": f"{name}-{uid[:8]}-1"},
-        "spec": {"instance": {"kind": "Node", "name": name, "uid": uid}, "requestedBy": "admin"},
-    }
-    world.apply(body)
+    world.apply(by_hand("Rotation", nodes[0]))
 
     async def waits() -> bool:
         found = await world.rotations()

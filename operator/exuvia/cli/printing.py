@@ -12,7 +12,6 @@ from exuvia.report import text
 from exuvia.report.printable import printable
 from exuvia.report.text import Rows
 
-EXIT_CLEAN = 0
 EXIT_FINDINGS = 1
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])

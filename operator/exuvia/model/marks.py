@@ -4,7 +4,6 @@ from __future__ import annotations
 
 GROUP = "exuvia.dev"
 FINALIZER = "exuvia.dev/finalizer"
-FIELD_MANAGER = "exuvia"
 SYSTEM_NAMESPACE = "exuvia-system"
 LEASE = "exuvia-leader"
 LEDGER_HEAD = "exuvia-ledger-head"

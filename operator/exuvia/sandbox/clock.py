@@ -28,7 +28,3 @@ class VirtualClock:
             raise ValueError(f"time does not go back by {span}")
         self._wall += span
         self._monotonic += span.total_seconds()
-
-    def set_wall(self, moment: datetime) -> None:
-        """Somebody sets the wall clock; the monotonic one goes on as before."""
-        self._wall = moment
