@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from exuvia.localcluster.controlplane import ControlPlane, Options
+from exuvia.model import resources
 from tests.deploy import calling
 
 PATIENCE = 30.0
@@ -130,6 +131,20 @@ def _apply(plane: ControlPlane, folder: str) -> None:
     done = plane.kubectl_run("apply", "-k", str(calling.ROOT / folder))
     assert done.returncode == 0, done.stderr
     plane.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+    for one in resources.OURS:
+        _await_served(plane, one.plural)
+
+
+def _await_served(plane: ControlPlane, plural: str) -> None:
+    """The first request opens the storage of a kind.
+
+    If that is the clean-up of its own deletion, it may find the storage "(re)initializing", and Kubernetes does not try
+    again: the definition stays Terminating until somebody edits it.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while (listed := plane.kubectl_run("get", "--raw", f"/apis/exuvia.dev/v1alpha1/{plural}")).returncode:
+        assert time.monotonic() < deadline, listed.stderr
+        time.sleep(0.2)
 
 
 def _deleted(plane: ControlPlane, folder: str) -> tuple[str, ...]:
