@@ -200,9 +200,11 @@ class World:
         return said if "exuvia_leader 1.0" in said else ""
 
     def stop_operator(self) -> None:
-        """Stop it and give its Lease away, so that the next one need not wait."""
+        """Stop it and take away what it left for the next one: its Lease, which would be waited for, and the head of
+        its ledger, without which no Rotation begins: the next one starts with an empty ledger of its own."""
         self.plane.stop_process(OPERATOR)
-        self.plane.kubectl("delete", "lease", marks.LEASE, "-n", marks.SYSTEM_NAMESPACE, "--ignore-not-found")
+        left = (f"lease/{marks.LEASE}", f"configmap/{marks.LEDGER_HEAD}")
+        self.plane.kubectl("delete", *left, "-n", marks.SYSTEM_NAMESPACE, "--ignore-not-found")
 
 
 @asynccontextmanager

@@ -150,6 +150,14 @@ def test_whoever_reads_no_further_is_told_nothing(one: Path, form: str) -> None:
         assert running.wait() == 141, "no finding, and no error"
 
 
+def test_a_command_whose_output_is_closed_prints_nothing_and_ends_well(one: Path) -> None:
+    """`>&-`: there is nowhere to print to, which is no trouble."""
+    load(one, "berlin", *life("U1", "w", "10.0.0.8"))
+    command = f'"{sys.executable}" -m exuvia.cli.main ledger verify --ledger "{one}" >&-'
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("words", [("ledger", "export"), ("ledger", "query", "--limit", "0")])
 def test_an_output_that_cannot_be_written_is_said(one: Path, words: tuple[str, ...], unbuffered: str) -> None:

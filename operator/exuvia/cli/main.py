@@ -88,7 +88,7 @@ class LazyGroup(click.Group):
             try:
                 return super().invoke(ctx)
             finally:
-                sys.stdout.flush()  # here it can be said that it fails
+                _flush()  # here it can be said that it fails
         except (click.ClickException, click.exceptions.Exit):
             raise
         except (KeyboardInterrupt, click.Abort) as stop:
@@ -128,8 +128,16 @@ def _sentence(trouble: Exception) -> str:
     return f"{type(trouble).__name__}: {trouble}. This was not foreseen; run it again as `exuvia -v ...` and report it."
 
 
+def _flush() -> None:
+    """Print what still waits; one that was started with its output closed (`>&-`) prints nothing."""
+    if sys.stdout is not None:
+        sys.stdout.flush()
+
+
 def _drop_output() -> None:
     """What still waits to be printed goes nowhere, so that the end of the program does not complain of it again."""
+    if sys.stdout is None:
+        return
     with suppress(OSError, ValueError):  # where it is no file of the system nothing waits
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
