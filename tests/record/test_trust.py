@@ -15,11 +15,13 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, trust
+from exuvia.record import appending, importing, trust
 from exuvia.record.accepting import accept
+from exuvia.record.lines import TYPES
 from exuvia.record.missing import Missing
 from exuvia.record.trust import NEVER, Noted
 from tests.record import world
+from tests.record.test_importing import parsed, rfc, said
 
 WRITER = appending.Writer(cluster="c", epoch=1)
 LOST = Noted(seq=90, hash="ab" * 32)
@@ -118,6 +120,19 @@ def test_a_chain_that_lost_entries_proves_what_a_leader_wrote_before_the_loss(tm
         assert trust.proven(connection, "c", f"3:{'cd' * 32}") == second, "that acceptance is lost itself"
         assert trust.proven(connection, "other", f"3:{'cd' * 32}") is None
         assert trust.last_acceptance(connection, "other") == NEVER
+
+
+def test_what_was_imported_after_the_last_look_proves_nothing(tmp_path: Path) -> None:
+    """Of whatever kind: an import says what was so elsewhere, and is made while nobody watches."""
+    path = tmp_path / "l.db"
+    with world.written(path, world.birth("A")) as connection:
+        watched = trust.proven(connection, "c", NEVER)
+    body = {"from_": rfc(1), "to": rfc(2), "born": rfc(0), "podUid": "P", "pod": "p", "user": "ann"}
+    score = {"vulnerability": "V", "source": "cvss", "value": 5, "validFrom": rfc(0)}
+    texts = [said(kind, uid="A", **body, **score) for kind in TYPES]
+    assert importing.load(path, parsed(*texts), cluster="c").entered == len(TYPES)
+    with world.written(path, accepted()) as connection:
+        assert watched is not None and trust.proven(connection, "c", NEVER) == watched
 
 
 def accepted() -> facts.Fact:

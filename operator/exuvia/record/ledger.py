@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from exuvia import errors
 from exuvia.model.facts import Fact, LedgerHealth, Receipt
-from exuvia.record import appending, chain, opening, queries, requests, trust, writing
+from exuvia.record import appending, chain, checkpoints, opening, queries, requests, trust, writing
 from exuvia.record.condition import Condition
 from exuvia.record.places import Place
 from exuvia.record.requests import Request, Waiting
@@ -101,7 +101,7 @@ class Ledger:
         Zeros as hash say that the chain itself is broken there: that must be accepted anew. It reads, so it is not for
         the event loop.
         """
-        head = self._read(self._chain_head) or self._head
+        head = self._read(lambda connection: appending.head(connection, self._cluster)) or self._head
         self._condition.distrust(seq, bytes.fromhex(hash_), head=head.seq, named_by=named_by)
 
     def distrust_chain(self, seq: int) -> None:
@@ -148,6 +148,8 @@ class Ledger:
             return
         try:
             found = opening.glance(engine, self.place, self._cluster, self._head.seq)
+            if found is None and self._pruned(engine):
+                return
         except errors.LedgerLocked:
             return
         except errors.LedgerError as trouble:
@@ -155,6 +157,13 @@ class Ledger:
         else:
             if found != self._head.hash:
                 self._miss(self._head)
+
+    def _pruned(self, engine: Engine) -> bool:
+        """Whether others entered more, and the head as it was known was pruned: then the last that is there is it."""
+        with opening.in_words(self.place), opening.readers(engine).begin() as connection:
+            pruned = checkpoints.covers(connection, self._cluster, self._head.seq)
+            self._head = appending.head(connection, self._cluster) if pruned else self._head
+        return pruned
 
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
@@ -186,8 +195,8 @@ class Ledger:
             opening.alone(connection, self._cluster)
             appending.register(connection, self._cluster)
         with opening.in_words(self.place), opening.readers(engine).begin() as connection:
-            self._head = self._chain_head(connection)
-            known = not former.seq or appending.hash_at(connection, self._cluster, former.seq) == former.hash
+            self._head = appending.head(connection, self._cluster)
+            known = not former.seq or trust.stands(connection, self._cluster, former.seq, former.hash)
             self._forget_broken(connection)
         if not known and not fresh:
             self._miss(former)
@@ -210,7 +219,7 @@ class Ledger:
         seen = dict(missing.entries)
         with opening.in_words(self.place), self._engine.begin() as connection:
             opening.alone(connection, self._cluster)
-            head = self._chain_head(connection)
+            head = appending.head(connection, self._cluster)
             settled = trust.settle(connection, head, seen, missing, self._cluster)
         self._head = settled or head
         if settled is not None:
@@ -276,7 +285,7 @@ class Ledger:
 
     def _write(self, batch: list[Request]) -> list[Written]:
         assert self._engine is not None
-        writer, check = self._writer(), self._check_file
+        writer, check = appending.Writer(cluster=self._cluster, epoch=self._epoch()), self._check_file
         terms = Terms(place=self.place, writer=writer, former=self._head, entered=self._entered, check=check)
         try:
             made = writing.write(self._engine, batch, terms)
@@ -318,12 +327,6 @@ class Ledger:
         self._open()
         if self._condition.missing.entries:
             raise errors.LedgerTruncated(self.health().message)
-
-    def _chain_head(self, connection: Connection) -> appending.Head:
-        return appending.head(connection, self._cluster)
-
-    def _writer(self) -> appending.Writer:
-        return appending.Writer(cluster=self._cluster, epoch=self._epoch())
 
     def _check_file(self) -> None:
         if not self._same_file():

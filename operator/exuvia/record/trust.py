@@ -14,7 +14,7 @@ from datetime import datetime
 from sqlalchemy import Connection, desc, select
 
 from exuvia.model.facts import FactKind, microseconds
-from exuvia.record import appending, chain, checkpoints, tables
+from exuvia.record import appending, chain, checkpoints, queries, tables
 from exuvia.record.missing import Missing
 from exuvia.record.moments import moment
 
@@ -24,8 +24,9 @@ Lost = Mapping[int, bytes]
 NEVER = "0"
 """In place of the last acceptance, where there is none."""
 
-WATCHED = (FactKind.BIRTH, FactKind.DEATH, FactKind.IDENTITY, FactKind.PLACEMENT)
-"""Entered by nobody but a leader that watches machines."""
+WATCHED = (FactKind.BIRTH, FactKind.DEATH, FactKind.IDENTITY)
+"""Entered by nobody but a leader that watches machines; what else it enters is of kinds that an import brings, too, or
+says nothing of machines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +44,15 @@ def holds(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:
     return (found is not None and found.hex() == hash_) or known_missing(connection, cluster, seq, hash_)
 
 
+def stands(connection: Connection, cluster: str, seq: int, hash_: bytes) -> bool:
+    """Whether the entry of that number is there, or was pruned under a checkpoint, which vouches for its place in the
+    chain. That the chain itself is broken there no checkpoint mends."""
+    found = appending.hash_at(connection, cluster, seq)
+    if found is not None or hash_ == chain.GENESIS:
+        return found == hash_
+    return checkpoints.covers(connection, cluster, seq)
+
+
 def settle(
     connection: Connection, head: appending.Head, looked_for: Lost, missing: Missing, cluster: str
 ) -> appending.Head | None:
@@ -50,7 +60,7 @@ def settle(
     itself is broken must be accepted after it was seen."""
     accepted = _names(connection, cluster)
     for seq, hash_ in looked_for.items():
-        if appending.hash_at(connection, cluster, seq) == hash_:
+        if stands(connection, cluster, seq, hash_):
             continue
         after = missing.after if hash_ == chain.GENESIS else 0
         if accepted.get(f"{seq}:{hash_.hex()}", 0) <= after:
@@ -59,10 +69,20 @@ def settle(
 
 
 def unaccepted(connection: Connection, cluster: str, noted: Iterable[Noted]) -> list[str]:
-    """Those that the chain misses, `number:hash`, and that nobody accepted yet. A broken chain is accepted anew."""
-    wanted = {(one.seq, one.hash) for one in noted if one.cluster in (None, cluster)}
-    lost = (one for one in sorted(wanted) if one[1] == chain.GENESIS.hex() or not holds(connection, cluster, *one))
-    return [f"{seq}:{hash_}" for seq, hash_ in lost]
+    """Those that the chain misses, `number:hash`, and that nobody accepted yet. A broken chain is accepted anew. What
+    another chain holds is about that one, where nobody says whose it is."""
+    ours: dict[tuple[int, str], bool] = {}
+    for one in noted:
+        if one.cluster in (None, cluster):
+            ours[one.seq, one.hash] = ours.get((one.seq, one.hash), False) or one.cluster is not None
+    lost = (one for one in sorted(ours) if one[1] == chain.GENESIS.hex() or not holds(connection, cluster, *one))
+    return [f"{seq}:{hash_}" for seq, hash_ in lost if ours[seq, hash_] or not _elsewhere(connection, seq, hash_)]
+
+
+def _elsewhere(connection: Connection, seq: int, hash_: str) -> bool:
+    """Whether any chain holds that very entry: no two have the same."""
+    found = (appending.hash_at(connection, one, seq) for one in queries.clusters(connection))
+    return any(one is not None and one.hex() == hash_ for one in found)
 
 
 def known_missing(connection: Connection, cluster: str, seq: int, hash_: str) -> bool:

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 
 from exuvia import errors
 from exuvia.model.facts import Fact, Receipt, microseconds
-from exuvia.record import appending, chain, opening, projecting
+from exuvia.record import appending, chain, opening, projecting, trust
 from exuvia.record.places import Place
 from exuvia.record.requests import Request
 
@@ -61,7 +61,7 @@ class Unheard(Exception):
 
 
 class Behind(Exception):
-    """The chain does not hold the entry that it was known to end with."""
+    """The chain does not hold the entry that it was known to end with, and no checkpoint vouches for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,9 +145,10 @@ def _taken(left: Entered, fact: Fact) -> Receipt | None:
 
 
 def _check_former(connection: Connection, head: appending.Head, terms: Terms) -> None:
-    """Others may have added after it, but it must be there: else the server lost it, or another one answers."""
+    """Others may have added after it, and pruned it then, but else it must be there: or the server lost it, or another
+    one answers."""
     former = terms.former
     if not former.seq or (head.seq, head.hash) == (former.seq, former.hash):
         return
-    if appending.hash_at(connection, terms.writer.cluster, former.seq) != former.hash:
+    if not trust.stands(connection, terms.writer.cluster, former.seq, former.hash):
         raise Behind
