@@ -139,7 +139,7 @@ async def test_one_acceptance_settles_all_that_is_missing(
         await asyncio.sleep(1)
     said = [one.getMessage() for one in caplog.records if one.name == "exuvia.record.condition"]
     assert said == ["ledger is fine"], "it does not come and go"
-    assert leader.notes == {losses.KEY: ""}
+    assert leader.notes == {losses.KEY: "", losses.OF: "2 "}
     (missing,) = settled(leader.path)
     assert missing == [f"{one.seq}:{one.hash}" for one in receipts]
     assert leader.threads and threading.current_thread() not in leader.threads, "the event loop waits for no disk"

@@ -30,12 +30,14 @@ LOOK_SECONDS = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anchor:
-    """An entry of the ledger as it was noted. `hash` in hex. `place`: where that stands, in words. `note`: what a
-    person put there, with whose chain it is and who signed it; None of what the operator noted itself."""
+    """An entry of the ledger as it was noted. `hash` in hex. `place`: where that stands, in words. `cluster`: whose
+    chain it is in; None: not said. `note`: what a person put there, with who signed it; None of what the operator noted
+    itself."""
 
     seq: int
     hash: str
     place: str
+    cluster: str | None = None
     note: anchors.Note | None = None
 
 
@@ -91,7 +93,8 @@ def _own(data: Mapping[str, Any], place: str) -> Anchor:
         raise errors.InvalidObject(
             f"{place} names no head of a ledger.", place="data", remedy="Delete it, if the ledger is the right one."
         ) from trouble
-    return Anchor(seq=seq, hash=hash_, place=place)
+    cluster = str(data["cluster"]) if "cluster" in data else None
+    return Anchor(seq=seq, hash=hash_, place=place, cluster=cluster)
 
 
 def _persons(text: str, place: str) -> Anchor:
@@ -100,7 +103,8 @@ def _persons(text: str, place: str) -> Anchor:
     except errors.InvalidObject as trouble:
         remedy = "Write it anew by `exuvia ledger anchor --config-map`, or take that key away."
         raise errors.InvalidObject(f"{place} names no head of a ledger.", place="data", remedy=remedy) from trouble
-    return Anchor(seq=note.anchor.seq, hash=note.anchor.hash, place=place, note=note)
+    said = note.anchor
+    return Anchor(seq=said.seq, hash=said.hash, place=place, cluster=said.cluster, note=note)
 
 
 class Anchoring:
@@ -126,8 +130,9 @@ class Anchoring:
         if not (seq and fine and self._wanted()) or (seq, hash_) == self._written:
             return False
         epoch, now = self._services.leadership.epoch, stamp(self._services.clock.now())
+        said = {"seq": str(seq), "hash": str(hash_), "cluster": self._services.settings.cluster_name}
         try:
-            await self._put({"seq": str(seq), "hash": str(hash_), "epoch": str(epoch), "at": now})
+            await self._put({**said, "epoch": str(epoch), "at": now})
         except (errors.Conflict, errors.NotFound, errors.AlreadyExists):
             self._version = ""  # somebody else wrote it, or took it away: look again
             return False

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from exuvia import errors
 from exuvia.app import sightings
 from exuvia.app.services import Services
 from exuvia.app.sightings import Sight, Sighting
@@ -47,21 +46,16 @@ NOTHING = Meanwhile()
 
 
 async def ask(services: Services) -> Meanwhile:
-    """Ask Lease and API server. What they do not say is not known: then deaths have a wider interval."""
+    """Ask Lease, ledger and API server. What they do not say is not known: then deaths have a wider interval.
+
+    Raises `errors.ClusterError`, `errors.LedgerError` where Lease or ledger cannot be read now: ask again.
+    """
     view, settings = services.view, services.settings
     gone = frozenset(one.uid for one in view.nodes.store.gone())
-    try:
-        last = await sightings.read(services.cluster, settings.namespace, settings.lease_name)
-    except errors.ClusterError as trouble:
-        log.warning("until when the last leader saw machines is not known: %s", trouble)
-        return Meanwhile(gone=gone)
+    last = await sightings.read(services.cluster, settings.namespace, settings.lease_name)
     if last is None:
         return Meanwhile(gone=gone)
-    try:
-        last = await asyncio.to_thread(bounded, places.place(settings.ledger), settings.cluster_name, last)
-    except errors.LedgerError as trouble:
-        log.warning("whether the last leader's note is about this ledger is not known: %s", trouble)
-        return Meanwhile(gone=gone)
+    last = await asyncio.to_thread(bounded, places.place(settings.ledger), settings.cluster_name, last)
     nodes = view.nodes
     sights = await sightings.replay(services.client, last, nodes.version, nodes.store.newest)
     if any(not one.gone and sightings.refuted(last, one.instance) for one in sights):

@@ -36,16 +36,19 @@ class Checking:
 
     async def _check(self) -> None:
         try:
-            found = await asyncio.to_thread(
-                verify, places.place(self._services.settings.ledger), self._services.settings.cluster_name
-            )
+            await check(self._services)
         except errors.LedgerError as trouble:
             log.warning("the ledger was not checked: %s", trouble)
-            return
-        if found.first_bad is not None:
-            self._services.tallies.add("exuvia_ledger_verify_failures_total")
-            log.error("the ledger's chain is broken: %s", found.problem)
-            await asyncio.to_thread(self._services.ledger.distrust_chain, found.first_bad)
+
+
+async def check(services: Services) -> None:
+    """Once, now. A chain that is broken is not trusted from then on. Raises `errors.LedgerError`: it is not known."""
+    settings = services.settings
+    found = await asyncio.to_thread(verify, places.place(settings.ledger), settings.cluster_name)
+    if found.first_bad is not None:
+        services.tallies.add("exuvia_ledger_verify_failures_total")
+        log.error("the ledger's chain is broken: %s", found.problem)
+        await asyncio.to_thread(services.ledger.distrust_chain, found.first_bad)
 
 
 def verify(place: Place, cluster: str) -> chain.Verified:

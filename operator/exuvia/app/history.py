@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
 from exuvia import errors
-from exuvia.app import anchoring, catching_up, losses, operations, recollection, telling, winning
+from exuvia.app import anchoring, catching_up, operations, recollection, telling, uninstalling, winning
 from exuvia.app.catching_up import Meanwhile
 from exuvia.app.fleet import Fleet
+from exuvia.app.inheriting import Inherited, Named
 from exuvia.app.operations import Operation
 from exuvia.app.past import Past, begin_counters, read
 from exuvia.app.scribe import Late
@@ -31,15 +32,6 @@ PATIENCE = timedelta(seconds=8)
 LOOK_SECONDS = 0.5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """An entry that the ledger must hold, and who says so, in words. `hash` in hex."""
-
-    seq: int
-    hash: str
-    by: str
-
-
 class History:
     """Loads the past as soon as the ledger can be read, and again when entries were lost."""
 
@@ -51,6 +43,8 @@ class History:
         self._wanted = True
         self._all_named = False
         self._losses = 0
+        self._unread = ""
+        self._inherited = Inherited(services)
         services.scribe.overflowed = self.again
 
     @property
@@ -69,7 +63,7 @@ class History:
         while True:
             health = self._services.ledger.health()
             state = health.state
-            losses.tell(self._services.leadership.notes, health)
+            self._inherited.tell(health, leaving=uninstalling.leaving(self._fleet))
             if self._wanted:
                 await self._try()
             elif state is LedgerState.NOT_TRUSTED or health.losses != self._losses:
@@ -101,25 +95,35 @@ class History:
         seen = operations.everything(self._services.view)  # what is won from now on is told by who wins it
         if not await self._trusted() or not await self._services.scribe.flush():
             return
-        services = self._services
-        meanwhile = await catching_up.ask(services)
         try:
-            past = await asyncio.to_thread(
-                read,
-                places.place(services.settings.ledger),
-                services.clock.now(),
-                services.leadership.epoch,
-                services.settings.cluster_name,
-                frozenset(one.uid for one in seen if isinstance(one, Quarantine)),
-                meanwhile,
-            )
-        except errors.LedgerError as trouble:
-            log.warning("the ledger's history cannot be read: %s", trouble)
+            meanwhile = await catching_up.ask(self._services)
+            past = await self._read(seen, meanwhile)
+        except (errors.ClusterError, errors.LedgerError) as trouble:
+            self._say_unread(str(trouble))
             return
+        self._say_unread("")
         self._wanted = False
         self._take(past, meanwhile, seen)
         self._look_anew()
         self.loaded = self._services.past_known = True
+
+    async def _read(self, seen: Iterable[Operation], meanwhile: Meanwhile) -> Past:
+        services = self._services
+        return await asyncio.to_thread(
+            read,
+            places.place(services.settings.ledger),
+            services.clock.now(),
+            services.leadership.epoch,
+            services.settings.cluster_name,
+            frozenset(one.uid for one in seen if isinstance(one, Quarantine)),
+            meanwhile,
+        )
+
+    def _say_unread(self, said: str) -> None:
+        """Why the past could not be read, though the ledger is open; logged on change. It is tried again."""
+        if said and said != self._unread:
+            log.warning("the ledger's history cannot be read: %s", said)
+        self._unread = said
 
     def _look_anew(self) -> None:
         """Machines and pods that were seen while the past was not known are told now."""
@@ -133,19 +137,21 @@ class History:
         """Every entry that is named outside must be there; else a backup was restored, a tail cut, or an empty ledger
         stands in place of a lost one."""
         missing = await self._missing()
-        return missing == [] and not self._services.past_trouble
+        fine = self._services.ledger.health().state is LedgerState.FINE
+        return fine and missing == [] and not self._services.past_trouble
 
     async def _missing(self) -> list[Named] | None:
         """What is missing of all that is named outside. It is told to the ledger at once, so that one acceptance is
         about all of it. None: it cannot be asked now."""
-        missing = []
-        for one in await self._named():
+        missing, named = [], await self._named()
+        for one in named:
             found = await asyncio.to_thread(self._services.ledger.holds, one.seq, one.hash)
             if found is None:
                 return None
             if found is False:
                 missing.append(one)
         await asyncio.to_thread(self._distrust, missing)
+        self._inherited.looked_for(one.name for one in named)
         self._all_named = bool(missing)
         return missing
 
@@ -154,13 +160,14 @@ class History:
             self._services.ledger.distrust(one.seq, one.hash, named_by=one.by)
 
     async def _named(self) -> list[Named]:
-        """Entries that open operations name, and the heads that were noted outside."""
+        """Entries that open operations name, those that the last leader missed, and the heads noted outside."""
         entries = [(one, one.status.ledger) for one in operations.under_way(self._services.view)]
         named = [Named(seq=at.seq, hash=at.hash, by=f"{one.KIND} {one.name}") for one, at in entries if at is not None]
         try:
+            named += await self._inherited.read()
             noted = await anchoring.ours(self._services.cluster, self._services.settings)
         except errors.ExuviaError as trouble:
-            self._doubt(f"its head, noted outside, is not known: {trouble}")
+            self._doubt(f"what is noted of it outside is not known: {trouble}")
             return named
         self._doubt("")
         return named + [Named(seq=one.seq, hash=one.hash, by=one.place) for one in noted]

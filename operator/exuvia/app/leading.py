@@ -39,9 +39,13 @@ class Leader:
         return f"nobody leads: {self.holder} was the last, epoch {self.epoch}, and {lasts}"
 
 
-async def leader(client: ports.Cluster, namespace: str = marks.SYSTEM_NAMESPACE) -> Leader:
+async def leader(client: ports.Cluster, namespace: str = marks.SYSTEM_NAMESPACE, lease: str = marks.LEASE) -> Leader:
     """Read the Lease; no Lease means that nobody ever led."""
-    lease = await client.get(resources.LEASES, marks.LEASE, namespace=namespace)
+    return of(await client.get(resources.LEASES, lease, namespace=namespace))
+
+
+def of(lease: ports.Body | None) -> Leader:
+    """By a Lease that was read."""
     spec = (lease or {}).get("spec") or {}
     return Leader(
         holder=str(spec.get("holderIdentity") or ""),

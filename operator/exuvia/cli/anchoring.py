@@ -86,7 +86,8 @@ async def _put(client: ports.Cluster, namespace: str, head: anchors.Anchor, note
         added = {"data": {"anchor": note}}
         await client.merge_patch(resources.CONFIG_MAPS, marks.LEDGER_HEAD, added, namespace=namespace)
         return
-    data = {"seq": str(head.seq), "hash": head.hash, "epoch": "0", "at": head.time, "anchor": note}
+    own = {"seq": str(head.seq), "hash": head.hash, "cluster": head.cluster, "epoch": "0", "at": head.time}
+    data = {**own, "anchor": note}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": marks.LEDGER_HEAD}, "data": data}
     await client.create(resources.CONFIG_MAPS, body, namespace=namespace)
 

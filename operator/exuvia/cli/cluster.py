@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from exuvia import errors, ports
-from exuvia.model import resources
+from exuvia.model import marks, resources
 from exuvia.model.instances import Instance
 from exuvia.model.resources import Resource
 from exuvia.observe import nodes
@@ -30,6 +30,14 @@ def cluster_options(command: _Command) -> _Command:
     return click.option(
         "--kubeconfig", default="", metavar="FILE", help="Default: $KUBECONFIG, the pod's account, ~/.kube/config."
     )(command)
+
+
+lease_option = click.option(
+    "--lease-name",
+    default=marks.LEASE,
+    show_default=True,
+    help="The Lease of the operator, as it was given to `exuvia run`.",
+)
 
 
 def run(kubeconfig: str, context: str, work: Callable[[Client], Awaitable[_Answer]]) -> _Answer:

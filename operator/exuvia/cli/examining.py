@@ -67,14 +67,22 @@ def problem(subject: str, message: str, remedy: str) -> Check:
     return Check(state=State.PROBLEM, subject=subject, message=message, remedy=remedy)
 
 
-async def examine(client: Client, namespace: str, now: datetime, *, as_me: bool) -> list[Check]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installed:
+    """Where exuvia is installed, and the Lease by which it leads."""
+
+    namespace: str = NAMESPACE
+    lease: str = marks.LEASE
+
+
+async def examine(client: Client, there: Installed, now: datetime, *, as_me: bool) -> list[Check]:
     """Everything that the API server can tell, in the order in which it must be mended."""
     return [
         await _may("API server", lambda: _server(client)),
         *[await _may(f"kind {one.resource.kind}", lambda one=one: _kind(client, one)) for one in crds.DEFINITIONS],  # type: ignore[misc]
-        *await _rights(client, namespace, as_me),
+        *await _rights(client, there.namespace, as_me),
         _clock(client),
-        await _may("leader", lambda: _leader(client, namespace, now)),
+        await _may("leader", lambda: _leader(client, there, now)),
         await _may("fleet guard", lambda: _guard(client)),
         await _may("policies", lambda: _policies(client)),
     ]
@@ -184,12 +192,12 @@ def _clock(client: Client) -> Check:
     return ok("clock", said)
 
 
-async def _leader(client: Client, namespace: str, now: datetime) -> Check:
-    found = await leading.leader(client, namespace)
+async def _leader(client: Client, there: Installed, now: datetime) -> Check:
+    found = await leading.leader(client, there.namespace, there.lease)
     moment = now - client.clock_skew
     if found.works(moment):
         return ok("leader", found.said(moment))
-    see = f"See `kubectl -n {namespace} get pods` and the operator's log; start it with `exuvia run` or deploy/."
+    see = f"See `kubectl -n {there.namespace} get pods` and the operator's log; start it with `exuvia run` or deploy/."
     return problem("leader", found.said(moment), see)
 
 

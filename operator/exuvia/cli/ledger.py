@@ -22,6 +22,7 @@ from exuvia.cli import (
     verifying,
 )
 from exuvia.cli.ledgers import DEFAULT, chain_option, ledger_option, reading, there, writing_option
+from exuvia.model import marks
 from exuvia.record import accepting
 
 __all__ = ["DEFAULT", "ledger", "ledger_option", "reading", "writing_option"]
@@ -36,24 +37,41 @@ def ledger() -> None:
 @writing_option
 @click.option("--reason", required=True, help="Why it is right that entries are missing; recorded with your name.")
 @chain_option
-@click.option("--namespace", default="exuvia-system", show_default=True, help="Where its head is noted.")
+@click.option("--namespace", default=marks.SYSTEM_NAMESPACE, show_default=True, help="Where its head is noted.")
+@cluster.lease_option
 @cluster.cluster_options
-def accept(file: str, reason: str, named: str | None, namespace: str, kubeconfig: str, context: str) -> None:
+def accept(
+    file: str, reason: str, named: str | None, namespace: str, lease_name: str, kubeconfig: str, context: str
+) -> None:
     """Accept a ledger that misses entries (a restored backup), so that exuvia acts again.
 
-    It is about the entries that are noted in the cluster and missing now, and about nothing that is lost later.
+    It is about the entries that are noted in the cluster and missing now, and about nothing that is lost later. An
+    exuvia that leads is asked what it misses, which takes some seconds where it has not said it yet.
     """
     from exuvia.app import losses  # only where a cluster is asked: it takes a while to load
+    from exuvia.cli import asking
 
     by = cluster.run(kubeconfig, context, cluster.whoami)
-    noted = cluster.run(kubeconfig, context, lambda client: losses.noted(client, namespace))
+    outside = cluster.run(
+        kubeconfig,
+        context,
+        lambda client: losses.noted(client, namespace, lease_name, lambda: asking.moment(client)),
+    )
     receipt, lost = accepting.accept(
-        there(file), by=by, reason=reason, at=datetime.now(UTC), noted=noted, cluster=named
+        there(file), by=by, reason=reason, at=datetime.now(UTC), noted=outside.noted, cluster=named
     )
     seqs = [one.partition(":")[0] for one in lost]
     which = f"entry {seqs[0]} is" if len(seqs) == 1 else f"entries {', '.join(seqs)} are"
-    said = f"accepted by {by} as entry {receipt.seq}: that {which} missing; a running exuvia goes on within seconds"
-    printing.say(said)
+    printing.say(f"accepted by {by} as entry {receipt.seq}: that {which} missing; {_next(outside.silent)}")
+
+
+def _next(silent: str) -> str:
+    if not silent:
+        return "a running exuvia goes on within seconds"
+    return (
+        f"{silent} leads and says of nothing that it is missing: where it says so later, accept once more, and look"
+        " whether --ledger names the ledger that it writes"
+    )
 
 
 for _module in (querying, identifying, letters, verifying, exporting, importing, anchoring, keeping, preparing):

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 from exuvia import errors, ports
-from exuvia.app import anchoring
+from exuvia.app import anchoring, losses
 from exuvia.cli import asking, cluster, guard, moments, operate, printing, undoing
 from exuvia.cli.asking import Standing
 from exuvia.model import marks, resources
@@ -326,11 +326,12 @@ async def _nothing_starts(client: ports.Cluster, orders: Orders) -> bool:
 
 
 async def _forget_head(client: ports.Cluster) -> bool:
-    """The note of the ledger's head goes as well: a new ledger in a later installation does not hold it."""
+    """What is noted of the ledger goes as well: a new ledger in a later installation holds nothing of it."""
     try:
         await anchoring.remove(client, marks.SYSTEM_NAMESPACE)
+        await losses.forget(client, marks.SYSTEM_NAMESPACE)
     except errors.ClusterError as trouble:
-        printing.say(f"  ConfigMap {marks.SYSTEM_NAMESPACE}/{marks.LEDGER_HEAD}: {trouble.message}")
+        printing.say(f"  What is noted of the ledger in {marks.SYSTEM_NAMESPACE} is there still: {trouble.message}")
         return False
     return True
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.model import facts
-from exuvia.record import appending, chain, importing, missing, opening, places, queries, trust
+from exuvia.record import appending, chain, importing, missing, naming, opening, places, queries, trust
 from exuvia.record.places import Place
 from exuvia.record.trust import Noted
 
@@ -38,8 +38,9 @@ def accept(
             writer = importing.writer_for(connection, cluster)
             opening.alone(connection, writer.cluster)
             _check_chain(place, connection, writer.cluster)
-            lost = trust.unaccepted(connection, writer.cluster, noted)
-            _check_missing(place, lost)
+            said = list(noted)
+            lost = trust.unaccepted(connection, writer.cluster, said)
+            _check_missing(place, lost, writer.cluster, said)
             fact = facts.accepted(by=by, reason=reason, at=at, missing=lost)
             made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
             assert made is not None, "an acceptance is never a dead letter"
@@ -48,13 +49,22 @@ def accept(
         engine.dispose()
 
 
-def _check_missing(place: Place, lost: list[str]) -> None:
-    if not lost:
+def _check_missing(place: Place, lost: list[str], cluster: str, noted: Iterable[Noted]) -> None:
+    if lost:
+        return
+    others = {one.cluster for one in noted if one.cluster is not None} - {cluster}
+    if others:
         raise errors.Refused(
-            f"Nothing is missing: the ledger {place} holds every entry that is noted in the cluster, so nothing was"
-            " accepted.",
-            remedy="Where a running exuvia says that one is missing, ask again in some seconds.",
+            f"Nothing is missing in {naming.called(cluster)}: what is noted in the cluster is about"
+            f" {naming.called(min(others))}, so nothing was accepted.",
+            remedy="Name that chain by --cluster, or the cluster that writes this one by --context.",
         )
+    raise errors.Refused(
+        f"Nothing is missing: the ledger {place} holds every entry that is noted in the cluster, so nothing was"
+        " accepted.",
+        remedy="Where a running exuvia says that one is missing, name the ledger that it writes by --ledger, and its"
+        " Lease by --lease-name.",
+    )
 
 
 def _check_chain(place: Place, connection: Connection, cluster: str) -> None:
