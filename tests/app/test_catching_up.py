@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,16 +12,24 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from exuvia import errors
 from exuvia.app import catching_up, sightings
 from exuvia.app.catching_up import Meanwhile
 from exuvia.app.chronicle import Chronicle
+from exuvia.app.history import History
 from exuvia.app.leader import Leadership
+from exuvia.app.scribe import Scribe
+from exuvia.app.services import Services
+from exuvia.app.settings import Settings
 from exuvia.app.sightings import Sight, Sighting
-from exuvia.model import facts
-from exuvia.model.facts import Fact, FactKind
+from exuvia.model import facts, marks
+from exuvia.model.facts import Fact, FactKind, LedgerState
 from exuvia.model.instances import Instance
-from exuvia.record import appending
+from exuvia.record import appending, tables, versions
+from exuvia.record.ledger import Ledger
+from exuvia.record.reading import reading
 from exuvia.record.recall import Life
 from exuvia.report.metrics import Tallies
 from tests import virtual
@@ -174,3 +184,113 @@ def test_a_note_of_a_ledger_that_was_lost_counts_no_longer_than_the_rest_proves(
     assert found.version == "100", "the API server is asked as before"
     early = replace(note, at=began + timedelta(seconds=30), known_by=None)
     assert catching_up.bounded(path, "c", early).at == began - sightings.DELAY
+
+
+class Watch:
+    """An API server that remembers what happened to Nodes since the note."""
+
+    def __init__(self, *lines: tuple[str, Instance]) -> None:
+        self._lines = lines
+        self.asked = 0
+
+    async def watch_lines(self, kind: Any, *, version: str, seconds: int) -> AsyncGenerator[bytes]:
+        self.asked += 1
+        for number, (event, one) in enumerate(self._lines):
+            stamp = one.born.strftime("%Y-%m-%dT%H:%M:%SZ")
+            meta = {"name": one.name, "uid": one.uid, "creationTimestamp": stamp, "resourceVersion": str(101 + number)}
+            yield json.dumps({"type": event, "object": {"metadata": meta, "spec": {}, "status": {}}}).encode()
+
+
+class Noted(stage.Objects):
+    """A cluster whose Lease says until when the last leader saw machines; it may refuse to be read some times."""
+
+    def __init__(self, refusals: int = 0) -> None:
+        super().__init__()
+        self._refusals = refusals
+        note = {sightings.KEY: f"{facts.text(SEEN)} 100 0"}
+        self.kept[marks.LEASE] = {"metadata": {"name": marks.LEASE, "annotations": note}}
+
+    async def get(self, resource: Any, name: str, *, namespace: str = "") -> Any:
+        if name == marks.LEASE and self._refusals:
+            self._refusals -= 1
+            raise errors.Unreachable("a reset connection")
+        return await super().get(resource, name, namespace=namespace)
+
+
+async def heir(path: Path, client: Watch, cluster: Noted) -> tuple[Any, History]:
+    """A new leader on that ledger."""
+    ledger = Ledger(path, epoch=lambda: 3)
+    ledger.start()
+    while ledger.health().state is not LedgerState.FINE:
+        await asyncio.sleep(0.01)
+    scribe, clock = Scribe(ledger), Clock()
+    services = stage.services(
+        clock=clock,
+        settings=Settings(ledger=str(path)),
+        ledger=ledger,
+        scribe=scribe,
+        chronicle=Chronicle(scribe.note, clock.now),
+        leadership=SimpleNamespace(epoch=3, notes={}),
+        tallies=Tallies(),
+        past_known=False,
+        cluster=cluster,
+        client=client,
+    )
+    for one in services.view.reflectors:
+        one.synced = True
+    return services, History(services, stage.fleet(services))
+
+
+class Clock(HandClock):
+    """Says NOW, and counts on."""
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+@pytest.mark.parametrize("of", ["ledger", "lease", "ledger-and-lease"])
+async def test_a_read_that_fails_once_is_tried_again_and_who_lived_between_two_leaders_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    path, brief = tmp_path / "ledger.db", machine("brief", 40)
+    client = Watch(("ADDED", brief), ("DELETED", brief))
+    services, history = await heir(path, client, Noted(refusals=2 if "lease" in of else 0))
+    cuts = ["the connection was cut"] if "ledger" in of else []
+    bounded = catching_up.bounded
+
+    def cut(*asked: Any) -> Sighting:
+        if cuts:
+            raise errors.LedgerDown(cuts.pop())
+        return bounded(*asked)
+
+    monkeypatch.setattr(catching_up, "bounded", cut)
+    writer = asyncio.create_task(services.scribe.run())
+    await history.first()
+    assert history.compared and services.past_known and client.asked == 1 and not cuts
+    assert await services.scribe.flush()
+    writer.cancel()
+    await asyncio.to_thread(services.ledger.close)
+    with reading(path) as connection:
+        (row,) = connection.execute(select(tables.lives).where(versions.holds(tables.lives)))
+    assert (row.uid, row.born) == ("brief", facts.microseconds(brief.born))
+    assert row.died is not None
+
+
+async def test_a_ledger_that_cannot_be_read_for_long_holds_no_term_and_counts_as_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """So Rotations are restored and Quarantines go on, as with any other ledger that is down."""
+    services, history = await heir(tmp_path / "ledger.db", Watch(), Noted())
+
+    def down(*asked: Any) -> Sighting:
+        raise errors.LedgerDown("nobody answers")
+
+    monkeypatch.setattr(catching_up, "bounded", down)
+    monkeypatch.setattr("exuvia.app.history.PATIENCE", timedelta(seconds=0.5))
+    async with asyncio.timeout(10):
+        await history.first()
+    assert not history.loaded and services.ledger.health().state is LedgerState.FINE
+    assert Services.ledger_health(services).state is LedgerState.DOWN
+    said = [one.getMessage() for one in caplog.records if "cannot be read" in one.getMessage()]
+    assert said == ["the ledger's history cannot be read: nobody answers"], "said once"
+    await asyncio.to_thread(services.ledger.close)
