@@ -13,7 +13,7 @@ import click
 import pytest
 
 from exuvia import errors
-from exuvia.app import anchoring
+from exuvia.app import anchoring, losses
 from exuvia.cli.ledger import ledger
 from exuvia.model import facts, marks, resources
 from exuvia.model.facts import DeathReason, Fact, LedgerState
@@ -275,6 +275,47 @@ async def test_accept_asks_the_cluster_who_you_are_and_what_is_missing(
     await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
     (entry,) = await admin.answer("ledger", "query", "--ledger", path, "--kind", "accepted")
     assert entry["body"]["by"] and entry["body"]["reason"] == "a restored backup"
+
+
+@pytest.mark.cluster
+async def test_accept_asks_the_lease_by_its_name_and_waits_for_who_leads(
+    cluster: Cluster, admin: Person, tmp_path: Path
+) -> None:
+    """One entry that only the leader misses; then one that the leader says nothing of."""
+    path = tmp_path / "ledger.db"
+    await asyncio.to_thread(write, path, *HISTORY)
+    place = {"namespace": marks.SYSTEM_NAMESPACE}
+    accept = ("ledger", "accept", "--ledger", path, "--reason", "a restored backup")
+    await ensure_namespace(cluster)
+    await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
+    name, soon = f"another-{cluster.pool}", datetime.now(UTC) + HOUR
+    body = {
+        "apiVersion": resources.LEASES.api_version,
+        "kind": "Lease",
+        "metadata": {"name": name, "annotations": {losses.KEY: f"20:{'ab' * 32}", losses.OF: "3 test"}},
+        "spec": {
+            "holderIdentity": "pod-7",
+            "renewTime": soon.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+            "leaseDurationSeconds": 1,
+            "leaseTransitions": 3,
+        },
+    }
+    made = await cluster.client.create(resources.LEASES, body, **place)
+    try:
+        refused = (await admin.call(*accept, code=2)).stderr
+        assert "Nothing is missing" in refused and "--lease-name" in refused
+        said = (await admin.call(*accept, "--lease-name", name)).stdout
+        assert "that entry 20 is missing; a running exuvia goes on within seconds" in said
+        silent = {"metadata": {"annotations": {losses.KEY: "", losses.OF: "3 test"}}}
+        await cluster.client.merge_patch(resources.LEASES, name, silent, **place)
+        head = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": marks.LEDGER_HEAD}}
+        noted = {"data": {"seq": "21", "hash": "cd" * 32}}
+        await cluster.client.create(resources.CONFIG_MAPS, head | noted, **place)
+        said = (await admin.call(*accept, "--lease-name", name)).stdout
+        assert "that entry 21 is missing; pod-7 leads and says of nothing that it is missing" in said
+    finally:
+        await anchoring.remove(cluster.client, marks.SYSTEM_NAMESPACE)
+        await cluster.client.delete(resources.LEASES, name, uid=made["metadata"]["uid"], **place)
 
 
 def test_every_option_is_also_a_variable_of_its_own_name() -> None:

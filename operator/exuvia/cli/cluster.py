@@ -34,6 +34,7 @@ def cluster_options(command: _Command) -> _Command:
 
 lease_option = click.option(
     "--lease-name",
+    metavar="NAME",
     default=marks.LEASE,
     show_default=True,
     help="The Lease of the operator, as it was given to `exuvia run`.",
