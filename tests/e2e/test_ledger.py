@@ -212,6 +212,56 @@ async def test_an_empty_ledger_in_place_of_a_lost_one_is_not_trusted(world: Oper
     await born(world, node["metadata"]["uid"])
 
 
+async def test_a_loss_that_only_the_leader_knows_of_is_accepted_at_once_and_by_the_next_leader_as_well(
+    world: Operated,
+) -> None:
+    """The last entry was noted nowhere when a backup was put in place: one acceptance, however soon, is enough."""
+    (first,) = await world.cluster.nodes(1)
+    world.apply(guard())
+    replica = await world.start(*QUICK_LEASE)
+    await born(world, first["metadata"]["uid"])
+    await until(lambda: noted(world, entries(world.ledger)[-1]["seq"]), what="the head to be noted", seconds=90)
+    backup = world.folder / "backup.db"
+    for kill in (False, True):
+        copy(world.ledger, backup)
+        (later,) = await world.cluster.nodes(1)
+        await born(world, later["metadata"]["uid"])
+        seq = entries(world.ledger)[-1]["seq"]
+        for one in world.folder.glob("ledger.db*"):
+            one.unlink()
+        shutil.copy(backup, world.ledger)
+        if kill:  # what it knew, its Lease says
+            await until(lambda: held(world), what="the brake to hold", seconds=15)
+            await settle(2)
+            replica.kill()
+            replica.start()
+            await until(lambda: held(world), what="the brake to hold again", seconds=40)
+        accepted = exuvia(world, "ledger", "accept", "--ledger", str(world.ledger), "--reason", "the backup of today")
+        assert accepted.returncode == 0, accepted.stderr
+        assert f"{seq} " in accepted.stdout and "a running exuvia goes on within seconds" in accepted.stdout
+        await until(lambda: is_released(world), what="the brake to let go", seconds=15)
+        await born(world, later["metadata"]["uid"])
+    again = exuvia(world, "ledger", "accept", "--ledger", str(world.ledger), "--reason", "once more")
+    assert again.returncode == 2 and "Nothing is missing" in again.stderr
+    world.stop()
+    assert sound(world.ledger)
+
+
+async def noted(world: Operated, seq: int) -> bool:
+    """Whether the head is noted outside, as far as that entry."""
+    place = {"namespace": marks.SYSTEM_NAMESPACE}
+    found = await world.cluster.client.get(resources.CONFIG_MAPS, marks.LEDGER_HEAD, **place)
+    return found is not None and int(found["data"]["seq"]) >= seq
+
+
+async def held(world: Operated) -> bool:
+    """Whether the ledger holds everything, because something is missing."""
+    said = (await world.cluster.get(resources.FLEET_GUARDS, "default")).get("status") or {}
+    brakes = {one["name"]: one for one in said.get("brakes") or ()}
+    engaged = brakes.get("ledger", {}).get("state") == "Engaged"
+    return engaged and "misses" in brakes["ledger"]["reason"]
+
+
 async def is_released(world: Operated) -> bool:
     """Whether the ledger holds nothing any more."""
     return await world.brake("ledger") == "Released"

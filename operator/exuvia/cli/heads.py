@@ -31,10 +31,10 @@ async def check(client: ports.Cluster, namespace: str, place: Place) -> list[Che
 
 
 def _compared(noted: Anchor, place: Place) -> Check:
-    """The chain that it names must hold it; of the operator's note, which names none, any."""
+    """The chain that it names must hold it; of a note of a former version, which names none, any."""
     try:
         with reading(place) as connection:
-            chains = queries.clusters(connection) if noted.note is None else (noted.note.anchor.cluster,)
+            chains = queries.clusters(connection) if noted.cluster is None else (noted.cluster,)
             held = any(trust.holds(connection, one, noted.seq, noted.hash) for one in chains)
             head = max((appending.head(connection, one).seq for one in chains), default=0)
     except errors.LedgerError:
