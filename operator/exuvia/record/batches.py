@@ -7,12 +7,25 @@ What holds of a thing is told by what was read and by what was added since, as i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import BindParameter, Connection, Row, Select, Table, bindparam, desc, select, tuple_
+from sqlalchemy import (
+    BindParameter,
+    Column,
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Table,
+    and_,
+    bindparam,
+    desc,
+    or_,
+    select,
+)
 
 from exuvia.record import tables, versions
 
@@ -37,9 +50,11 @@ def of(table: Table) -> View:
 
 
 class Batch:
-    """Rows on their way. The caller flushes it before the transaction is committed."""
+    """Rows on their way. The caller flushes it before the transaction is committed. `sayers`: of versions that were
+    learnt before, the entries that may have said them, as far as they were read."""
 
     def __init__(self) -> None:
+        self.sayers: dict[Thing, Sequence[Any]] = {}
         self._rows: dict[Table, list[Known]] = {}
         self._held: dict[View, dict[Thing, Known | None]] = {}
         self._unread: set[Table] = set()
@@ -99,7 +114,7 @@ class Batch:
         for start in range(0, len(asked), TOGETHER):
             some = asked[start : start + TOGETHER]
             held |= dict.fromkeys(some)
-            for row in connection.execute(_among(view), {"things": _padded(some)}):
+            for row in connection.execute(_among(view), _asked(view, some)):
                 thing, version = tuple(getattr(row, one) for one in view.names), row._mapping
                 if _later(version, held[thing]):
                     held[thing] = dict(version)
@@ -113,6 +128,7 @@ class Batch:
             self._unread.discard(table)
         if not only:
             self._held.clear()
+            self.sayers.clear()
 
 
 def _later(one: Mapping[Any, Any], other: Known | None) -> bool:
@@ -123,16 +139,27 @@ def _known(row: Row[Any] | None) -> Known | None:
     return None if row is None else dict(row._mapping)
 
 
-def _padded(some: list[Thing]) -> list[Any]:
+def _asked(view: View, some: list[Thing]) -> dict[str, Any]:
     whole = [*some, *some[-1:] * (TOGETHER - len(some))]
-    return whole if len(some[0]) > 1 else [one for (one,) in whole]
+    if len(view.names) == 1:
+        return {"things": [one for (one,) in whole]}
+    return {
+        f"{name}_{place}": value for place, one in enumerate(whole) for name, value in zip(view.names, one, strict=True)
+    }
 
 
 @lru_cache(maxsize=16)
 def _among(view: View) -> Select[Any]:
+    """Each thing is named by itself: for a list of several columns SQLite would go through its whole table."""
     columns = [view.table.c[one] for one in view.names]
-    asked: BindParameter[Any] = bindparam("things", expanding=True)
-    return select(view.table).where((tuple_(*columns) if len(columns) > 1 else columns[0]).in_(asked))
+    if len(columns) == 1:
+        asked: BindParameter[Any] = bindparam("things", expanding=True)
+        return select(view.table).where(columns[0].in_(asked))
+    return select(view.table).where(or_(*(_is(columns, place) for place in range(TOGETHER))))
+
+
+def _is(columns: Iterable[Column[Any]], place: int) -> ColumnElement[bool]:
+    return and_(*(one == bindparam(f"{one.name}_{place}") for one in columns))
 
 
 @lru_cache(maxsize=16)

@@ -32,6 +32,7 @@ from exuvia.record.moments import moment
 from exuvia.record.places import Place
 from exuvia.record.recognising import Told
 from exuvia.record.settling import Settled
+from exuvia.record.wording import Wording, Words
 
 IMPORTS = " imports"
 """One import at a time, of whatever cluster: two of the same feed would meet in the same rows."""
@@ -107,7 +108,8 @@ def _enter(connection: Connection, settled: Settled, writer: appending.Writer) -
     """Recorded later than all that the chain has, also where a clock went back: what is told now holds from now on."""
     head = appending.head(connection, writer.cluster)
     recorded = max(microseconds(datetime.now(UTC)), head.recorded + 1)
-    task = _Task(connection=connection, writer=writer, recorded=recorded, head=head)
+    wording = Wording(writer.cluster, settled.scores)
+    task = _Task(connection=connection, writer=writer, recorded=recorded, head=head, wording=wording)
     for page in settled.pages():
         told = [one for one in page if not settled.outweighed(one)]
         task.outweighed += len(page) - len(told)
@@ -131,11 +133,12 @@ class _Task:
     writer: appending.Writer
     recorded: int
     head: appending.Head
+    wording: Wording
     entered: int = 0
     known: int = 0
     outweighed: int = 0
     dead: list[tuple[int, str]] = field(default_factory=list)
-    letters: set[recognising.Words] | None = None
+    letters: set[Words] | None = None
 
     def take(self, page: Sequence[Line]) -> None:
         """Enter what is new of a page."""
@@ -146,10 +149,11 @@ class _Task:
         for one in told:
             if one.line.dead:
                 self._bury(batch, one)
-        known = recognising.known(self.connection, batch, alive, cluster=self.writer.cluster)
+        known = recognising.known(self.connection, batch, alive, self.wording, cluster=self.writer.cluster)
         for place, one in enumerate(alive):
             if place not in known:
                 self._add(batch, one)
+                self.wording.add(one.line, one.words)
         self.known += len(known)
         self.entered += len(alive) - len(known)
         batch.flush(self.connection)
@@ -189,7 +193,7 @@ class _Task:
             self._add(batch, one)
 
 
-def _letters(connection: Connection, cluster: str) -> Iterator[recognising.Words]:
+def _letters(connection: Connection, cluster: str) -> Iterator[Words]:
     """What lies there already."""
     table = tables.dead_letters
     for body in connection.scalars(select(table.c.body).where(table.c.cluster == cluster)):

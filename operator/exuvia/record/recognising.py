@@ -8,18 +8,16 @@ anew.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import BindParameter, Connection, bindparam, desc, func, select
+from sqlalchemy import Connection, desc, select
 
-from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import chain, lines, personal, stating, tables
+from exuvia.model.facts import Fact, FactKind
+from exuvia.record import chain, lines, personal, stating, wording
 from exuvia.record.batches import Batch, Known
 from exuvia.record.lines import Line
-
-Words = tuple[str, bytes]
-"""Type and canonical JSON."""
+from exuvia.record.wording import Wording, Words
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,17 +41,21 @@ def told(connection: Connection, line: Line, fact: Fact, *, recorded: int) -> To
     return Told(fact=fact, line=line, words=(line.type, chain.canonical(line.body)), dated=dated)
 
 
-def known(connection: Connection, batch: Batch, page: Sequence[Told], *, cluster: str) -> set[int]:
+def known(connection: Connection, batch: Batch, page: Sequence[Told], saying: Wording, *, cluster: str) -> set[int]:
     """The places in a page of those that need not be entered: the chain of the cluster says them, or an earlier line of
-    the page does."""
-    rows = {place: _holding(connection, batch, one) for place, one in enumerate(page)}
-    seqs = {place: row["seq"] for place, row in rows.items() if row and row.get("cluster", cluster) == cluster}
-    entered = dict(_entries(connection, cluster, sorted(set(seqs.values()))))
+    the page does. `saying`: what that chain says, asked only where something else of that moment holds; of that is read
+    what will be asked for when the others are entered."""
+    rows = {place: row for place, one in enumerate(page) if (row := _holding(connection, batch, one)) is not None}
+    seqs = {place: row["seq"] for place, row in rows.items() if row.get("cluster", cluster) == cluster}
+    entered = dict(_entries(connection, cluster, seqs.values()))
     holding = {place for place, seq in seqs.items() if entered.get(seq) == page[place].words}
     first = {one.words: place for place, one in reversed(list(enumerate(page)))}
     repeated = {place for place, one in enumerate(page) if first[one.words] < place}
-    told = {place for place, row in rows.items() if row and page[place].dated} - holding - repeated
-    return repeated | holding | {place for place in told if _said(connection, cluster, page[place])}
+    told = {place for place in rows if page[place].dated} - holding - repeated
+    saying.read(connection, (page[place].line for place in told))
+    said = {place for place in told if saying.says(page[place].words)}
+    stating.read_ahead(connection, batch, ((page[place].line, rows[place]) for place in sorted(told - said)))
+    return repeated | holding | said
 
 
 def _holding(connection: Connection, batch: Batch, one: Told) -> Known | None:
@@ -78,30 +80,7 @@ def _until(connection: Connection, batch: Batch, about: stating.Thing, recorded:
     return None if row is None else dict(row._mapping)
 
 
-def _said(connection: Connection, cluster: str, one: Told) -> bool:
-    """Whether any entry of the chain says a line word for word. Canonical JSON has its keys in order: body comes before
-    what differs from one import to the next. It is asked only where something else of that moment holds."""
-    entries, mentions, uid = tables.entries.c, tables.mentions.c, one.line.body.get("uid")
-    start = f'{{"at":{microseconds(one.fact.at)},"body":{one.words[1].decode()},"cluster":'
-    same = [
-        entries.cluster == cluster,
-        entries.kind == one.line.type,
-        func.substr(entries.body, 1, len(start)) == start,
-    ]
-    if uid is not None:
-        told = select(mentions.seq).where(mentions.uid == uid, mentions.cluster == cluster)
-        same.append(entries.seq.in_(told))
-    return connection.scalar(select(entries.seq).where(*same).limit(1)) is not None
-
-
-def _entries(connection: Connection, cluster: str, seqs: Sequence[int]) -> Iterator[tuple[int, Words]]:
-    if not seqs:
-        return
-    for row in connection.execute(_SAID, {"of": cluster, "seqs": seqs}):
-        yield int(row.seq), (row.kind, chain.canonical(json.loads(row.body)["body"]))
-
-
-_SEQS: BindParameter[list[int]] = bindparam("seqs", expanding=True)
-_SAID = select(tables.entries.c.seq, tables.entries.c.kind, tables.entries.c.body).where(
-    tables.entries.c.cluster == bindparam("of"), tables.entries.c.seq.in_(_SEQS)
-)
+def _entries(connection: Connection, cluster: str, seqs: Collection[int]) -> Iterator[tuple[int, Words]]:
+    for one in wording.entries(connection, (cluster,), seqs):
+        entry = json.loads(one.text)
+        yield one.seq, (entry["type"], chain.canonical(entry["body"]))

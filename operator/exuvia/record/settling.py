@@ -12,11 +12,13 @@ import pickle
 import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from typing import IO, Any
 
-from exuvia.record import chain, stating
+from exuvia import errors
+from exuvia.model.histories import Score
+from exuvia.record import chain, stating, wording
 from exuvia.record.lines import Line
 
 PAGE = 500
@@ -25,9 +27,11 @@ _IN_MEMORY = 16 * 2**20
 
 
 class Settled:
-    """Lines that can be gone through again and again, page by page."""
+    """Lines that can be gone through again and again, page by page. `scores`: digests of the words of those scores that
+    say themselves when they were learnt."""
 
     def __init__(self, file: IO[bytes]) -> None:
+        self.scores = set[bytes]()
         self._file = file
         self._pages = 0
         self._greatest: dict[bytes, bytes] = {}
@@ -50,6 +54,7 @@ class Settled:
             things = [_thing(one) for one in page if _of_now(one)]
             for one in things:
                 (several if one in seen else seen).add(one)
+            self.scores.update(_dated_scores(page))
             pickle.dump(page, self._file)
             self._pages += 1
         if several:
@@ -74,6 +79,14 @@ def settled(lines: Iterable[Line]) -> Iterator[Settled]:
 def _of_now(line: Line) -> bool:
     """Whether it says what is so as of the import; what cannot have been so says nothing of anything."""
     return line.body.get("recordedAt") is None and not line.dead
+
+
+def _dated_scores(page: Iterable[Line]) -> Iterator[bytes]:
+    """One that no entry may hold is refused once it is to be entered."""
+    for one in page:
+        if isinstance(one.version, Score) and not _of_now(one):
+            with suppress(errors.InvalidObject):
+                yield wording.digest((one.type, chain.canonical(one.body)))
 
 
 def _thing(line: Line) -> bytes:

@@ -8,17 +8,18 @@ one database says anything (history.md, Ledger).
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import Connection, Table
 
 from exuvia import errors
 from exuvia.model.histories import Freeze, Life, Presence, Score, Session, Stay
-from exuvia.record import batches, chain, lines, queries, tables
+from exuvia.record import batches, chain, lines, queries, tables, versions, wording
 from exuvia.record.batches import Batch, Known, View
 from exuvia.record.bearing import borne
 from exuvia.record.lines import Line, Version
+from exuvia.record.wording import Entry
 
 Thing = tuple[View, tuple[Any, ...]]
 """Where to look for the versions of a thing, and which thing it is."""
@@ -42,6 +43,19 @@ def stated(connection: Connection, batch: Batch, line: Line, *, cluster: str, se
         _bear(connection, batch, line.body, version, seq, holds=holds)
 
 
+def read_ahead(connection: Connection, batch: Batch, told: Iterable[tuple[Line, Known]]) -> None:
+    """What the entries say that may have said these versions, each of the moment of a line that will be stated."""
+    asked = {_named(_TABLES[type(line.version)], former): former for line, former in told}
+    if not asked:
+        return
+    batch.flush(connection, tables.entries)
+    found: dict[int, list[Entry]] = {}
+    numbers = {former["seq"] for former in asked.values()}
+    for entry in wording.entries(connection, queries.clusters(connection), numbers):
+        found.setdefault(entry.seq, []).append(entry)
+    batch.sayers |= {name: found.get(former["seq"], []) for name, former in asked.items()}
+
+
 def things(line: Line) -> list[Thing]:
     """What will be asked for when a line is stated."""
     version = line.version
@@ -56,8 +70,7 @@ def things(line: Line) -> list[Thing]:
 
 def _outweighs(connection: Connection, batch: Batch, line: Line, own: tuple[str, int], former: Known) -> bool:
     """Whether a line holds against the version of the same moment that held so far."""
-    batch.flush(connection, tables.entries)
-    theirs = max(_weights(connection, line, own, former), default=None)
+    theirs = max(_weights(connection, batch, line, own, former), default=None)
     return theirs is None or _weight(line.body, own[0], former) > theirs
 
 
@@ -65,17 +78,23 @@ def _weight(body: Mapping[str, Any], cluster: str, former: Known) -> Weight:
     return chain.canonical(body), cluster if "cluster" in former else ""
 
 
-def _weights(connection: Connection, line: Line, own: tuple[str, int], former: Known) -> Iterator[Weight]:
+def _weights(connection: Connection, batch: Batch, line: Line, own: tuple[str, int], former: Known) -> Iterator[Weight]:
     """Of the entry that said the former version. Most rows do not tell of which chain it is: then it is the one that
     says this very row, of the entries of that number; also entries that are not in their tables yet may stand there,
     while these are made anew."""
-    named, seq, entries = (former["cluster"],) if "cluster" in former else (), former["seq"], tables.entries
-    chosen = select(entries.c.cluster, entries.c.body).where(entries.c.seq == seq)
-    rows = connection.execute(chosen.where(entries.c.cluster.in_(named or queries.clusters(connection)))).all()
-    others = [(one.cluster, json.loads(one.body)) for one in rows if (one.cluster, seq) != own]
+    name = _named(_TABLES[type(line.version)], former)
+    if name not in batch.sayers:
+        read_ahead(connection, batch, ((line, former),))
+    told = [one for one in batch.sayers[name] if one.cluster == former.get("cluster", one.cluster)]
+    others = [(one.cluster, json.loads(one.text)) for one in told if (one.cluster, one.seq) != own]
     for cluster, entry in others:
         if len(others) == 1 or _says(entry, line, former):
             yield _weight(entry["body"], cluster, former)
+
+
+def _named(table: Table, version: Known) -> tuple[Any, ...]:
+    """Which version of which thing."""
+    return table.name, *(version[one] for one in (*versions.key(table), *versions.KNOWN))
 
 
 def _says(entry: Mapping[str, Any], line: Line, former: Known) -> bool:
