@@ -141,15 +141,17 @@ def test_a_leader_is_given_the_time_to_notice_so_that_one_acceptance_is_enough(
 
 
 async def test_what_is_noted_is_forgotten_with_an_uninstall() -> None:
-    server = Server()
-    await losses.forget(server, "exuvia-system")
-    assert server.kept == {}
-    patched: list[Any] = []
+    server, patched = Server(), list[Any]()
 
     async def patch(resource: Any, name: str, body: Any, *, namespace: str = "") -> None:
         patched.append((resource, name, body["metadata"]["annotations"], namespace))
 
     server.merge_patch = patch  # type: ignore[method-assign, assignment]
+    await losses.forget(server, "exuvia-system")
+    server.kept[marks.LEASE] = lease("")
+    await losses.forget(server, "exuvia-system")
+    assert patched == []
+    server.kept[marks.LEASE] = lease(f"4:{FOUR}")
     await losses.forget(server, "exuvia-system")
     annotations = {losses.KEY: None, losses.OF: None}
     assert patched == [(resources.LEASES, marks.LEASE, annotations, "exuvia-system")]

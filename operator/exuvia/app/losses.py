@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from exuvia import errors, ports
 from exuvia.app import anchoring, leading
@@ -80,7 +81,7 @@ def tell(notes: MutableMapping[str, str], missing: Iterable[str], *, epoch: int,
 async def read(client: ports.Cluster, namespace: str, lease: str) -> Said:
     """What the Lease says. Raises `errors.ClusterError`, `errors.InvalidObject`: then it is not known."""
     found = await client.get(resources.LEASES, lease, namespace=namespace)
-    annotations = ((found or {}).get("metadata") or {}).get("annotations") or {}
+    annotations = _annotations(found)
     epoch, told, cluster = str(annotations.get(OF) or "").partition(" ")
     noted_of = cluster if told and epoch.isdigit() else None
     return Said(
@@ -93,11 +94,10 @@ async def read(client: ports.Cluster, namespace: str, lease: str) -> Said:
 
 async def forget(client: ports.Cluster, namespace: str) -> None:
     """Take the note out of the Lease: it is about no ledger of a later installation. Raises `errors.ClusterError`."""
-    try:
-        body = {"metadata": {"annotations": {KEY: None, OF: None}}}
-        await client.merge_patch(resources.LEASES, marks.LEASE, body, namespace=namespace)
-    except errors.NotFound:
+    if not _annotations(await client.get(resources.LEASES, marks.LEASE, namespace=namespace)).get(KEY):
         return
+    body = {"metadata": {"annotations": {KEY: None, OF: None}}}
+    await client.merge_patch(resources.LEASES, marks.LEASE, body, namespace=namespace)
 
 
 async def noted(client: ports.Cluster, namespace: str, lease: str, now: Callable[[], datetime]) -> Outside:
@@ -144,6 +144,10 @@ async def _operations(client: ports.Cluster, cluster: str | None) -> list[Noted]
             named = (one.status.ledger for one in open_)
             found += [Noted(seq=at.seq, hash=at.hash, cluster=cluster) for at in named if at is not None]
     return found
+
+
+def _annotations(lease: ports.Body | None) -> dict[str, Any]:
+    return ((lease or {}).get("metadata") or {}).get("annotations") or {}
 
 
 def _parsed(text: str, lease: str, cluster: str | None) -> Iterator[Noted]:
