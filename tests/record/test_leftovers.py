@@ -6,6 +6,8 @@ import asyncio
 import errno
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +16,7 @@ import pytest
 
 from exuvia import errors
 from exuvia.model.facts import LedgerState
-from exuvia.record import chains, exporting, importing, leftovers, opening
+from exuvia.record import chains, exporting, importing, opening
 from exuvia.record.ledger import Ledger
 from exuvia.record.lines import Line
 from exuvia.record.reading import reading
@@ -50,14 +52,44 @@ def test_an_import_never_meets_the_journal_of_a_former_ledger(tmp_path: Path) ->
         importing.load(path, parsed(instance("A", 0, 5, 0)))
     assert not path.exists()
     (tmp_path / "l.db-wal").rename(tmp_path / "moved.db-wal")
-    with pytest.raises(errors.LedgerDown, match=r"l\.db-shm of a former one"):
-        importing.load(path, parsed(instance("A", 0, 5, 0)))
-    (tmp_path / "l.db-shm").unlink()
     assert importing.load(path, parsed(instance("A", 0, 5, 0))).made
     assert (uids(path), uids(moved)) == (["A"], ["OLD"])
 
 
-@pytest.mark.parametrize("ending", leftovers.ENDINGS)
+def test_what_a_read_left_is_no_trace_of_a_former_ledger(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    importing.load(path, parsed(instance("OLD", 0, 5, 0)))
+    with reading(path) as connection:
+        assert lives.life(connection, "OLD")
+    path.unlink()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["l.db-shm", "l.db-wal"]
+    assert importing.load(path, parsed(instance("A", 0, 5, 0))).made
+    assert uids(path) == ["A"]
+    opening.open_for_writing(path).dispose()
+    assert uids(path) == ["A"]
+
+
+def test_who_has_a_former_ledger_open_is_not_given_a_new_one(tmp_path: Path) -> None:
+    """Both would take what stands in FILE-shm for their own: how many pages there are, and what is in the journal."""
+    path = tmp_path / "l.db"
+    importing.load(path, parsed(instance("OLD", 0, 5, 0)))
+    code = (
+        "import sqlite3, sys; c = sqlite3.connect(sys.argv[1]); c.execute('select * from entries').fetchall();"
+        " print('open', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout is not None and reader.stdout.readline() == "open\n"
+        path.unlink()
+        with pytest.raises(errors.LedgerDown, match=r"has a former one open still, by l\.db-shm.*End that process"):
+            importing.load(path, parsed(instance("A", 0, 5, 0)))
+        reader.communicate("")
+    assert importing.load(path, parsed(instance("A", 0, 5, 0))).made
+    assert uids(path) == ["A"]
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-journal"])
 def test_what_came_beside_the_place_meanwhile_refuses_facts_and_a_chain(tmp_path: Path, ending: str) -> None:
     left = tmp_path / f"l.db{ending}"
 

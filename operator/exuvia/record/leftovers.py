@@ -1,15 +1,20 @@
 """What a former ledger left beside its place. SQLite keeps the newest entries of FILE in FILE-wal: beside another file
-of that name it would play them into that one, and beside a new one it would delete them."""
+of that name it would play them into that one, and beside a new one it would delete them. A read leaves one that is
+empty, and FILE-shm, which holds no entries: these are no trace, as long as nobody has the former ledger open."""
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
 from exuvia import errors
 
-ENDINGS = ("-wal", "-journal", "-shm")
+SHARED = "-shm"
 _OF_ENTRIES = ("-wal",)
+_OF_CONTENT = ("-wal", "-journal")
+_IN_USE = 128
+"""The byte of FILE-shm on which SQLite keeps a lock for each process that has FILE open."""
 _REMEDY = (
     "Put the file back in its place, or move what stands there into the folder where the file went: its newest entries"
     " may be only there. A running exuvia goes on by itself."
@@ -25,10 +30,15 @@ def check(path: Path) -> None:
 
 
 def check_all(path: Path) -> None:
-    """Before a file gets the name of a ledger. Raises `errors.LedgerDown` where anything of a former one is there."""
-    left = [one for one in _beside(path, ENDINGS) if _size(one) is not None]
+    """Before a file gets the name of a ledger. Raises `errors.LedgerDown` where a former one is open still, or left
+    more than empty files."""
+    left = [one for one in _beside(path, _OF_CONTENT) if _size(one)]
+    shared = _beside(path, (SHARED,))[0]
     if left and _size(_real(path)) is None:
         raise _refused(path, left[0])
+    if _size(_real(path)) is None and _in_use(shared):
+        said = f"There is no ledger at {path}, but a process has a former one open still, by {shared.name}:"
+        raise errors.LedgerDown(f"{said} a new one is not made.", remedy="End that process, and run it again.")
 
 
 def check_closed(file: Path, place: Path) -> None:
@@ -42,6 +52,19 @@ def check_closed(file: Path, place: Path) -> None:
 def _refused(path: Path, left: Path) -> errors.LedgerDown:
     said = f"There is no ledger at {path}, and {left.name} of a former one still stands there: a new one is not made."
     return errors.LedgerDown(said, remedy=_REMEDY)
+
+
+def _in_use(shared: Path) -> bool:
+    """Whether another process has that ledger open: it would go on with what it knows of it in the new one. So has one
+    that cannot be asked."""
+    try:
+        with shared.open("r+b") as file:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _IN_USE)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 def _beside(path: Path, endings: tuple[str, ...]) -> list[Path]:

@@ -8,7 +8,8 @@ from urllib.parse import quote
 
 from exuvia import errors
 
-SCHEMES = ("postgresql", "postgres")
+_SCHEMES = ("postgresql", "postgres", "postgresql+psycopg")
+_FILE = "sqlite"
 FORM = "postgresql://USER@HOST:PORT/DATABASE"
 _SHOWN = ("host", "hostaddr", "port", "dbname", "user")
 
@@ -41,18 +42,21 @@ Place = Path | Server
 
 
 def place(text: str) -> Place:
-    """From what a person wrote: a path, or a URL like `postgresql://USER@HOST:PORT/DATABASE`.
+    """From what a person wrote: a path, or a URL like `postgresql://USER@HOST:PORT/DATABASE`. Both may be written as
+    SQLAlchemy has them, too: `sqlite:///FILE`, `sqlite:////ABSOLUTE/FILE` and `postgresql+psycopg://...`.
 
     Raises `errors.SettingsError` for what is neither; it repeats nothing that may hold a password.
     """
     if not text.strip():
         raise errors.SettingsError("--ledger is empty.", remedy=f"Name a file, or {FORM}.")
-    scheme, sep, _ = text.partition("://")
+    scheme, sep, rest = text.partition("://")
     if not sep:
         return Path(text)
-    if scheme not in SCHEMES:
+    if scheme == _FILE:
+        return _file(rest)
+    if scheme not in _SCHEMES:
         raise errors.SettingsError(f"{scheme}:// is no ledger that exuvia knows.", remedy=f"Name a file, or {FORM}.")
-    return Server(parameters=_parameters(text))
+    return Server(parameters=_parameters(f"postgresql://{rest}"))
 
 
 def absent(where: Place) -> bool:
@@ -65,6 +69,15 @@ def nowhere(where: Path) -> errors.LedgerDown:
     if where.is_dir():
         return errors.LedgerDown(f"{where} is a folder, no ledger.", remedy="Name a file by --ledger.")
     return errors.LedgerDown(f"There is no ledger at {where}.", remedy="Name it by --ledger.")
+
+
+def _file(rest: str) -> Path:
+    """Of `sqlite://` and what follows: a host, which a file has none of, a slash, and the path as it is."""
+    host, sep, path = rest.partition("/")
+    if host or not sep or not path.strip() or path.startswith(":memory:") or "?" in path:
+        said = f"This {_FILE}:// URL does not name a file and nothing else."
+        raise errors.SettingsError(said, remedy=f"Write the path of the file, or {_FILE}:/// and the path.")
+    return Path(path)
 
 
 def _parameters(url: str) -> tuple[tuple[str, str], ...]:
