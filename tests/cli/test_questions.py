@@ -283,3 +283,34 @@ def test_what_the_operator_could_not_enter_is_said_with_moments(tmp_path: Path) 
     (found,) = answer("ledger", "dead-letters", "--ledger", tmp_path / "l.db", code=1)
     assert found["reason"] == "died 2026-01-01T00:00:00Z before it was born 2026-01-01T01:00:00Z"
     assert (found["entry"]["type"], found["entry"]["at"]) == ("death", "2026-01-01T00:00:00Z")
+
+
+@pytest.fixture
+def busy(tmp_path: Path) -> Path:
+    """A machine with more entries than are shown where nothing else is asked for."""
+    born = {"type": "instance", "uid": "B", "name": "busy", "born": "2026-01-01T00:00:00Z"}
+    began = "2026-01-01T00:05:00Z"
+    pods = [{"type": "placement", "uid": "B", "podUid": f"P{number}", "from": began} for number in range(querying.LAST)]
+    load(tmp_path / "busy.db", "berlin", born, *pods)
+    return tmp_path / "busy.db"
+
+
+@pytest.mark.parametrize("named", ["B", "busy"])
+def test_the_whole_life_of_a_machine_is_never_cut(busy: Path, named: str) -> None:
+    query = ("ledger", "query", "--ledger", busy, "--instance", named)
+    done = call(*query, "-o", "json")
+    found = json.loads(done.stdout)
+    assert ([found[0]["type"], len(found)], done.stderr) == (["instance", querying.LAST + 1], "")
+    done = call(*query, "--limit", 3, "-o", "json")
+    assert (len(json.loads(done.stdout)), done.stderr) == (3, ""), "that was asked for"
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "table"])
+def test_that_older_entries_are_not_shown_is_said_beside_the_answer(busy: Path, form: str) -> None:
+    query = ("ledger", "query", "--ledger", busy, "-o", form)
+    told = "older entries are not shown, only the last 100 that fit; --limit 0 shows all\n"
+    done = call(*query)
+    assert done.stderr == told and "older" not in done.stdout
+    assert [each["seq"] for each in answer(*query[:4])] == list(range(2, querying.LAST + 2)), "the last ones"
+    for words in (("--limit", 0), ("--limit", 100), ("--kind", "placement")):
+        assert call(*query, *words).stderr == ""

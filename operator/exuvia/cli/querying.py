@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 import click
@@ -13,6 +15,9 @@ from exuvia.cli import clusters, listing, moments, printing, remembering
 from exuvia.cli.ledgers import ledger_option, reading
 from exuvia.record.moments import moment
 
+LAST = 100
+"""So many entries are shown where nothing else is asked for: the whole life of a machine is never cut."""
+_OLDER = f"older entries are not shown, only the last {LAST} that fit; --limit 0 shows all"
 _MOMENTS = frozenset({"began", "born", "cut", "died", "due", "ended", "heard", "notBefore", "since", "until"})
 _COMPARED = ("bootID", "digest", "epoch", "generation", "machineID", "operation", "policyUID", "instance", "uid")
 
@@ -25,17 +30,22 @@ _COMPARED = ("bootID", "digest", "epoch", "generation", "machineID", "operation"
 @click.option("--kind", default="", help="Only entries of this kind, e.g. death, verdict, intent, evidence.")
 @click.option("--since", default="", metavar="TIME", help="Only what was so since: a time (RFC 3339) or a span (24h).")
 @click.option(
-    "--limit", type=click.IntRange(min=0), default=100, show_default=True, help="The last so many; 0 for all."
+    "--limit",
+    type=click.IntRange(min=0),
+    default=None,
+    metavar="NUMBER",
+    help=f"The last so many; 0 for all. Default: {LAST}; all with --instance.",
 )
 @printing.output_option
 def query(
-    file: str, named: str | None, instance: str, operation: str, kind: str, since: str, limit: int, output: str
+    file: str, named: str | None, instance: str, operation: str, kind: str, since: str, limit: int | None, output: str
 ) -> None:
     """Show entries, oldest first."""
     if instance and operation:
         raise click.UsageError("Give --instance or --operation, not both.")
     now = datetime.now(UTC)
     begun = moments.earlier(since, now) if since else None
+    cut = limit is None and not instance
     with reading(file) as connection:
         asked = remembering.Question(
             instance=instance,
@@ -43,18 +53,21 @@ def query(
             kind=kind,
             cluster=clusters.chosen(connection, named),
             since=begun,
-            limit=limit,
+            limit=LAST + 1 if cut else limit or 0,
         )
         told = clusters.several(connection) and named is None
         with closing(remembering.entries(connection, asked)) as found:
+            shown, older = _last(found) if cut else (found, False)
             count = listing.show(
-                found,
+                shown,
                 (*(("CLUSTER",) if told else ()), "SEQ", "AT", "KIND", "WHAT"),
                 lambda one: (*((one["cluster"],) if told else ()), *_cells(one)),
                 output,
             )
     if output == "table" and not count:
         printing.say("no entry")
+    if older:
+        printing.say(_OLDER, err=True)
 
 
 def words(body: dict[str, Any]) -> str:
@@ -62,6 +75,12 @@ def words(body: dict[str, Any]) -> str:
     said = {key: value for key, value in body.items() if value not in ("", None, [], {})}
     found = (f"{key}={_word(_told(key, said[key]))}" for key in sorted(said, key=lambda key: key in _COMPARED))
     return printing.one_line(" ".join(found))
+
+
+def _last(found: Iterator[dict[str, Any]]) -> tuple[Iterable[dict[str, Any]], bool]:
+    """The last so many, and whether there is one before them; of these one more was asked for."""
+    known = list(islice(found, LAST + 1))
+    return known[-LAST:], len(known) > LAST
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
