@@ -124,6 +124,25 @@ def test_the_tail_cut(file: Path, tmp_path: Path, left: int) -> None:
     assert first_bad(file, "--anchor", note) == left + 1
 
 
+@pytest.mark.parametrize("left", range(LENGTH))
+def test_the_tail_cut_without_a_note(file: Path, left: int) -> None:
+    """Whoever cuts it and forgets the tables is found out by them."""
+    tamper(file, "DELETE FROM entries WHERE seq > ?", left)
+    if left:
+        assert first_bad(file, "--cluster", "c") == left + 1
+    else:
+        assert "--cluster" in call("ledger", "verify", "--ledger", file, "--cluster", "c", code=2).stderr
+
+
+def test_the_tail_of_a_chain_beside_others_cut(file: Path) -> None:
+    importing.load(file, parsed(instance("D", 0, None, 9), instance("E", 0, None, 9)), cluster="d")
+    assert answer("ledger", "verify", "--ledger", file)["chains"]
+    world.unguarded(file)
+    tamper(file, "DELETE FROM entries WHERE seq > 1 AND cluster = 'd'")
+    found = answer("ledger", "verify", "--ledger", file, code=1)["chains"]
+    assert {one["cluster"]: one["firstBad"] for one in found} == {"c": None, "d": 2}
+
+
 def test_a_backup_restored(file: Path, tmp_path: Path) -> None:
     backup, note = Path(shutil.copy(file, tmp_path / "backup.db")), tmp_path / "head.json"
     importing.load(file, parsed(instance("C", 0, None, 9), instance("D", 0, None, 9)), cluster="c")
@@ -228,7 +247,7 @@ def _shifted(path: Path, table: str, column: str) -> str:
 
 
 def test_a_table_that_says_something_else_than_the_entries(sound: Path, tmp_path: Path) -> None:
-    """The chain itself is sound then: only making all anew finds it."""
+    """The chain itself is sound then: only making all anew finds it, but for a number that no entry has."""
     file = tmp_path / "l.db"
     assert "is sound" in call("ledger", "verify", "--ledger", sound, "--deep").stdout
     seen = set[str]()
@@ -237,7 +256,8 @@ def test_a_table_that_says_something_else_than_the_entries(sound: Path, tmp_path
             continue
         shutil.copy(sound, file)
         tamper(file, f'UPDATE "{table}" SET "{column}" = {_shifted(file, table, column)}')
-        assert answer("ledger", "verify", "--ledger", file)["sound"]
+        plain = answer("ledger", "verify", "--ledger", file, code=int(column == "seq"))
+        assert plain["firstBad"] == (LENGTH + 1 if column == "seq" else None)
         found: dict[str, Any] = answer("ledger", "verify", "--ledger", file, "--deep", code=1)
         assert [one["table"] for one in found["tables"]] == [table], column
         seen.add(table)

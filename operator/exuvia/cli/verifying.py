@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -95,6 +95,13 @@ def _head(text: str) -> tuple[int, bytes]:
 
 def _verified(connection: Connection, which: str, known: tuple[int, bytes] | None) -> _Found:
     found = chain.verify(queries.links(connection, which), head=known)
+    gone = comparing.told_beyond(connection, which, found.entries) if not found.problem else None
+    if gone is not None:
+        first = found.entries + 1
+        said = (
+            f"entry {first} and what came after it are missing at the end, or a table was changed: one tells of {gone}"
+        )
+        found = replace(found, first_bad=first, problem=said)
     return _Found(verified=found, checkpoint=_checkpoint(connection, which) if found.pruned else "")
 
 

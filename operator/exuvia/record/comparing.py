@@ -8,7 +8,7 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, String, Table, collate, insert, select
+from sqlalchemy import Column, ColumnElement, Connection, String, Table, collate, func, insert, select
 
 from exuvia.record import opening, queries, rebuilding, tables
 from exuvia.record.moments import moment
@@ -35,6 +35,18 @@ def differences(connection: Connection) -> Iterator[tuple[str, str]]:
                         yield table.name, found
         finally:
             engine.dispose()
+
+
+def told_beyond(connection: Connection, cluster: str, head: int) -> int | None:
+    """The first entry after the head of a chain that a table tells of all the same: it was there, and is gone. None
+    where no table does. Tables that do not say whose an entry was are asked where there is one chain only."""
+    alone = len(queries.clusters(connection)) <= 1
+    found = []
+    for table in rebuilding.DERIVED:
+        if "seq" in table.c and (alone or "cluster" in table.c):
+            mine = [table.c.cluster == cluster] if "cluster" in table.c else []
+            found.append(connection.scalar(select(func.min(table.c.seq)).where(table.c.seq > head, *mine)))
+    return min((one for one in found if one is not None), default=None)
 
 
 def _copy(source: Connection, target: Connection) -> None:
