@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import json
+import os
 import re
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -161,10 +163,79 @@ def test_names_in_events_only_where_they_are_asked_for(file: Path) -> None:
 
 
 def test_who_acts_must_be_known(file: Path, tmp_path: Path) -> None:
-    for words in (("prune", "--keep", "1h"), ("erase", "--subject", "user-A", "--reason", "r")):
+    for words in (("prune", "--keep", "1h"), ("erase", "--subject", "user-A")):
         told = call("ledger", *words, "--ledger", file, "--kubeconfig", tmp_path / "none", code=2).stderr
         assert told.startswith("error: Who does this is not known: ") and "say who you are by --by NAME" in told
     assert answer("ledger", "verify", "--ledger", file)["entries"] == 15
+
+
+@pytest.fixture
+def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without any cluster."""
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr(getpass, "getuser", lambda: "carol")
+
+
+AS_CAROL = "recorded as done by carol (said by carol); --by NAME says another name. No cluster told it: There is no"
+
+
+@pytest.mark.usefixtures("alone")
+def test_without_a_cluster_the_account_on_this_machine_is_who_acts(file: Path) -> None:
+    """As history.md names these commands: nothing else need be given."""
+    told = call("ledger", "hold", "add", "--instance", "B", "--ledger", file)
+    assert told.stderr.startswith(AS_CAROL)
+    assert told.stdout == (
+        f"held as instance-B by entry 16\nto release it: exuvia ledger hold release instance-B --ledger {file}\n"
+    )
+    assert call("ledger", "prune", "--keep", "100d", "--ledger", file).stderr.startswith(AS_CAROL)
+    call(*told.stdout.splitlines()[1].split("exuvia ")[1].split())
+    assert call("ledger", "hold", "list", "--ledger", file).stdout == "nothing is held\n"
+    assert call("ledger", "erase", "--subject", "user-B", "--ledger", file).stderr.startswith(AS_CAROL)
+    entries = answer("ledger", "query", "--ledger", file, "--limit", 0)[-4:]
+    assert [one["type"] for one in entries] == ["hold", "checkpoint", "hold", "erased"]
+    assert {one["body"]["by"] for one in entries} == {"carol (said by carol)"}
+    assert [one["body"].get("reason") for one in entries] == ["", None, "", ""]
+    shown = call("ledger", "query", "--ledger", file, "--kind", "erased").stdout
+    assert (
+        'reason="no reason given"' in shown
+        and "no reason" not in call("ledger", "query", "--ledger", file, "--kind", "death").stdout
+    )
+
+
+@pytest.mark.usefixtures("alone")
+def test_an_account_without_a_name_is_named_by_its_number(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown() -> str:
+        raise KeyError("getpwuid(): uid not found: 65532")
+
+    monkeypatch.setattr(getpass, "getuser", unknown)
+    call("ledger", "hold", "add", "h", "--instance", "A", "--ledger", file)
+    call("ledger", "hold", "add", "i", "--instance", "A", "--by", "bob", "--ledger", file)
+    found = answer("ledger", "hold", "list", "--ledger", file)
+    account = f"uid {os.getuid()}"
+    assert [one["by"] for one in found] == [f"{account} (said by {account})", f"bob (said by {account})"]
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        (("--instance", "a"), "instance-A"),
+        (("--from", rfc(0), "--to", rfc(1)), "2026-01-01T00:00:00Z-2026-01-01T00:01:00Z"),
+        (("--subject", "user-A"), "subject-"),
+    ],
+)
+def test_a_hold_without_a_name_is_called_by_what_it_holds(file: Path, what: tuple[str, ...], name: str) -> None:
+    hold = ("ledger", "hold", "add", "--ledger", file, *what, *PERSON)
+    told = [call(*hold).stdout for _ in range(3)]
+    found = answer("ledger", "hold", "list", "--ledger", file)
+    first = found[0]["name"]
+    assert first.startswith(name) and "user-A" not in first, "that name is erased once, and the chain is not"
+    assert [one["name"] for one in found] == [first, f"{first}-2", f"{first}-3"]
+    assert {one["reason"] for one in found} == {""}
+    assert call("ledger", "hold", "list", "--ledger", file).stdout.count("no reason given") == 3
+    for one in told:
+        call(*one.splitlines()[1].split("exuvia ")[1].split(), *PERSON)
+    assert call("ledger", "hold", "list", "--ledger", file).stdout == "nothing is held\n"
 
 
 @pytest.mark.parametrize(

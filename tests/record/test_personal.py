@@ -156,15 +156,13 @@ def test_who_comes_again_after_an_erasure_is_somebody_new(tmp_path: Path) -> Non
     sound(path)
 
 
-def test_nobody_of_that_name_and_no_reason_are_refused(tmp_path: Path) -> None:
+def test_nobody_of_that_name_is_refused(tmp_path: Path) -> None:
     path = ledger(tmp_path / "l.db", session("A", "alice"))
     with pytest.raises(errors.InvalidObject, match="knows nobody of the name 'carol'"):
         erase(path, "carol")
     erase(path, "alice")
     with pytest.raises(errors.InvalidObject, match="erased already"):
         erase(path, "alice")
-    with pytest.raises(errors.InvalidObject, match="needs a reason"):
-        erasing.erase(path, "alice", by="bob", reason=" ", at=NOW)
     with pytest.raises(errors.InvalidObject, match="knows nobody"):
         erase(ledger(tmp_path / "none.db"), "alice")
 

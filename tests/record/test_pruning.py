@@ -274,7 +274,7 @@ def test_a_hold_beats_retention_until_it_is_released(tmp_path: Path, hold: holds
     assert verified(path).first_bad is None and deep(path) == []
 
 
-def test_holds_have_a_reason_and_a_name_of_their_own(tmp_path: Path) -> None:
+def test_holds_have_a_name_of_their_own_and_may_have_no_reason(tmp_path: Path) -> None:
     path = history(tmp_path / "l.db", *life("A", 0, 50))
     hold = holds.Hold(name="h", by="alice", reason="r", instance="A")
     holds.add(path, hold, at=at(80))
@@ -282,8 +282,10 @@ def test_holds_have_a_reason_and_a_name_of_their_own(tmp_path: Path) -> None:
         holds.add(path, hold, at=at(80))
     with pytest.raises(errors.InvalidObject, match=r"There is no hold x\. Held is: h"):
         holds.release(path, "x", by="alice", reason="r", at=at(80))
-    with pytest.raises(errors.InvalidObject, match="needs a reason"):
-        holds.release(path, "h", by="alice", reason=" ", at=at(80))
+    holds.release(path, "h", by="alice", reason=" ", at=at(80))
+    holds.add(path, replace(hold, reason=""), at=at(80))
+    with reading(path) as connection:
+        assert [(one.name, one.reason) for one in holds.active(connection)] == [("h", "")]
 
 
 def test_counters_do_not_go_back(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -13,6 +14,7 @@ from exuvia.cli import cluster, ledgers, moments, printing, remembering
 from exuvia.model.facts import microseconds
 from exuvia.record import erasing, holds, naming, personal, pruning, removal
 from exuvia.record.moments import moment
+from exuvia.record.places import Place
 from exuvia.report.text import Rows
 
 _SPAN = "Write a span like 400d or 9600h."
@@ -65,7 +67,7 @@ def hold() -> None:
 
 @hold.command("add")
 @ledgers.writing_option
-@click.argument("name")
+@click.argument("name", default="")
 @click.option("--instance", default="", metavar="UID", help="All that is known of one machine (its UID, or a name).")
 @click.option("--subject", default="", metavar="NAME", help="All machines that this person was on, and the name.")
 @click.option(
@@ -77,7 +79,7 @@ def hold() -> None:
     help="All machines of a span of time: where it begins.",
 )
 @click.option("--to", "ended", envvar="EXUVIA_TO", default="", metavar="TIME", help="Where it ends, itself not in it.")
-@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.reason_option
 @ledgers.by_option
 @ledgers.chain_option
 @cluster.cluster_options
@@ -94,20 +96,25 @@ def add(
     kubeconfig: str,
     context: str,
 ) -> None:
-    """Hold something under a NAME of your choice, for example the number of a case."""
+    """Hold something under a NAME of your choice, for example the number of a case; by default one is made from what is
+    held, and told."""
     place, now = ledgers.there(file), datetime.now(UTC)
     if bool(instance) + bool(subject) + bool(began or ended) != 1 or bool(began) != bool(ended):
         raise click.UsageError("Give exactly one of --instance, --subject, and --from with --to.")
     held = {"instance": _uid(file, instance), "subject": _subject(file, subject), **_held(began, ended, now)}
-    wanted = holds.Hold(name=name, by=ledgers.person(by, kubeconfig, context), reason=reason, **held)
-    receipt = holds.add(place, wanted, at=now, cluster=ledgers.chain_of(file, named))
-    printing.say(f"held as {name} by entry {receipt.seq}")
+    which = ledgers.chain_of(file, named)
+    called = name or _free_name(file, held)
+    wanted = holds.Hold(name=called, by=ledgers.person(by, kubeconfig, context), reason=reason, **held)
+    receipt = holds.add(place, wanted, at=now, cluster=which)
+    printing.say(f"held as {called} by entry {receipt.seq}")
+    if not name:
+        printing.say(f"to release it: {_releasing(called, place, which, named)}")
 
 
 @hold.command("release")
 @ledgers.writing_option
 @click.argument("name")
-@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.reason_option
 @ledgers.by_option
 @ledgers.chain_option
 @cluster.cluster_options
@@ -123,7 +130,7 @@ def release(file: str, name: str, reason: str, by: str, named: str | None, kubec
 @click.command()
 @ledgers.writing_option
 @click.option("--subject", required=True, metavar="NAME", help="Whose name to forget, as it was told.")
-@click.option("--reason", required=True, help="Why; recorded with your name.")
+@ledgers.reason_option
 @ledgers.by_option
 @ledgers.chain_option
 @cluster.cluster_options
@@ -143,7 +150,7 @@ def list_(file: str, output: str) -> None:
     with ledgers.reading(file) as connection:
         found = holds.active(connection)
     data = [_data(one) for one in found]
-    rows = tuple((one["name"], one["what"], one["by"], one["reason"]) for one in data)
+    rows = tuple((one["name"], one["what"], one["by"], one["reason"] or ledgers.UNREASONED) for one in data)
     if output == "table" and not rows:
         printing.say("nothing is held")
     printing.show([("", Rows(headings=("NAME", "WHAT", "BY", "WHY"), rows=rows))], data, output)
@@ -154,6 +161,23 @@ def _data(one: holds.Hold) -> dict[str, Any]:
     if one.since is not None and one.until is not None:
         what = f"{remembering.written(moment(one.since))} to {remembering.written(moment(one.until))}"
     return {"name": one.name, "what": what, "by": one.by, "reason": one.reason}
+
+
+def _free_name(file: str, held: Mapping[str, Any]) -> str:
+    """One that says what is held, and is no other hold's. Of a person it has the token: names are erased, not this."""
+    begun = next((f"{key}-{held[key]}" for key in ("instance", "subject") if held[key]), "")
+    if not begun:
+        begun = "-".join(remembering.written(moment(held[key])) for key in ("since", "until"))
+    with ledgers.reading(file) as connection:
+        taken = {one.name for one in holds.active(connection)}
+    return next(one for one in (begun, *(f"{begun}-{n}" for n in range(2, len(taken) + 3))) if one not in taken)
+
+
+def _releasing(name: str, place: Place, which: str, named: str | None) -> str:
+    """The command, as it is typed; without a password."""
+    where = [] if str(place) == ledgers.DEFAULT else ["--ledger", str(place)]
+    chain = [] if named is None else ["--cluster", which]
+    return shlex.join(["exuvia", "ledger", "hold", "release", name, *where, *chain])
 
 
 def _cut(keep: str, now: datetime) -> datetime:

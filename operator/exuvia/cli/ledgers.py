@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -44,8 +45,11 @@ by_option = click.option(
     "--by",
     default="",
     metavar="NAME",
-    help="Your name, recorded as you say it. Default: whom the cluster knows you as.",
+    help="Your name, recorded as you say it. Default: whom the cluster knows you as; where none does, your account.",
 )
+
+reason_option = click.option("--reason", default="", help="Why; recorded with your name. Better give one.")
+UNREASONED = "no reason given"
 
 
 def cluster_option(words: str) -> Callable[[_Command], _Command]:
@@ -107,14 +111,33 @@ def say_new(place: places.Place, cluster: str, *, made: bool, begun: bool) -> No
 
 
 def person(by: str, kubeconfig: str, context: str) -> str:
-    """Who acts: the name that was said, marked as such, else whom the cluster knows. Raises `errors.SettingsError`."""
-    if by:
-        return f"{by} (said by {getpass.getuser()})"
+    """Who acts: the name that was said, marked as such, else whom the cluster knows; where no cluster was named and
+    none says it, the account on this machine, marked in the same way and told. Raises `errors.SettingsError`."""
+    if by.strip():
+        return _said(by)
     try:
-        return cluster.run(kubeconfig, context, cluster.whoami)
+        found, why = cluster.run(kubeconfig, context, cluster.whoami), "The cluster does not say it."
     except (errors.SettingsError, errors.ClusterError) as trouble:
-        remedy = "Name a cluster that knows you by --kubeconfig, or say who you are by --by NAME."
-        raise errors.SettingsError(f"Who does this is not known: {trouble.message}", remedy=remedy) from trouble
+        if kubeconfig or context:
+            remedy = "Name a cluster that knows you by --kubeconfig, or say who you are by --by NAME."
+            raise errors.SettingsError(f"Who does this is not known: {trouble.message}", remedy=remedy) from trouble
+        found, why = "", trouble.message
+    if not found:
+        found = _said(_account())
+        printing.say(f"recorded as done by {found}; --by NAME says another name. No cluster told it: {why}", err=True)
+    return found
+
+
+def _said(name: str) -> str:
+    return f"{name} (said by {_account()})"
+
+
+def _account() -> str:
+    """The local account; in a container it may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 @contextmanager

@@ -12,13 +12,16 @@ from typing import Any
 import click
 
 from exuvia.cli import clusters, listing, moments, printing, remembering
-from exuvia.cli.ledgers import ledger_option, reading
+from exuvia.cli.ledgers import UNREASONED, ledger_option, reading
+from exuvia.model.facts import FactKind
 from exuvia.record.moments import moment
 
 LAST = 100
 """So many entries are shown where nothing else is asked for: the whole life of a machine is never cut."""
 _OLDER = f"older entries are not shown, only the last {LAST} that fit; --limit 0 shows all"
 _MOMENTS = frozenset({"began", "born", "cut", "died", "due", "ended", "heard", "notBefore", "since", "until"})
+_REASONED = frozenset({FactKind.HOLD.value, FactKind.ERASED.value})
+"""What a person does for a reason."""
 _COMPARED = ("bootID", "digest", "epoch", "generation", "machineID", "operation", "policyUID", "instance", "uid")
 
 
@@ -84,7 +87,10 @@ def _last(found: Iterator[dict[str, Any]]) -> tuple[Iterable[dict[str, Any]], bo
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
-    return str(one["seq"]), one["at"], one["type"], words(one["body"])
+    body = one["body"]
+    if one["type"] in _REASONED:
+        body = body | {"reason": body.get("reason") or UNREASONED}
+    return str(one["seq"]), one["at"], one["type"], words(body)
 
 
 def _told(key: str, value: Any) -> Any:

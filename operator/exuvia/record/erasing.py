@@ -24,12 +24,10 @@ LOOK_SECONDS = 0.1
 def erase(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> Receipt:
     """Destroy the key to a name; durable when it returns.
 
-    Raises `errors.InvalidObject` without a reason, where nobody of that name is known, and where a hold keeps it;
+    A reason may be "". Raises `errors.InvalidObject` where nobody of that name is known, and where a hold keeps it;
     `errors.LedgerLocked` when the name was erased, but the key may still stand in the journal beside the file, because
     somebody reads it; `errors.LedgerError` as ever. Asked again, it empties the journal though nobody is known now.
     """
-    if not reason.strip():
-        raise errors.InvalidObject("Erasing needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
     engine = opening.open_for_writing(place)
     try:
         with opening.in_words(place), engine.connect() as connection:
@@ -56,7 +54,7 @@ def _erase(
     _check_holds(connection, subject)
     with opening.removing(connection):
         connection.execute(delete(tables.subjects).where(tables.subjects.c.subject == subject))
-    fact = Fact(kind=FactKind.ERASED, at=at, body={"subject": subject, "by": by, "reason": reason[:1024]})
+    fact = Fact(kind=FactKind.ERASED, at=at, body={"subject": subject, "by": by, "reason": reason.strip()[:1024]})
     made = appending.add(connection, appending.head(connection, writer.cluster), fact, writer)
     assert made is not None, "an erasure is never a dead letter"
     return appending.receipt(made)

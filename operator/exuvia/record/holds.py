@@ -56,10 +56,9 @@ def active(connection: Connection) -> tuple[Hold, ...]:
 
 
 def add(place: Place, hold: Hold, *, at: datetime, cluster: str | None = None) -> Receipt:
-    """Enter a hold; durable when it returns. Raises `errors.InvalidObject` without a reason and for a name that holds
+    """Enter a hold; durable when it returns. A reason may be "". Raises `errors.InvalidObject` for a name that holds
     already, `errors.LedgerError` as ever."""
-    _check_reason(hold.reason)
-    body: dict[str, Any] = {"event": "added", "name": hold.name, "by": hold.by, "reason": hold.reason[:1024]}
+    body: dict[str, Any] = {"event": "added", "name": hold.name, "by": hold.by, "reason": hold.reason.strip()[:1024]}
     if hold.spans:
         body |= {"from": hold.since, "to": hold.until}
     else:
@@ -68,9 +67,8 @@ def add(place: Place, hold: Hold, *, at: datetime, cluster: str | None = None) -
 
 
 def release(place: Place, name: str, *, by: str, reason: str, at: datetime, cluster: str | None = None) -> Receipt:
-    """End a hold. Raises `errors.InvalidObject` without a reason and where there is no such hold."""
-    _check_reason(reason)
-    body = {"event": "released", "name": name, "by": by, "reason": reason[:1024]}
+    """End a hold. A reason may be "". Raises `errors.InvalidObject` where there is no such hold."""
+    body = {"event": "released", "name": name, "by": by, "reason": reason.strip()[:1024]}
     return _enter(place, body, at, cluster, wanted=True)
 
 
@@ -87,11 +85,6 @@ def _enter(place: Place, body: Mapping[str, Any], at: datetime, cluster: str | N
             return appending.receipt(made)
     finally:
         engine.dispose()
-
-
-def _check_reason(reason: str) -> None:
-    if not reason.strip():
-        raise errors.InvalidObject("A hold needs a reason.", place="reason", remedy="Say why by --reason TEXT.")
 
 
 def _check_name(connection: Connection, name: str, *, wanted: bool) -> None:
