@@ -14,7 +14,8 @@ import pytest
 
 from exuvia import errors
 from exuvia.app import risks as module
-from exuvia.app.risks import FULL_SECONDS, REPORT_SECONDS, TAIL_SECONDS, Risks
+from exuvia.app.pacing import PERIOD_SECONDS, SOON_SECONDS
+from exuvia.app.risks import FULL_SECONDS, NEWS_SECONDS, SCORES_SECONDS, Risks
 from exuvia.app.settings import Settings
 from exuvia.evaluate.risk import moment
 from exuvia.model.facts import Fact, FactKind, LedgerHealth, LedgerState, microseconds, text
@@ -147,22 +148,37 @@ async def test_without_news_nothing_is_read(at_work: Stage, monkeypatch: pytest.
 
     monkeypatch.setattr(module, "reading", counting)
     at_work.risks.committed([Fact(kind=FactKind.VERDICT, at=NOW), Fact(kind=FactKind.PLACEMENT, at=NOW)])
-    for _ in range(10):
+    for _ in range(4):
         assert await at_work.look() == set()
     assert asked == []
+    for _ in range(60):
+        await at_work.look()
+    assert len(asked) == 60 // NEWS_SECONDS, "but what others told is asked for now and then"
 
 
-async def test_what_a_person_imports_counts_within_half_a_minute(at_work: Stage) -> None:
+async def test_what_a_person_imports_counts_within_some_seconds(at_work: Stage) -> None:
     await at_work.look()
     at_work.tell(presence("x", "CVE-1"))
-    assert await at_work.look(TAIL_SECONDS) == {"uid-x"}
+    assert await at_work.look(NEWS_SECONDS) == {"uid-x"}
+
+
+async def test_scores_that_a_person_imports_count_as_soon_but_all_is_reckoned_anew_twice_a_minute_at_most(
+    at_work: Stage,
+) -> None:
+    await at_work.look()
+    await at_work.look(SCORES_SECONDS)
+    at_work.tell(score("CVE-2", 6.5, recordedAt=text(NOW)))
+    assert (await at_work.look(NEWS_SECONDS), await at_work.look()) == (set(), {"uid-w"})
+    at_work.tell(score("CVE-1", 9.9, recordedAt=text(NOW)))
+    assert await at_work.look(SCORES_SECONDS - 1) == set()
+    assert await at_work.look() == {"uid-w"}
 
 
 async def test_a_score_that_changes_counts_for_every_machine_that_bears_it(at_work: Stage) -> None:
     at_work.tell(presence("x", "CVE-2"))
     await at_work.look()
     at_work.tell(score("CVE-2", 6.5, recordedAt=text(NOW)))
-    changed = await at_work.look(TAIL_SECONDS) | await at_work.look(TAIL_SECONDS)
+    changed = await at_work.look(SCORES_SECONDS) | await at_work.look(SCORES_SECONDS)
     assert changed == {"uid-w", "uid-x"} and at_work.figure("x").worst == Fraction("6.5")
 
 
@@ -294,10 +310,10 @@ async def test_skew_is_that_of_the_report_and_reckoned_each_hour(at_work: Stage)
     assert found == {model: pytest.approx(one["ratio"]) for model, one in said["skew"].items()}
     assert found["rescore"] < 0
     at_work.tell(score("CVE-1", 9.9, validFrom=at, recordedAt=at))
-    at_work.services.clock.seconds += REPORT_SECONDS / 2
+    at_work.services.clock.seconds += PERIOD_SECONDS / 2
     await at_work.risks.report()
     assert at_work.samples()["exuvia_risk_skew_ratio", ("rescore",)] == found["rescore"]
-    at_work.services.clock.seconds += REPORT_SECONDS
+    at_work.services.clock.seconds += PERIOD_SECONDS
     await at_work.risks.report()
     assert at_work.samples()["exuvia_risk_skew_ratio", ("rescore",)] > found["rescore"]
 
@@ -312,6 +328,53 @@ async def test_where_nothing_was_exposed_there_is_no_skew_and_no_risk(tmp_path: 
     }
     empty.services.learnings.note_scanned("uid-w")
     assert empty.samples()["exuvia_risk_score", ("workers", "max")] == 0
+
+
+async def _minutes(world: Stage, minutes: int) -> list[float]:
+    """The seconds after which the skew was known, where an operator looks and reports now and then for so long."""
+    began, known = world.services.clock.seconds, list[float]()
+    for _ in range(int(minutes * 60 / NEWS_SECONDS)):
+        await world.look(NEWS_SECONDS)
+        await world.risks.report()
+        if any(name == "exuvia_risk_skew_ratio" for name, _ in world.samples()):
+            known.append(world.services.clock.seconds - began)
+    return known
+
+
+@pytest.fixture
+def reckoned(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """What the skew was asked of, each time."""
+    asked, skew = list[Any](), module.reckoning.skew
+
+    def counting(one: Any) -> Any:
+        asked.append(one)
+        return skew(one)
+
+    monkeypatch.setattr(module.reckoning, "skew", counting)
+    return asked
+
+
+async def test_the_skew_is_known_soon_after_the_first_machine_is_at_risk(tmp_path: Path, reckoned: list[Any]) -> None:
+    """On a new ledger nothing was there when it was first reckoned; it is not absent for an hour then."""
+    new = Stage(tmp_path)
+    assert await _minutes(new, 2) == []
+    assert len(reckoned) == 1, "while nothing is there it is not asked for again"
+    new.tell(presence("w", "CVE-1"), score("CVE-1", 9.8))
+    known = await _minutes(new, 5)
+    assert SOON_SECONDS <= known[0] <= SOON_SECONDS + 3 * NEWS_SECONDS
+    assert len(reckoned) == 2, "what comes meanwhile is told with it, and then it is told each hour"
+
+
+async def test_a_skew_that_stays_unknown_is_asked_for_less_and_less(tmp_path: Path, reckoned: list[Any]) -> None:
+    """A machine that the ledger has under another cluster is at risk, and in no report of this one."""
+    new = Stage(tmp_path)
+    new.machines.append(node("theirs", born=NOW - 10 * HOUR))
+    new.services.view.nodes.store.put(new.machines[-1], "1")
+    texts = (json.dumps(one) for one in (life("theirs"), presence("theirs", "CVE-1"), score("CVE-1", 9.8)))
+    importing.load(new.path, lines.read(texts, recorded=microseconds(NOW)), cluster="d")
+    assert await _minutes(new, 15) == []
+    assert new.figure("theirs").worst == Fraction("9.8")
+    assert 3 < len(reckoned) <= 6
 
 
 async def test_machines_of_another_cluster_say_nothing(at_work: Stage) -> None:

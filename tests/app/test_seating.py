@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,18 +13,21 @@ import pytest
 from exuvia import errors
 from exuvia.app import pool_views, seat_ledger
 from exuvia.app.seating import Seating
-from exuvia.decide.seats import entries, recall
+from exuvia.app.settings import Settings
+from exuvia.decide.seats import advance, entries, recall
 from exuvia.decide.seats.owing import Owing
+from exuvia.model import facts
 from exuvia.model.facts import Fact, microseconds
 from exuvia.model.instances import Instance
 from exuvia.model.pods import Owner, Pod
 from exuvia.model.reasons import EventReason
-from exuvia.model.seats import SeatChange, Seats
+from exuvia.model.seats import Claim, Claimant, SeatChange, Seats, Terms
 from exuvia.model.specs.license_pool import HighWaterStatus, LicensePool, SeatCounts
 from exuvia.observe import ours, pods
 from exuvia.record.seat_spans import Spans
 from tests.app import stage
 from tests.app.stage import NOW
+from tests.record.world import birth, death, written
 
 MINUTE = timedelta(minutes=1)
 HOOK = {"reclaim": {"type": "Webhook", "webhook": {"url": "https://vendor.example.org/seats"}}}
@@ -86,6 +90,7 @@ class World:
         self.observed: list[tuple[str, float, tuple[str, ...]]] = []
         self.tallied: dict[str, float] = {}
         self.down = False
+        self.names: dict[str, str] = {}
         self.services = stage.services(
             ledger=self.ledger,
             cluster=self.cluster,
@@ -126,7 +131,7 @@ class World:
             spans.note(microseconds(fact.at), fact.body)
         seats = recall(owed.through(self.ledger.changes()), at=at)
         spent = spans.spent("pool-uid", until=at)
-        return seat_ledger.Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent)
+        return seat_ledger.Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent, names=self.names)
 
     def events(self) -> list[tuple[EventReason, str, str]]:
         found = [(one.reason, one.regarding.kind, one.regarding.name) for one in self.said]
@@ -184,8 +189,47 @@ async def test_a_death_that_was_seen_and_one_that_was_not(monkeypatch: pytest.Mo
         ("exuvia_license_reclaim_latency_seconds", ("death",)),
         ("exuvia_license_reclaim_latency_seconds", ("reconcile",)),
     ]
-    reclaimed = [one for one in world.events() if one[0] is EventReason.SEAT_RECLAIMED]
-    assert reclaimed[0] == (EventReason.SEAT_RECLAIMED, "Node", "n-a")
+    assert world.events()[-2][0] is EventReason.SEAT_RECLAIMED
+
+
+async def test_a_machine_that_died_while_nobody_looked_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name that the ledger knows of it, or else by its UID: several such machines are several Events."""
+    world = World(monkeypatch, machine("a"), machine("b", 1), machine("c", 2), machine("d", 3), seats=4)
+    await world.look()
+    world.names = {"a": "n-a", "b": "n-b"}
+    world.begin()
+    for uid in "abcd":
+        world.view.nodes.store.drop(uid)
+    world.said.clear()
+    await world.look()
+    back = [one for one in world.said if one.reason is EventReason.SEAT_RECLAIMED]
+    assert [(one.regarding.kind, one.regarding.name, one.regarding.uid) for one in back[:2]] == [
+        ("Node", "n-a", "a"),
+        ("Node", "n-b", "b"),
+    ]
+    assert {(one.related.kind, one.related.name, one.related.uid) for one in back[:2]} == {
+        ("LicensePool", "antivirus", "pool-uid")
+    }
+    gone = "its seat of LicensePool antivirus came back (reconcile): the machine is gone, though nobody had said so"
+    assert [one.note for one in back] == [
+        gone, gone, f"the machine with the UID c: {gone}", f"the machine with the UID d: {gone}"
+    ]  # fmt: skip
+    assert {(one.regarding.kind, one.regarding.uid, one.related) for one in back[2:]} == {
+        ("LicensePool", "pool-uid", None)
+    }
+    assert len({one.key() for one in back}) == 4
+
+
+async def test_the_ledger_knows_the_names_of_the_dead_that_hold_seats(tmp_path: Path) -> None:
+    holders = (Claimant(uid="A"), Claimant(uid="unknown"))
+    done = advance(Seats(at=0), Terms(seats=2), [Claim(at=1, claimant=one) for one in holders], until=2)
+    told = [facts.seat(entries.body(one, pool="antivirus", uid="pool-uid"), NOW) for one in done.told]
+    settings = Settings(cluster_name="c", ledger=str(tmp_path / "ledger.db"))
+    with written(tmp_path / "ledger.db", birth("A", name="n-a"), birth("B"), death("A", 5), *told):
+        pass
+    found = seat_ledger.remembered(settings, "pool-uid", microseconds(NOW))
+    assert [one.uid for one in found.seats.leases] == ["A", "unknown"]
+    assert found.names == {"A": "n-a"}
 
 
 async def test_who_holds_a_seat_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,11 @@ class Exposure:
             return {}
         return {one: base[one] + self._seconds[one] + passed * float(self._rates[one]) for one in BANDS}
 
+    @property
+    def grows(self) -> bool:
+        """Whether any machine is at risk now."""
+        return any(self._rates.values())
+
     def _settle(self) -> None:
         now = self._monotonic()
         for one in BANDS:

@@ -11,7 +11,8 @@ from exuvia.model.specs.license_pool import HighWaterStatus, SeatCounts
 
 @dataclass(slots=True)
 class Known:
-    """What is remembered of one pool between looks; all but the names is in the ledger or in its status too."""
+    """What is remembered of one pool between looks; all of it is in the ledger or in its status too. `names` are those
+    of machines that lived at the last look or hold a seat, by UID; of some that are gone none may be known."""
 
     seats: Seats
     counts: SeatCounts

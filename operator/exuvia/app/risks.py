@@ -2,7 +2,7 @@
 something: for the rule RiskScore and for metrics. Everything is read off the event loop.
 
 A figure is what `exuvia risk at` would say of that machine alone. What any writer tells counts: facts of the operator
-itself within a second, what a person imports within half a minute.
+itself within a second, what a person imports within some seconds, scores at most half a minute later.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from exuvia import errors
 from exuvia.app import reckoning
 from exuvia.app.exposure import Exposure
 from exuvia.app.learning import NOT_READ
+from exuvia.app.pacing import Pace
 from exuvia.app.services import Services
 from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.evaluate.risk import moment
@@ -33,13 +34,16 @@ from exuvia.report.metrics import Sample
 log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
-TAIL_SECONDS = 30.0
-"""How often the ledger is asked what others told, and how often at most changed scores are reckoned with."""
+NEWS_SECONDS = 5.0
+"""How often the ledger is asked what others told: some milliseconds of work."""
+
+SCORES_SECONDS = 30.0
+"""How often at most changed scores are reckoned with, since they may be on every machine."""
 
 FULL_SECONDS = 600.0
 """How often every figure is reckoned anew: a score may begin to be valid without anybody telling anything."""
 
-REPORT_SECONDS = 3600.0
+TROUBLE_SECONDS = 30.0
 AHEAD = LARGEST_SKEW // timedelta(microseconds=1)
 NOTHING = RiskFigure()
 UNSCORED = History()
@@ -66,7 +70,8 @@ class Risks:
         self._told = False
         self._scored = False
         self._known = False
-        self._tailed = self._whole = self._reported = float("-inf")
+        self._tailed = self._whole = float("-inf")
+        self._pace = Pace()
         self._trouble = ""
         self._skew: Mapping[str, float] = {}
         self.exposure = Exposure(services.clock.monotonic)
@@ -110,17 +115,17 @@ class Risks:
 
     async def _reckon(self) -> None:
         loads, monotonic = self._services.chronicle.loads, self._services.clock.monotonic()
-        rested = monotonic - self._tailed >= TAIL_SECONDS
-        if loads != self._loads or monotonic - self._whole >= FULL_SECONDS or (self._scored and rested):
+        whole = SCORES_SECONDS if self._scored else FULL_SECONDS
+        if loads != self._loads or monotonic - self._whole >= whole:
             self._told = False
             read = await asyncio.to_thread(self._read_all, self._living())
             self._scored, self._tailed, self._whole = False, monotonic, monotonic
             self._take(read, asked=read.asked | self._figures.keys())
             self._begin(loads)
-        elif self._told or rested:
+        elif self._told or monotonic - self._tailed >= NEWS_SECONDS:
             self._told = False
             read = await asyncio.to_thread(self._read_news, self._head, self._living())
-            self._scored, self._tailed = self._scored or read.scores, monotonic if rested else self._tailed
+            self._scored, self._tailed = self._scored or read.scores, monotonic
             self._take(read, asked=read.asked)
 
     def _begin(self, loads: int) -> None:
@@ -128,7 +133,7 @@ class Risks:
         if loads == self._loads:
             return
         self._loads = loads
-        self._reported = float("-inf")
+        self._pace = Pace()
         self.exposure.begin()
         self._changed(self._living())
 
@@ -183,19 +188,22 @@ class Risks:
         return figures(connection, uids, microseconds(self._services.clock.now()))
 
     async def run_reports(self) -> None:
-        """For ever: the past as a whole, each time that the ledger was read anew; and the skew each hour."""
+        """For ever: the past as a whole, each time that the ledger was read anew; and the skew each hour, or soon where
+        nothing was exposed and something is now."""
         while True:
             await asyncio.sleep(PERIOD_SECONDS)
             try:
                 await self.report()
             except errors.LedgerError as trouble:
                 log.warning("the risk of the past waits for the ledger: %s", trouble)
-                await asyncio.sleep(TAIL_SECONDS)
+                await asyncio.sleep(TROUBLE_SECONDS)
 
     async def report(self) -> None:
         """Reckon what is due. Nothing while the ledger is away, or was not read yet."""
         services, monotonic = self._services, self._services.clock.monotonic()
-        if self._loads < 0 or services.ledger_down() or monotonic - self._reported < REPORT_SECONDS:
+        if self._loads < 0 or services.ledger_down():
+            return
+        if not self._pace.due(monotonic, missed=self.exposure.grows and not self._skew):
             return
         loads = self._loads
         asked = reckoning.Asked(
@@ -210,7 +218,7 @@ class Risks:
                 self.exposure.base(past)
         self._skew = await asyncio.to_thread(reckoning.skew, asked)
         if loads == self._loads:
-            self._reported = monotonic
+            self._pace.done(monotonic, found=bool(self._skew))
 
     def samples(self) -> Iterator[Sample]:
         """What is known now, for the scrape; from another thread."""

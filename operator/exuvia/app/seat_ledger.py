@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from exuvia.app.services import Services
@@ -12,7 +12,7 @@ from exuvia.decide.seats.metering import moment
 from exuvia.decide.seats.owing import Owing
 from exuvia.model import facts
 from exuvia.model.seats import Returned, SeatChange, Seats
-from exuvia.record import places, seat_entries, seat_spans
+from exuvia.record import lived, places, seat_entries, seat_spans
 from exuvia.record.reading import reading
 from exuvia.record.seat_spans import Spans, Spent
 
@@ -21,12 +21,13 @@ TOGETHER = 1000  # facts in one transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remembered:
-    """The seats of one pool as the ledger has them, what the vendor is still to be told, and for how long seats were
-    held and wanted in vain, up to that moment."""
+    """The seats of one pool as the ledger has them, what the vendor is still to be told, for how long seats were held
+    and wanted in vain, up to that moment, and the names of those that hold one, by UID, as far as they are known."""
 
     seats: Seats
     owed: tuple[Returned, ...] = ()
     spent: Spent = field(default_factory=Spent)
+    names: Mapping[str, str] = field(default_factory=dict)
 
 
 def remembered(settings: Settings, uid: str, at: int) -> Remembered:
@@ -36,9 +37,10 @@ def remembered(settings: Settings, uid: str, at: int) -> Remembered:
         found = spans.through(seat_entries.of_pool(connection, uid, cluster))
         seats = recall(owed.through(entries.read(body, since) for since, body in found), at=at)
         pruned = seat_spans.carried(connection, uid, cluster)
+        names = lived.names(connection, [one.uid for one in seats.leases])
     left = spans.spent(uid, until=at)
     spent = Spent(held=pruned.held + left.held, unmet=pruned.unmet + left.unmet)
-    return Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent)
+    return Remembered(seats=seats, owed=tuple(owed.left.values()), spent=spent, names=names)
 
 
 def deleted(settings: Settings, there: set[str], at: int) -> dict[str, tuple[str, Seats, tuple[Returned, ...]]]:

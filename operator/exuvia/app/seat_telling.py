@@ -12,7 +12,6 @@ from exuvia.model.reasons import EventReason
 from exuvia.model.seat_views import PoolStep
 from exuvia.model.seats import Returned
 from exuvia.model.specs.license_pool import LicensePool
-from exuvia.model.steps import Note
 from exuvia.record.seat_spans import Spent
 from exuvia.report.events import Event
 
@@ -43,30 +42,32 @@ def count(services: Services, pool: LicensePool, known: Known, done: PoolStep) -
 
 
 def tell(services: Services, pool: LicensePool, done: PoolStep, names: Mapping[str, str]) -> None:
-    """An Event and a line for each note. `names`: of machines, also of those that are gone."""
+    """An Event and a line for each note. `names`: of machines, also of those that are gone. One that died while nobody
+    looked may have no name that is known; then it is about the pool, and the UID says which machine."""
     about = telling.ours(LicensePool.KIND, pool.name, pool.uid)
     for uid, note in done.notes:
         name = names.get(uid, "")
         machine = telling.node(name, uid) if name else None
+        text = f"the machine with the UID {uid}: {note.text}" if uid and not name else note.text
         event = Event(
             regarding=machine or about,
             related=about if machine else None,
             reason=note.reason,
-            note=note.text,
+            note=text,
             warning=note.warning,
         )
         services.events.say(event)
-        _log(pool, name, note)
+        _log(pool, name, text, warning=note.warning)
 
 
 def agent_missing(services: Services, pool: LicensePool, text: str) -> None:
     """No pod of the agent was ever seen."""
     about, reason = telling.ours(LicensePool.KIND, pool.name, pool.uid), EventReason.LICENSE_AGENT_NOT_FOUND
     services.events.say(Event(regarding=about, related=None, reason=reason, note=text, warning=True))
-    _log(pool, "", Note(reason=reason, text=text, warning=True))
+    _log(pool, "", text, warning=True)
 
 
-def _log(pool: LicensePool, name: str, note: Note) -> None:
-    level = logging.WARNING if note.warning else logging.INFO
-    said = f"machine {name}: {note.text}" if name else note.text
+def _log(pool: LicensePool, name: str, text: str, *, warning: bool) -> None:
+    level = logging.WARNING if warning else logging.INFO
+    said = f"machine {name}: {text}" if name else text
     log.log(level, "%s", said, extra={"pool": pool.name})

@@ -260,6 +260,7 @@ class Seating:
             counts=pool.status.seats,
             high_water=pool.status.high_water,
             looked=self._services.clock.monotonic(),
+            names=dict(found.names),
         )
 
     def _ask(self, pool: LicensePool, known: Known) -> tuple[PoolStep, dict[str, str]]:

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from sqlalchemy import Connection, select
 
 from exuvia.model.histories import Life
-from exuvia.record import tables, versions
+from exuvia.record import histories, tables, versions
 from exuvia.record.who import of_cluster
 
 PAGE = 5000
+
+
+def names(connection: Connection, uids: Iterable[str]) -> dict[str, str]:
+    """UID -> name of those of these machines of which any is known, also of the dead."""
+    table, found = tables.lives, dict[str, str]()
+    for some in histories.chunks(uids):
+        rows = connection.execute(
+            select(table.c.uid, table.c.name).where(table.c.uid.in_(some), table.c.name != "", versions.holds(table))
+        )
+        found |= {row.uid: row.name for row in rows}
+    return found
 
 
 def lives(connection: Connection, until: int, *, cluster: str | None = None) -> Iterator[tuple[str, Life]]:

@@ -158,7 +158,8 @@ CATALOGUE: tuple[MetricCard, ...] = (
     ),
     _gauge(
         "exuvia_risk_skew_ratio",
-        "How far a naive model was off in the last 30 days, as a share of the true exposure; reckoned each hour.",
+        "How far a naive model was off in the last 30 days, as a share of the true exposure; reckoned each hour, and "
+        "soon after the first machine is at risk.",
         "model",
     ),
     _histogram("exuvia_sweep_duration_seconds", "Seconds of one pass over what changed.", buckets=PASSES),
