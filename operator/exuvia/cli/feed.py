@@ -57,7 +57,7 @@ def _options(of: Feed) -> Iterator[_Decorator]:
         default=DEFAULT,
         show_default=True,
         metavar="FILE-or-URL",
-        help="The ledger; a file is made where there is none.",
+        help="The ledger; a file is made where there is none, a database that is empty prepared.",
     )
     yield ledgers.cluster_option("Whose chain it is entered in. Default: the only one; it counts for all.")
     yield click.option(
@@ -110,20 +110,21 @@ def _import(of: Feed, given: dict[str, Any]) -> None:
         firm=bool(since),
         losing=given["accept_losses"],
     )
+    ledger = places.place(given["ledger"])
+    new = feeding.absent(ledger)
     job = Job(
         feed=of,
         file=file,
-        ledger=places.place(given["ledger"]),
+        ledger=ledger,
         asked=asked,
         terms=terms,
         only_known=not given["everything"],
         cluster=given["named"],
+        new=new,
     )
-    known = "" if places.absent(job.ledger) else "on a machine that the ledger knows"
     found, entered = feeding.bring(job, dry=given["dry_run"])
-    _show(
-        found, given["output"], dry=given["dry_run"], seen=known or f"on a machine: there is no ledger at {job.ledger}"
-    )
+    seen = f"on a machine: there is no ledger at {ledger}" if new else "on a machine that the ledger knows"
+    _show(found, given["output"], dry=given["dry_run"], seen=seen)
     if entered is not None:
         ledgers.say_new(job.ledger, entered.cluster, made=entered.made, begun=entered.begun)
 

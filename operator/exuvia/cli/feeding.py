@@ -9,23 +9,23 @@ from itertools import chain
 from typing import Any
 
 from exuvia import errors
-from exuvia.cli import progress, texts
+from exuvia.cli import ledgers, progress, texts
 from exuvia.model.histories import EPSS, KEV, VEX
 from exuvia.observe.feeds import comparing, unpacking
 from exuvia.observe.feeds.base import Asked, Feed, Release
 from exuvia.observe.feeds.changes import RELEASE, Comparison, Known
 from exuvia.observe.feeds.comparing import Terms
-from exuvia.record import beginning, importing, places, reading, sayings
+from exuvia.record import beginning, importing, places, preparing, reading, sayings
 from exuvia.record import lines as history
 from exuvia.record.importing import Imported
 from exuvia.record.lines import Line
-from exuvia.record.places import Place
+from exuvia.record.places import Place, Server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """One import. `only_known`: pass over what was never seen on a machine and has no score of this feed either.
-    `cluster`: whose chain it goes to; scores count for all."""
+    `cluster`: whose chain it goes to; scores count for all. `new`: there is no ledger yet, see `absent`."""
 
     feed: Feed
     file: str
@@ -34,6 +34,7 @@ class Job:
     terms: Terms
     only_known: bool
     cluster: str | None = None
+    new: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +43,12 @@ class Memory:
 
     known: tuple[Known, ...] = ()
     seen: frozenset[str] = frozenset()
+
+
+def absent(ledger: Place) -> bool:
+    """Whether there is no ledger yet and the import makes it: no file, or a database that holds nothing. Raises
+    `errors.LedgerError`."""
+    return preparing.vacant(ledger) if isinstance(ledger, Server) else places.absent(ledger)
 
 
 def bring(job: Job, *, dry: bool) -> tuple[Comparison, Imported | None]:
@@ -56,15 +63,23 @@ def bring(job: Job, *, dry: bool) -> tuple[Comparison, Imported | None]:
         release = _read(job.file, job.feed, replace(job.asked, wanted=wanted))
         made = comparing.compare(job.feed, release, memory.known, job.terms)
     if made.steps and not dry:
+        _begin(job)
         total = sum(one.lines for one in made.steps)
         with closing(progress.shown(_lines(made), "writing", total=total)) as lines:
             return made, importing.load(job.ledger, lines, cluster=job.cluster)
     return made, None
 
 
+def _begin(job: Job) -> None:
+    """A file is made by the import itself."""
+    if job.new and isinstance(job.ledger, Server) and not ledgers.begin(job.ledger):
+        said = f"Somebody else began a ledger in {job.ledger} meanwhile: nothing was imported."
+        raise errors.LedgerLocked(said, remedy="Run it again.")
+
+
 def _remember(job: Job) -> Memory:
     """Nothing of a ledger that is not there yet: the import makes it."""
-    if places.absent(job.ledger):
+    if job.new:
         beginning.check(job.ledger)
         return Memory()
     others = () if job.feed.sources else (EPSS, KEV, VEX)

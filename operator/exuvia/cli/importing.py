@@ -15,6 +15,7 @@ from exuvia import errors
 from exuvia.cli import ledgers, printing, progress, texts
 from exuvia.model.facts import microseconds
 from exuvia.record import beginning, chains, importing, lines, naming, places
+from exuvia.record.places import Place
 
 _PASSES = ("looking through", "checking", "entering")
 """What is done with each line of a chain, time after time."""
@@ -33,13 +34,14 @@ def import_(facts: str, file: str, named: str | None, output: str) -> None:
     letters, is named, and the exit code is 1.
     """
     with texts.lines(facts, "importing", texts.HISTORY) as found:
-        told = _named(found)
+        told, place = _named(found), places.place(file)
         with _nothing_yet():
             first = next((line for line in told if line.strip()), "")
+            ledgers.begin(place)
         if chains.is_chain(first):
-            _import_chain(joined([first], told), file, named, output)
+            _import_chain(joined([first], told), place, named, output)
         else:
-            _import_facts(joined([first], told), file, named, output)
+            _import_facts(joined([first], told), place, named, output)
 
 
 @contextmanager
@@ -60,8 +62,8 @@ def _named(told: Iterator[str]) -> Iterator[str]:
         raise errors.InvalidObject(said, place=trouble.place, remedy=trouble.remedy) from trouble
 
 
-def _import_facts(told: Iterator[str], file: str, named: str | None, output: str) -> None:
-    recorded, place = microseconds(datetime.now(UTC)), places.place(file)
+def _import_facts(told: Iterator[str], place: Place, named: str | None, output: str) -> None:
+    recorded = microseconds(datetime.now(UTC))
     found = importing.load(place, lines.read(told, recorded=recorded), cluster=named)
     data = {
         "cluster": found.cluster,
@@ -85,8 +87,7 @@ def _import_facts(told: Iterator[str], file: str, named: str | None, output: str
     printing.finish(findings=bool(found.dead))
 
 
-def _import_chain(told: Iterator[str], file: str, named: str | None, output: str) -> None:
-    place = places.place(file)
+def _import_chain(told: Iterator[str], place: Place, named: str | None, output: str) -> None:
     with _spooled(told) as spooled:
         found = chains.load(place, spooled, cluster=named)
     head = f"{found.head.seq}:{found.head.hash.hex()}"

@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from exuvia import errors
 from exuvia.cli import cluster, printing
-from exuvia.record import naming, places, queries
+from exuvia.record import naming, places, preparing, queries
 from exuvia.record.reading import reading as reading_of
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -100,6 +100,17 @@ def chain_of(file: str, named: str | None) -> str:
     """The chain that a person enters something in."""
     with reading(file) as connection:
         return naming.only(chains(connection, named))
+
+
+def begin(place: places.Place) -> bool:
+    """Before an import: a database that holds nothing is prepared, where the role may; whether that was done, which is
+    told at once. What holds something is left as it is. Raises `errors.LedgerError`."""
+    made = isinstance(place, places.Server) and preparing.begin(place)
+    if made:
+        printing.say(
+            f"{place} was empty: a ledger was prepared in it, which stays there if nothing is imported", err=True
+        )
+    return made
 
 
 def say_new(place: places.Place, cluster: str, *, made: bool, begun: bool) -> None:

@@ -23,6 +23,7 @@ from exuvia.record.places import Place, Server
 
 __all__ = [
     "PATIENCE_MS",
+    "SCHEMA",
     "alone",
     "crossed",
     "explained",
@@ -41,6 +42,8 @@ __all__ = [
 log = logging.getLogger(__name__)
 
 PATIENCE_MS = 10_000
+SCHEMA = " schema"
+"""Who changes tables, triggers or rights is `alone` by this name, which is no cluster's."""
 
 
 def open_for_writing(place: Place, *, patience_ms: int | None = None) -> Engine:
@@ -156,10 +159,11 @@ def unheard(place: Place, trouble: BaseException) -> bool:
     return isinstance(place, Server) and isinstance(cause, DBAPIError) and postgres.cut(cause)
 
 
-def migrate(engine: Engine, place: Place) -> None:
-    """Bring the schema up to date, and guard it; a schema newer than the program is left alone and named."""
+def migrate(engine: Engine, place: Place) -> bool:
+    """Bring the schema up to date, and guard it; a schema newer than the program is left alone and named. Returns
+    whether there was none before."""
     with in_words(place), engine.begin() as connection:
-        alone(connection, " schema")
+        alone(connection, SCHEMA)
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None or inspect(connection).get_table_names():
             _check_revision(current, place)
@@ -171,6 +175,7 @@ def migrate(engine: Engine, place: Place) -> None:
             rebuilding.rebuild(connection)
         if not guarding.guarded(connection):
             guarding.guard(connection)
+    return current is None
 
 
 def _checked(engine: Engine, place: Server, *, writes: bool) -> Engine:

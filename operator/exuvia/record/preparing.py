@@ -3,7 +3,7 @@ only add and read. The operator itself needs no more than that role, and never c
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, inspect, text
 
 from exuvia import errors
 from exuvia.record import guarding, opening, postgres, tables
@@ -20,15 +20,48 @@ def prepare(server: Server, *, writer: str = "") -> bool:
     """
     engine = postgres.writing(server, patience_ms=opening.PATIENCE_MS)
     try:
+        _bring_up(engine, server)
         with opening.in_words(server), engine.begin() as connection:
-            _check_encoding(server, connection)
-        opening.migrate(engine, server)
-        with opening.in_words(server), engine.begin() as connection:
-            guarding.guard(connection)
-            connection.execute(text(f"REVOKE ALL ON {_tables()} FROM PUBLIC"))
+            opening.alone(connection, opening.SCHEMA)
             return bool(writer) and _admit(connection, writer)
     finally:
         engine.dispose()
+
+
+def vacant(server: Server) -> bool:
+    """Whether the database has no tables, neither a ledger's nor others, and the role may make some. Reads only.
+    Raises `errors.LedgerError`."""
+    engine = postgres.reading(server)
+    try:
+        with opening.in_words(server), engine.begin() as connection:
+            empty = postgres.revision(connection) is None and not inspect(connection).get_table_names()
+            return empty and bool(connection.scalar(_MAKES_TABLES))
+    finally:
+        engine.dispose()
+
+
+def begin(server: Server) -> bool:
+    """Prepare a database that is vacant, for the role itself; any other is left as it is. Returns whether that was
+    done, and by nobody else at the same moment. Raises `errors.LedgerError`; nothing was changed then."""
+    if not vacant(server):
+        return False
+    engine = postgres.writing(server, patience_ms=opening.PATIENCE_MS)
+    try:
+        return _bring_up(engine, server)
+    finally:
+        engine.dispose()
+
+
+def _bring_up(engine: Engine, server: Server) -> bool:
+    """The schema as it must be, guarded, and nobody's but its owner's; whether there was none."""
+    with opening.in_words(server), engine.begin() as connection:
+        _check_encoding(server, connection)
+    made = opening.migrate(engine, server)
+    with opening.in_words(server), engine.begin() as connection:
+        opening.alone(connection, opening.SCHEMA)
+        guarding.guard(connection)
+        connection.execute(text(f"REVOKE ALL ON {_tables()} FROM PUBLIC"))
+    return made
 
 
 def _check_encoding(server: Server, connection: Connection) -> None:
@@ -97,6 +130,7 @@ def _quoted(name: str) -> str:
 
 
 _CREATES = text("SELECT rolcreaterole OR rolsuper FROM pg_roles WHERE rolname = current_user")
+_MAKES_TABLES = text("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
 _SEQUENCE = text("SELECT pg_get_serial_sequence(:table, :column)")
 _EXISTS = text("SELECT 1 FROM pg_roles WHERE rolname = :role")
 _MIGHTY = text(
