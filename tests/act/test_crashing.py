@@ -25,8 +25,9 @@ from exuvia.model.actions import (
     RestoreInstance,
 )
 from exuvia.model.instances import Reference
-from exuvia.model.specs import rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
+from exuvia.model.specs.rotation import RotationSpec
 from exuvia.sandbox import builders, kinds, objects
 from exuvia.sandbox.cluster import World
 from exuvia.sandbox.faults import Crash, FaultyCluster, FaultyProvider, Fuse
@@ -64,8 +65,8 @@ class Story:
         self.world.pass_time(timedelta(seconds=10))
 
     def opening(self) -> Action:
-        spec = rotation.RotationSpec(instance=InstanceReference(name="old", uid=self.machine.uid))
-        return CreateOperation(kind="Rotation", name="old-1", body=rotation.body("old-1", spec, marks.FINALIZER))
+        spec = RotationSpec(instance=InstanceReference(name="old", uid=self.machine.uid))
+        return CreateOperation(kind="Rotation", name="old-1", body=specs.body("old-1", spec, marks.FINALIZER))
 
     def asking(self) -> Action:
         return RequestMachine(provider="Simulated", pool="workers", key="old-1/0", like=self.machine)

@@ -33,8 +33,9 @@ from exuvia.model.actions import (
 )
 from exuvia.model.instances import Reference
 from exuvia.model.reasons import BlockedReason
-from exuvia.model.specs import rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
+from exuvia.model.specs.rotation import RotationSpec
 from exuvia.sandbox import builders
 from exuvia.sandbox.cluster import World
 from exuvia.sandbox.faults import Crash, FaultyCluster, Fuse, Trouble
@@ -71,9 +72,7 @@ def pods(world: World) -> list[PodTarget]:
 
 def one_of_each(world: World) -> list[Action]:
     instance, pod = machine(world), pods(world)[0]
-    body = rotation.body(
-        "r-1", rotation.RotationSpec(instance=InstanceReference(name="a", uid=instance.uid)), marks.FINALIZER
-    )
+    body = specs.body("r-1", RotationSpec(instance=InstanceReference(name="a", uid=instance.uid)), marks.FINALIZER)
     deny = DenyNetwork(namespace="shop", name="exuvia-q", quarantine_uid="q-uid", quarantine_name="q")
     return [
         CreateOperation(kind="Rotation", name="r-1", body=body),

@@ -6,8 +6,10 @@ from exuvia import errors
 from exuvia.act.operations import create_operation
 from exuvia.model import marks, resources
 from exuvia.model.actions import CreateOperation, OutcomeKind
-from exuvia.model.specs import quarantine, rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
+from exuvia.model.specs.quarantine import QuarantineSpec
+from exuvia.model.specs.rotation import RotationSpec
 from exuvia.sandbox.cluster import World
 from exuvia.sandbox.faults import FaultyCluster, Trouble
 
@@ -16,10 +18,8 @@ MACHINE = InstanceReference(name="worker-7", uid="00000001-uid")
 
 
 def opening(kind: str = "Rotation") -> CreateOperation:
-    if kind == "Rotation":
-        body = rotation.body(NAME, rotation.RotationSpec(instance=MACHINE), marks.FINALIZER)
-    else:
-        body = quarantine.body(NAME, quarantine.QuarantineSpec(instance=MACHINE), marks.FINALIZER)
+    spec = RotationSpec if kind == "Rotation" else QuarantineSpec
+    body = specs.body(NAME, spec(instance=MACHINE), marks.FINALIZER)
     return CreateOperation(kind=kind, name=NAME, body=body)
 
 

@@ -40,8 +40,9 @@ from exuvia.model.planning import Moment
 from exuvia.model.reasons import BlockedReason, EndReason, EventReason
 from exuvia.model.rotation_views import ProviderFacts
 from exuvia.model.specs import fleet_guard, quarantine, security_policy
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import QuarantinePhase
-from exuvia.model.specs.rotation import FrozenSettings, RotationPhase
+from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.specs.security_policy import SecurityPolicySpec
 from exuvia.report.metrics import CATALOGUE
 from tests.docs import generated, pages

@@ -25,10 +25,11 @@ from exuvia.model.facts import Receipt
 from exuvia.model.instances import Instance
 from exuvia.model.quarantine_views import CapacityFacts, QuarantineView
 from exuvia.model.rotation_views import ProviderFacts, RotationView
-from exuvia.model.specs import quarantine, rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
-from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotation
+from exuvia.model.specs.operation import FrozenSettings, ReplacementStatus
+from exuvia.model.specs.quarantine import Quarantine, QuarantineSpec
+from exuvia.model.specs.rotation import Rotation, RotationSpec
 from exuvia.model.specs.security_policy import DrainSettings, QuarantineSettings, RotationSettings
 from exuvia.model.steps import Look, Step
 from exuvia.observe import fresh, nodes
@@ -333,9 +334,8 @@ def _resource(kind: str) -> resources.Resource:
 
 
 def _body(kind: str, machine: InstanceReference) -> dict[str, Any]:
-    if kind == "Rotation":
-        return rotation.body(FIRST, rotation.RotationSpec(instance=machine), marks.FINALIZER)
-    return quarantine.body(FIRST, quarantine.QuarantineSpec(instance=machine), marks.FINALIZER)
+    spec = RotationSpec if kind == "Rotation" else QuarantineSpec
+    return specs.body(FIRST, spec(instance=machine), marks.FINALIZER)
 
 
 def _replacement(operation: Operation) -> ReplacementStatus | None:

@@ -25,8 +25,9 @@ from exuvia.model.actions import (
 )
 from exuvia.model.instances import Reference
 from exuvia.model.resources import Resource
-from exuvia.model.specs import rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
+from exuvia.model.specs.rotation import RotationSpec
 from exuvia.sandbox import builders
 
 Look = Callable[[], Awaitable[bool]]
@@ -146,9 +147,9 @@ class Stage:
     async def operations(self) -> None:
         """Our own kind: schema, status, epoch, finalizer."""
         name = f"{self.namespace}-1"
-        spec = rotation.RotationSpec(instance=InstanceReference(name=self.node, uid="00000001-uid"))
+        spec = RotationSpec(instance=InstanceReference(name=self.node, uid="00000001-uid"))
         action = CreateOperation(
-            kind="Rotation", name=name, body=rotation.body(name, spec, marks.FINALIZER) | {"status": {"epoch": 9}}
+            kind="Rotation", name=name, body=specs.body(name, spec, marks.FINALIZER) | {"status": {"epoch": 9}}
         )
         self.tell_outcome("open", await create_operation(self.cluster, action))
         self.tell_outcome("open again", await create_operation(self.cluster, action))

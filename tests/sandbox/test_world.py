@@ -10,8 +10,9 @@ import pytest
 
 from exuvia import errors
 from exuvia.model import marks, resources
-from exuvia.model.specs import rotation
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
+from exuvia.model.specs.rotation import RotationSpec
 from exuvia.observe.cluster_view import ClusterView
 from exuvia.sandbox import builders, objects
 from exuvia.sandbox.cluster import World
@@ -111,8 +112,8 @@ async def test_a_dry_run_changes_nothing(world: World) -> None:
 
 
 def operation(name: str = "a-00000001-1") -> dict[str, Any]:
-    spec = rotation.RotationSpec(instance=InstanceReference(name="a", uid="uid-a"))
-    return rotation.body(name, spec, marks.FINALIZER)
+    spec = RotationSpec(instance=InstanceReference(name="a", uid="uid-a"))
+    return specs.body(name, spec, marks.FINALIZER)
 
 
 async def test_status_and_spec_go_separate_ways(world: World) -> None:

@@ -28,8 +28,9 @@ from exuvia.model.findings import Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Subject
 from exuvia.model.rotation_views import ProviderFacts
+from exuvia.model.specs.operation import FrozenSettings, Selecting
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, Selecting
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import Action, DrainSettings, ProviderName, SecurityPolicySpec
 
 SETTLED_AGE = timedelta(minutes=10)

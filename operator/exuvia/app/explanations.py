@@ -10,8 +10,9 @@ from exuvia.model.findings import Judgement, Verdict, Wish
 from exuvia.model.instances import Instance
 from exuvia.model.pods import DisruptionBudget
 from exuvia.model.rotation_views import ProviderFacts
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, Start, Subject
 from exuvia.model.rotation_views import ProviderFacts
 from exuvia.model.specs.fleet_guard import NAME, FleetGuard, Uninstall
-from exuvia.model.specs.rotation import FrozenSettings, Selecting
+from exuvia.model.specs.operation import FrozenSettings, Selecting
 from exuvia.model.specs.security_policy import ProviderName, SecurityPolicySpec
 from exuvia.observe.ours import Unparsable
 

@@ -24,8 +24,9 @@ from exuvia.model.instances import Instance
 from exuvia.model.quarantine_views import CapacityFacts, QuarantineView
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import ProviderFacts, RotationView
+from exuvia.model.specs.operation import FrozenSettings, ReplacementStatus
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.steps import Look
 from exuvia.observe import fresh
 from exuvia.observe.ours import from_body

@@ -17,8 +17,9 @@ from exuvia.model import resources
 from exuvia.model.actions import Outcome
 from exuvia.model.blocking import Blocked
 from exuvia.model.quarantine_views import Noted, QuarantineView
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.steps import Look, Step
 
 

@@ -11,7 +11,8 @@ from exuvia.app.services import Services
 from exuvia.decide.brakes.times import LARGEST_SKEW
 from exuvia.model.instances import Instance
 from exuvia.model.specs.fleet_guard import FleetGuard
-from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
+from exuvia.model.specs.operation import ReplacementStatus
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.observe.ours import Unparsable
 
 _AWAITING = (RotationPhase.REPLACING, RotationPhase.TERMINATING)

@@ -13,10 +13,9 @@ from exuvia.decide.inheritance import operation_name
 from exuvia.model import marks, resources
 from exuvia.model.instances import Instance
 from exuvia.model.resources import Resource
-from exuvia.model.specs import quarantine as quarantines
-from exuvia.model.specs import rotation as rotations
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import TEXT_LENGTH, InstanceReference
-from exuvia.model.specs.quarantine import Quarantine, QuarantineSpec, Release, ReleaseVerdict
+from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, QuarantineSpec, Release, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation, RotationPhase, RotationSpec
 
 _REASON = click.option("--reason", default="", help="Why, for everybody who wonders.")
@@ -103,9 +102,8 @@ def _body(kind: Resource, name: str, instance: Instance, by: str, reason: str) -
         kind=str(instance.kind), name=instance.name, uid=instance.uid, provider_id=instance.provider_id
     )
     asked: dict[str, Any] = {"instance": reference, "requested_by": by[:512], "reason": reason[:TEXT_LENGTH] or None}
-    if kind == resources.ROTATIONS:
-        return rotations.body(name, RotationSpec(**asked), marks.FINALIZER)
-    return quarantines.body(name, QuarantineSpec(**asked), marks.FINALIZER)
+    spec = RotationSpec if kind == resources.ROTATIONS else QuarantineSpec
+    return specs.body(name, spec(**asked), marks.FINALIZER)
 
 
 async def _notes(client: ports.Cluster, kind: Resource, instance: Instance) -> list[str]:
@@ -128,7 +126,7 @@ def _ledger_notes(kind: Resource, stands: asking.Standing) -> list[str]:
 
 
 def _open_one(operations: list[ports.Body], uid: str) -> ports.Body | None:
-    ended = {str(one) for one in (*rotations.RotationPhase, *quarantines.QuarantinePhase) if one.ended}
+    ended = {str(one) for one in (*RotationPhase, *QuarantinePhase) if one.ended}
     same = (one for one in operations if (one.get("spec") or {}).get("instance", {}).get("uid") == uid)
     return next((one for one in same if _phase(one) not in ended), None)
 

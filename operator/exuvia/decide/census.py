@@ -17,7 +17,7 @@ from typing import NamedTuple
 from exuvia.model import marks
 from exuvia.model.instances import Instance, Kind
 from exuvia.model.planning import PolicyFacts, Subject
-from exuvia.model.specs.rotation import FrozenSettings
+from exuvia.model.specs.operation import FrozenSettings
 
 NOT_READY_GRACE = timedelta(seconds=5)
 

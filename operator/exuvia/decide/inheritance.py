@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from exuvia.model import marks
 from exuvia.model.actions import CreateOperation
 from exuvia.model.instances import Instance
-from exuvia.model.specs import quarantine as specs
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference
 from exuvia.model.specs.quarantine import Quarantine, QuarantineSpec
 

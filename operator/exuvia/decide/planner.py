@@ -33,9 +33,9 @@ from exuvia.model import marks
 from exuvia.model.blocking import Blocked
 from exuvia.model.findings import Wish
 from exuvia.model.planning import Grant, Moment, Opening, Plan, PolicyFacts, Subject
-from exuvia.model.specs import quarantine as quarantines
-from exuvia.model.specs import rotation as rotations
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.common import InstanceReference, PolicyReference
+from exuvia.model.specs.operation import OperationSpec
 from exuvia.model.specs.quarantine import Quarantine, QuarantineSpec
 from exuvia.model.specs.rotation import Rotation, RotationPhase, RotationSpec
 
@@ -183,12 +183,12 @@ def _opening(candidate: Candidate, wish: Wish, picture: Picture) -> Opening:
     names = picture.flight.names[candidate.kind]
     name = inheritance.operation_name(candidate.instance.name, candidate.uid, names)
     names.append(name)
-    body = (_rotation_body if candidate.kind == ROTATION else _quarantine_body)(name, candidate, wish)
+    body = specs.body(name, _spec(candidate, wish), marks.FINALIZER)
     return Opening(kind=candidate.kind, name=name, instance=candidate.uid, body=body, wish=wish)
 
 
-def _rotation_body(name: str, candidate: Candidate, wish: Wish) -> dict[str, object]:
-    spec = RotationSpec(
+def _spec(candidate: Candidate, wish: Wish) -> OperationSpec:
+    return (RotationSpec if candidate.kind == ROTATION else QuarantineSpec)(
         instance=_reference(candidate),
         policy=_policy(wish),
         rule=wish.rule,
@@ -196,19 +196,6 @@ def _rotation_body(name: str, candidate: Candidate, wish: Wish) -> dict[str, obj
         reason=wish.message[:1024],
         requested_by=marks.SERVICE_ACCOUNT_USER,
     )
-    return rotations.body(name, spec, marks.FINALIZER)
-
-
-def _quarantine_body(name: str, candidate: Candidate, wish: Wish) -> dict[str, object]:
-    spec = QuarantineSpec(
-        instance=_reference(candidate),
-        policy=_policy(wish),
-        rule=wish.rule,
-        severity=wish.severity,
-        reason=wish.message[:1024],
-        requested_by=marks.SERVICE_ACCOUNT_USER,
-    )
-    return quarantines.body(name, spec, marks.FINALIZER)
 
 
 def _reference(candidate: Candidate) -> InstanceReference:

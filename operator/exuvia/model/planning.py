@@ -19,8 +19,9 @@ from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.model.rotation_views import ProviderFacts
 from exuvia.model.specs.fleet_guard import BrakeStatus, FleetGuard, HaltedPool, StormStatus
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import SecurityPolicySpec
 
 

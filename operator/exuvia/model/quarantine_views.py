@@ -16,8 +16,9 @@ from exuvia.model.evidence import EvidenceOnDisk
 from exuvia.model.instances import Instance
 from exuvia.model.pods import DisruptionBudget, Pod
 from exuvia.model.specs.common import LabelSelector
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.steps import Look, Note
 
 

@@ -13,8 +13,9 @@ from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
 from exuvia.model.pods import AttachedVolume, DisruptionBudget, Pod
 from exuvia.model.quarantine_views import CapacityFacts, OwnPlace
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.steps import Look
 
 

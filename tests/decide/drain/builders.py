@@ -9,7 +9,7 @@ from exuvia.decide.drain import Drainage, Situation, plan
 from exuvia.model.actions import DeletePod, EvictPod
 from exuvia.model.pods import DisruptionBudget, Owner, Pod, Toleration
 from exuvia.model.specs.common import LabelSelector
-from exuvia.model.specs.rotation import BlockedPod
+from exuvia.model.specs.operation import BlockedPod
 from exuvia.model.specs.security_policy import DrainSettings, PodRule
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Subject
+from exuvia.model.specs.operation import ReplacementStatus
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import ReplacementStatus, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import Action
 from tests.decide.planner import drawing, oracle
 from tests.decide.planner.test_properties import MORE

@@ -18,8 +18,9 @@ from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import OwnPlace
 from exuvia.model.rotation_views import ProviderFacts
 from exuvia.model.specs.fleet_guard import FleetGuard
+from exuvia.model.specs.operation import FrozenSettings, Selecting
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, Selecting
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import (
     Action,
     DrainSettings,

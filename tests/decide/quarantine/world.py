@@ -33,8 +33,9 @@ from exuvia.model.instances import Condition, Instance, Taint
 from exuvia.model.pods import DisruptionBudget, Owner, Pod
 from exuvia.model.quarantine_views import CapacityFacts, NetworkPolicyFacts, OwnPlace, QuarantineView
 from exuvia.model.reasons import BlockedReason
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import QuarantineSettings
 from exuvia.model.steps import Look, Note, Step
 

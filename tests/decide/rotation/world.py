@@ -33,8 +33,9 @@ from exuvia.model.pods import AttachedVolume, DisruptionBudget, Owner, Pod, Tole
 from exuvia.model.quarantine_views import CapacityFacts
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import ProviderFacts, RotationView
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.specs.security_policy import DrainSettings, RotationSettings
 from exuvia.model.steps import Look, Note, Step
 from exuvia.observe import nodes as node_records

@@ -57,13 +57,18 @@ def _sentences(model: type[BaseModel], name: str, field: FieldInfo, told: JsonSc
 
 @cache
 def written(model: type[BaseModel]) -> dict[str, str]:
-    """The string below each field of a model, by the field's name."""
+    """The string below each field of a model, by the field's name; of what it inherits as well."""
+    texts: dict[str, str] = {}
+    for one in reversed(model.__mro__[: model.__mro__.index(BaseModel)]):
+        texts.update(_below_fields(one))
+    return texts
+
+
+def _below_fields(model: type) -> Iterator[tuple[str, str]]:
     found, _ = _source(model)
-    texts = {}
     for field, below in zip(found.body, found.body[1:], strict=False):
         if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name) and isinstance(below, ast.Expr):
-            texts[field.target.id] = " ".join(str(ast.literal_eval(below.value)).split())
-    return texts
+            yield field.target.id, " ".join(str(ast.literal_eval(below.value)).split())
 
 
 @cache

@@ -5,8 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from exuvia.model.planning import Moment
+from exuvia.model.specs.operation import ReplacementStatus
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
-from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.specs.security_policy import Strategy
 
 HOUR = timedelta(hours=1)

@@ -14,8 +14,9 @@ from exuvia.model.findings import Wish
 from exuvia.model.instances import Instance
 from exuvia.model.planning import Moment, PolicyFacts, Subject
 from exuvia.model.specs.fleet_guard import FleetGuardSpec, HaltedPool, StormStatus
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, Rotation
+from exuvia.model.specs.rotation import Rotation
 from exuvia.model.specs.security_policy import BudgetAction, RotationSettings, Severity, Strategy
 
 ROTATION = "Rotation"

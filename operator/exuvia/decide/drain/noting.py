@@ -9,7 +9,7 @@ from exuvia.decide.drain.situation import Situation, whole_second
 from exuvia.model.actions import DeletePod, EvictPod, Outcome, OutcomeKind, PodTarget
 from exuvia.model.pods import DisruptionBudget, Pod
 from exuvia.model.reasons import BlockedReason
-from exuvia.model.specs.rotation import BlockedPod
+from exuvia.model.specs.operation import BlockedPod
 
 RETRY = timedelta(seconds=10)
 SLOW_RETRY = timedelta(minutes=1)  # what only a person can mend

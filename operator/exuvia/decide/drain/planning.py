@@ -17,7 +17,7 @@ from exuvia.model.actions import DeletePod, EvictPod, PodTarget
 from exuvia.model.blocking import Blocked
 from exuvia.model.pods import Pod
 from exuvia.model.reasons import BlockedReason
-from exuvia.model.specs.rotation import BlockedPod
+from exuvia.model.specs.operation import BlockedPod
 
 LOOK_AGAIN = timedelta(seconds=5)
 WAITING = timedelta(seconds=30)

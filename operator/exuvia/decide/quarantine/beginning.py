@@ -10,8 +10,8 @@ from exuvia.decide.quarantine import asking, ending, passing
 from exuvia.decide.quarantine.patching import EXUVIA, Patch
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.reasons import EndReason
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
-from exuvia.model.specs.rotation import FrozenSettings
 from exuvia.model.steps import Look, Step
 
 

@@ -14,8 +14,8 @@ from exuvia.decide.quarantine.patching import EXUVIA, Patch, finished
 from exuvia.model.actions import Action, Outcome, OutcomeKind, RequestMachine
 from exuvia.model.quarantine_views import CapacityFacts, QuarantineView
 from exuvia.model.reasons import BlockedReason, EventReason
+from exuvia.model.specs.operation import FrozenSettings, ReplacementStatus
 from exuvia.model.specs.quarantine import CapacityStatus, Quarantine
-from exuvia.model.specs.rotation import FrozenSettings, ReplacementStatus
 from exuvia.model.specs.security_policy import ProviderName, RotationSettings
 from exuvia.model.steps import Look, Note, Step
 

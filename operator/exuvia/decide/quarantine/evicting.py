@@ -15,7 +15,7 @@ from exuvia.model.actions import EvictPod, Outcome, OutcomeKind
 from exuvia.model.pods import Pod
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.reasons import BlockedReason
-from exuvia.model.specs.rotation import BlockedPod, DrainStatus
+from exuvia.model.specs.operation import BlockedPod, DrainStatus
 from exuvia.model.steps import Look, Step
 
 _SHOWN = 64

@@ -15,7 +15,7 @@ from exuvia.model import marks
 from exuvia.model.actions import CreateOperation
 from exuvia.model.quarantine_views import QuarantineView
 from exuvia.model.reasons import EventReason
-from exuvia.model.specs import rotation as specs
+from exuvia.model.specs import operation as specs
 from exuvia.model.specs.quarantine import Quarantine, Release, ReleaseVerdict
 from exuvia.model.specs.rotation import Rotation, RotationPhase, RotationSpec
 from exuvia.model.specs.security_policy import OnHoldExpired

@@ -11,8 +11,9 @@ from exuvia.model.instances import Kind, Reference
 from exuvia.model.reasons import BlockedReason, EventReason
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.common import BlockedStatus
+from exuvia.model.specs.operation import FrozenSettings
 from exuvia.model.specs.quarantine import Quarantine, QuarantinePhase, ReleaseVerdict
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.specs.security_policy import DrainSettings, RotationSettings, Strategy
 from exuvia.model.steps import Look, Note, Step
 

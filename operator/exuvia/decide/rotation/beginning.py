@@ -10,7 +10,8 @@ from exuvia.decide.rotation.patching import Patch
 from exuvia.model.blocking import Blocked
 from exuvia.model.reasons import BlockedReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.rotation import FrozenSettings, Rotation, RotationPhase
+from exuvia.model.specs.operation import FrozenSettings
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.specs.security_policy import RotationSettings, Strategy
 from exuvia.model.steps import Step
 

@@ -12,8 +12,9 @@ from datetime import datetime
 from exuvia.decide.rotation import asking
 from exuvia.model.instances import Instance
 from exuvia.model.rotation_views import RotationView
+from exuvia.model.specs.operation import ReplacementStatus
 from exuvia.model.specs.quarantine import QuarantinePhase, ReleaseVerdict
-from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 
 
 def others(view: RotationView) -> tuple[Rotation, ...]:

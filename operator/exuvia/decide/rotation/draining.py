@@ -15,7 +15,8 @@ from exuvia.decide.rotation.patching import Patch, began
 from exuvia.model.blocking import Blocked
 from exuvia.model.reasons import BlockedReason, EndReason, EventReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.rotation import BlockedPod, DrainStatus, RotationPhase
+from exuvia.model.specs.operation import BlockedPod, DrainStatus
+from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.steps import Look, Note, Step
 
 FORCE_MARGIN = timedelta(minutes=1)

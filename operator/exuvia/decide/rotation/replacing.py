@@ -18,7 +18,8 @@ from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
 from exuvia.model.reasons import BlockedReason, EndReason, EventReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.rotation import ReplacementStatus, Rotation, RotationPhase
+from exuvia.model.specs.operation import ReplacementStatus
+from exuvia.model.specs.rotation import Rotation, RotationPhase
 from exuvia.model.steps import Look, Note, Step
 
 ASK_AGAIN = timedelta(seconds=10)

@@ -19,7 +19,7 @@ from exuvia.model.pods import Pod
 from exuvia.model.reasons import EventReason
 from exuvia.model.rotation_views import RotationView
 from exuvia.model.specs.common import BeforeStatus
-from exuvia.model.specs.rotation import ReplacementStatus
+from exuvia.model.specs.operation import ReplacementStatus
 from exuvia.model.steps import Look, Note, Step
 
 GIVE_UP = timedelta(minutes=10)

@@ -15,7 +15,8 @@ from exuvia.model.blocking import Blocked
 from exuvia.model.instances import Instance
 from exuvia.model.reasons import BlockedReason, EndReason
 from exuvia.model.rotation_views import RotationView
-from exuvia.model.specs.rotation import ReplacementStatus, RotationPhase
+from exuvia.model.specs.operation import ReplacementStatus
+from exuvia.model.specs.rotation import RotationPhase
 from exuvia.model.steps import Look, Step
 
 ASK_AGAIN = timedelta(minutes=1)

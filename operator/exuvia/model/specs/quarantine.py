@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import ConfigDict, Field
 
 from exuvia.model.specs.common import (
-    BeforeStatus,
-    BlockedStatus,
     ConditionStatus,
-    InstanceReference,
     LabelKey,
     LabelValue,
-    LedgerStatus,
     Name,
-    PolicyReference,
     Resource,
-    RuleName,
     SpecModel,
     StatusModel,
-    StepStatus,
     Text,
     Time,
 )
-from exuvia.model.specs.rotation import EPOCH_RULE, DrainStatus, FrozenSettings, ReplacementStatus, _fixed
-from exuvia.model.specs.security_policy import Severity
+from exuvia.model.specs.operation import DrainStatus, OperationSpec, OperationStatus, ReplacementStatus, fixed
 
 
 class QuarantinePhase(StrEnum):
@@ -71,13 +63,14 @@ class Release(SpecModel):
     """Write true to let the machine be destroyed although its evidence is not sealed; unset: it is not."""
 
 
-class QuarantineSpec(SpecModel):
+class QuarantineSpec(OperationSpec):
     """Which machine, and why; later: its release."""
 
+    KIND: ClassVar[str] = "Quarantine"
     model_config = ConfigDict(
         json_schema_extra={
             "x-kubernetes-validations": [
-                *_fixed(("policy", "rule", "severity", "reason", "requestedBy", "inheritedFrom")),
+                *fixed(("policy", "rule", "severity", "reason", "requestedBy", "inheritedFrom")),
                 {"rule": "self.instance == oldSelf.instance", "message": "`instance` may not change"},
                 {
                     "rule": "!has(oldSelf.release) || has(self.release)",
@@ -86,18 +79,6 @@ class QuarantineSpec(SpecModel):
             ]
         }
     )
-    instance: InstanceReference
-    """The machine to freeze; fixed. Its `uid` must be given."""
-    policy: PolicyReference | None = None
-    """The SecurityPolicy that wants it; unset for one that a person asked for."""
-    rule: RuleName | None = None
-    """The rule that the machine fails; unset for one that a person asked for."""
-    severity: Severity | None = None
-    """How severe that is; among waiting Quarantines the more severe one starts first."""
-    reason: Text | None = None
-    """Why, for a person."""
-    requested_by: Annotated[str, Field(max_length=512)] | None = None
-    """The full user name of who asked. An admission policy compares it with the real user."""
     inherited_from: Name | None = None
     """The Quarantine that the same machine had under its former UID; set by exuvia only."""
     release: Release | None = None
@@ -199,35 +180,17 @@ class ProtectionStatus(StatusModel):
     """Protected where our marks keep it from doing so, else Unprotected."""
 
 
-class QuarantineStatus(StatusModel):
+class QuarantineStatus(OperationStatus):
     """Where it stands, and all that a new leader needs to go on."""
 
-    model_config = ConfigDict(json_schema_extra={"x-kubernetes-validations": [EPOCH_RULE]})
     phase: QuarantinePhase = QuarantinePhase.PENDING
     """Where it stands. Phases go forward only."""
     reason: Annotated[str, Field(max_length=64)] = ""
     """Why it ended, as one CamelCase word; empty while it is open."""
-    message: Annotated[str, Field(max_length=4096)] = ""
-    """What happens now, or what came of it."""
-    started_at: Time | None = None
-    """When it left Pending; starts an hour are counted by it."""
-    finished_at: Time | None = None
-    """When it ended; it is kept for 24 h or more from here."""
     held_since: Time | None = None
     """Since when the machine is held; `quarantine.holdTime` counts from here."""
     conditions: Annotated[tuple[ConditionStatus, ...], Field(max_length=16)] = ()
     """Isolated, EvidenceSealed, Released and Blocked (for `kubectl wait`), and InstancePresent."""
-    steps: Annotated[tuple[StepStatus, ...], Field(max_length=64)] = ()
-    """What was done, in order."""
-    settings: FrozenSettings | None = None
-    """The settings that it goes by, copied when the first step starts; a later edit of a policy does not change
-    them."""
-    epoch: Annotated[int, Field(ge=0)] | None = None
-    """Under which leadership the last step was won; it never decreases."""
-    ledger: LedgerStatus | None = None
-    """The ledger entry of the last step's intent."""
-    before: BeforeStatus | None = None
-    """What stood on the machine where our marks went, written before they were set; used to put it back."""
     isolation: IsolationStatus | None = None
     """How well it is cut off; unset until that was tried."""
     workloads: Annotated[tuple[WorkloadStatus, ...], Field(max_length=512)] = ()
@@ -248,8 +211,6 @@ class QuarantineStatus(StatusModel):
     """The Rotation that carries out the verdict Rotate."""
     drain: DrainStatus | None = None
     """How far pods are that leave once the evidence is sealed; unset until then."""
-    blocked: BlockedStatus | None = None
-    """Why nothing happens now; unset when nothing holds it."""
     gone_since: Time | None = None
     """Since when the machine is gone by another's hand; unset while it is there."""
     reminded_at: Time | None = None
@@ -259,7 +220,7 @@ class QuarantineStatus(StatusModel):
 class Quarantine(Resource):
     """A Quarantine as the API server holds it."""
 
-    KIND: ClassVar[str] = "Quarantine"
+    KIND: ClassVar[str] = QuarantineSpec.KIND
     spec: QuarantineSpec
     status: QuarantineStatus = QuarantineStatus()
 
@@ -267,13 +228,3 @@ class Quarantine(Resource):
     def open(self) -> bool:
         """Whether something is still to happen."""
         return not self.status.phase.ended
-
-
-def body(name: str, spec: QuarantineSpec, finalizer: str) -> dict[str, Any]:
-    """The object to POST."""
-    return {
-        "apiVersion": "exuvia.dev/v1alpha1",
-        "kind": "Quarantine",
-        "metadata": {"name": name, "finalizers": [finalizer]},
-        "spec": spec.wire(),
-    }
