@@ -236,7 +236,7 @@ async def test_a_death_that_a_person_asked_for_is_hers(tmp_path: Path, said: dic
 
 
 async def test_a_request_waits_a_moment_for_what_it_tells_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deletions, "PAUSES", (0.05, 0.05, 60.0))
+    monkeypatch.setattr(deletions, "PAUSES", (0.05, 2.0, 60.0))
     async with scene(tmp_path / "l.db") as at:
         telling = asyncio.create_task(at.tell(DELETED))
         await asyncio.sleep(0.02)
