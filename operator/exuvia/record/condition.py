@@ -13,6 +13,7 @@ from exuvia.model.facts import LedgerHealth, LedgerState
 from exuvia.record import chain, missing
 from exuvia.record.missing import Missing
 from exuvia.record.places import Place
+from exuvia.record.reminding import Reminder
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +33,7 @@ class Condition:
         self._lock = threading.Lock()
         self.health = LedgerHealth(state=LedgerState.DOWN, message=_NOT_OPENED, since=datetime.now(UTC))
         self.missing = Missing()
+        self._reminder = Reminder()
 
     @property
     def fine(self) -> bool:
@@ -84,16 +86,28 @@ class Condition:
             locked = isinstance(trouble, errors.LedgerLocked)
             self._set(LedgerState.LOCKED if locked else LedgerState.DOWN, str(trouble))
 
+    def look(self) -> None:
+        """From time to time: say that trouble is over, when it is."""
+        with self._lock:
+            self._reminder.look()
+
     def _set(self, state: LedgerState, message: str) -> None:
+        if state is not LedgerState.FINE:
+            self._reminder.trouble(message)
         if (state, message) == (self.health.state, self.health.message):
             return
-        if state is not LedgerState.FINE:
-            log.warning("ledger: %s", message)
-        elif self.health.message == _NOT_OPENED:
-            log.info("ledger is open")  # whether it holds what it must is not known yet
-        else:
-            log.info("ledger is fine")
+        if state is LedgerState.FINE:
+            self._say_fine()
         self.health = replace(self.health, state=state, message=message, since=datetime.now(UTC))
+
+    def _say_fine(self) -> None:
+        """What was missing is settled for good; other trouble may come back with the next entry."""
+        if self.health.message == _NOT_OPENED:
+            log.info("ledger is open")  # whether it holds what it must is not known yet
+        elif self.health.state is LedgerState.NOT_TRUSTED:
+            self._reminder.over()
+        else:
+            self._reminder.fine()
 
     def _name_missing(self, *, losses: int) -> None:
         names = tuple(f"{seq}:{hash_.hex()}" for seq, hash_ in sorted(self.missing.entries.items()))

@@ -136,6 +136,7 @@ class Ledger:
                     self._commit(batch)
                 else:
                     self._glance()
+                self._condition.look()
             except Exception:
                 log.exception("the ledger's thread stumbled and goes on")
                 time.sleep(RETRY_SECONDS)
@@ -168,8 +169,7 @@ class Ledger:
     def _refuse_unless_fine(self) -> None:
         if self._closing and not self._thread.is_alive():
             raise errors.LedgerDown("the ledger was closed")
-        opened = self._engine is not None
-        self._condition.refuse(patience=timedelta(milliseconds=opening.PATIENCE_MS if opened else 0))
+        self._condition.refuse(patience=timedelta(milliseconds=opening.PATIENCE_MS if self._engine else 0))
 
     def _ensure_open(self) -> None:
         """Open, or open again after trouble; look for a person's acceptance while the file is not trusted."""
