@@ -164,6 +164,33 @@ async def test_seats_survive_kills_and_names_that_are_used_again(cluster: Cluste
         assert audit(world, 4) == {}
 
 
+async def test_a_machine_that_died_while_no_operator_ran_is_named(cluster: Cluster, tmp_path: Path) -> None:
+    async with operated(cluster, tmp_path) as world:
+        replica = await world.start(*QUICK_LEASE)
+        world.apply(license_pool(cluster, seats=2))
+        nodes = [one["metadata"] for one in await cluster.nodes(2)]
+        await counts(world, used=2)
+        await until(lambda: _born(world) >= {one["uid"] for one in nodes}, what="the births in the ledger")
+        replica.kill()
+        for one in nodes:
+            await kill_node(cluster, {"metadata": one})
+        await _restarted(replica)
+        await counts(world, used=0)
+
+        async def named() -> bool:
+            found = [one for one in await events(world, "SeatReclaimed") if "(reconcile)" in one["note"]]
+            said = {(one["regarding"]["kind"], one["regarding"]["name"], one["regarding"]["uid"]) for one in found}
+            by = {(one["related"]["kind"], one["related"]["name"]) for one in found if "related" in one}
+            wanted = {("Node", one["name"], one["uid"]) for one in nodes}
+            return said == wanted and by == {("LicensePool", "antivirus")}
+
+        await until(named, what="an Event about each of the machines")
+
+
+def _born(world: Operated) -> set[str]:
+    return {one["body"]["uid"] for one in entries(world.ledger) if one["type"] == "birth"}
+
+
 async def _restarted(replica: Replica) -> None:
     replica.start()
     await until(replica.leads, what="the operator to lead again", seconds=60)
