@@ -56,3 +56,14 @@ def test_what_holds_of_each_machine_as_of_a_moment(fresh: Fresh, found: list[dic
             assert of == "berlin" and not life.withdrawn and life in last
         else:
             assert not last or any(one.withdrawn for one in last)
+
+
+def test_the_name_of_a_machine_is_the_one_that_was_told_last_and_some_have_none(fresh: Fresh) -> None:
+    place, more = fresh(), [f"m-{one}" for one in range(1200)]
+    some = [{"uid": "A", "name": "old"}, {"uid": "A", "name": "new", "recorded": 1, "died": 1}, {"uid": "B"}]
+    some += [{"uid": one, "name": one} for one in more]
+    importing.load(place, [line({"born": 0, "died": None, "recorded": 0, **one}) for one in some], cluster="berlin")
+    with reading(place) as connection:
+        assert lived.names(connection, ["A", "B", "nobody", "A"]) == {"A": "new"}
+        assert lived.names(connection, more) == dict(zip(more, more, strict=True))
+        assert lived.names(connection, []) == {}
