@@ -15,7 +15,6 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     Column,
-    ColumnElement,
     Connection,
     Row,
     Select,
@@ -23,8 +22,8 @@ from sqlalchemy import (
     and_,
     bindparam,
     desc,
-    or_,
     select,
+    union_all,
 )
 
 from exuvia.record import tables, versions
@@ -150,16 +149,18 @@ def _asked(view: View, some: list[Thing]) -> dict[str, Any]:
 
 @lru_cache(maxsize=16)
 def _among(view: View) -> Select[Any]:
-    """Each thing is named by itself: for a list of several columns SQLite would go through its whole table."""
+    """Each thing is looked for by itself in the index: a list of several columns, or a choice of them, SQLite and
+    PostgreSQL answer by going through all that shares the first column, or through the whole table."""
     columns = [view.table.c[one] for one in view.names]
     if len(columns) == 1:
-        asked: BindParameter[Any] = bindparam("things", expanding=True)
-        return select(view.table).where(columns[0].in_(asked))
-    return select(view.table).where(or_(*(_is(columns, place) for place in range(TOGETHER))))
+        things: BindParameter[list[Any]] = bindparam("things", expanding=True)
+        return select(view.table).where(columns[0].in_(things))
+    asked = union_all(*(_thing(columns, place) for place in range(TOGETHER))).cte("asked")
+    return select(view.table).join(asked, and_(*(one == asked.c[one.name] for one in columns)))
 
 
-def _is(columns: Iterable[Column[Any]], place: int) -> ColumnElement[bool]:
-    return and_(*(one == bindparam(f"{one.name}_{place}") for one in columns))
+def _thing(columns: Iterable[Column[Any]], place: int) -> Select[Any]:
+    return select(*(bindparam(f"{one.name}_{place}", type_=one.type).label(one.name) for one in columns))
 
 
 @lru_cache(maxsize=16)
