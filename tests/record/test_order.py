@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from exuvia.model import facts
 from exuvia.model.facts import Fact, FactKind, microseconds
-from exuvia.record import appending, comparing, histories, importing, versions, who
+from exuvia.record import appending, comparing, guarding, histories, importing, versions, who
 from exuvia.record.batches import Batch
 from exuvia.record.lines import Line
 from exuvia.record.places import Place
@@ -241,3 +241,16 @@ EXPECTED = {
     "B": [("life", 2, None)],
     "C": [("life", 0, 7), ("life", 0, 9)],
 }
+
+
+def test_a_name_that_an_outweighed_line_says_is_told_by_whichever_came_first(tmp_path: Path) -> None:
+    """Nobody asks for it, so whose it is says nothing of the ledger; what the line that holds says is compared."""
+    path, (first, other) = tmp_path / "l.db", (instance("A", 0, None, 1, name=name) for name in "ab")
+    written(path, [("", *parsed(score("1.0", 0, 0))), ("york", *parsed(first)), ("", *parsed(first))])
+    written(path, [("", *parsed(other))])
+    assert deep(path) == []
+    with world.written(path) as connection:
+        guarding.unguard(connection)
+        connection.execute(text("update identities set declared = 1 where value = 'b'"))
+        guarding.guard(connection)
+    assert [table for table, _ in deep(path)] == ["identities"]

@@ -8,7 +8,21 @@ from itertools import groupby, zip_longest
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, Connection, String, Table, collate, func, insert, select
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Connection,
+    String,
+    Table,
+    and_,
+    collate,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+)
 
 from exuvia.record import opening, queries, rebuilding, tables
 from exuvia.record.moments import moment
@@ -122,16 +136,29 @@ def _rows(table: Table, connection: Connection, several: bool) -> Iterator[tuple
     """By key, byte by byte, as both databases and every collation order them alike; a page at a time.
 
     Of versions of one moment the one that holds, without its rank: what it outweighed is asked for by nobody, and is
-    there or not by the order in which lines came. With several chains a number alone says nothing: two may tell alike.
+    there or not by the order in which lines came. With several chains a number alone says nothing: two may tell alike;
+    and of who bears a name counts what is said by the life that holds.
     """
     names = [column.name for column in table.columns]
     kept = [names.index(name) for name in _kept(table, several)]
     at = [names.index(column.name) for column in table.primary_key.columns if column.name != "rank"]
-    chosen = select(table).order_by(*(_bytewise(one, connection) for one in table.primary_key.columns))
+    asked = _borne() if several and table is tables.identities else literal(1)
+    chosen = select(*table.columns, asked.label("asked"))
+    chosen = chosen.order_by(*(_bytewise(one, connection) for one in table.primary_key.columns))
     with connection.execute(chosen.execution_options(yield_per=PAGE)) as found:
         for _, versions in groupby(found, key=lambda row: tuple(row[one] for one in at)):
             *_, last = versions
-            yield tuple(last[place] for place in kept)
+            if last.asked:
+                yield tuple(last[place] for place in kept)
+
+
+def _borne() -> ColumnElement[Any]:
+    """Whether a life says it that holds of its moment, and still held when it was learnt."""
+    borne, life, later = tables.identities, tables.lives.alias("life"), tables.lives.alias("later")
+    outweighed = and_(later.c.recorded == life.c.recorded, later.c.rank > life.c.rank)
+    superseded = and_(later.c.recorded > life.c.recorded, later.c.recorded <= borne.c.recorded)
+    over = exists().where(later.c.uid == life.c.uid, or_(outweighed, superseded))
+    return exists().where(life.c.uid == borne.c.uid, life.c.declared == borne.c.declared, ~over)
 
 
 def _bytewise(column: Column[Any], connection: Connection) -> ColumnElement[Any]:
