@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from exuvia.model.facts import DeathReason
-from exuvia.record import importing
+from exuvia.record import appending, importing, opening
 from tests.cli.calling import answer, call
 from tests.record import world
 from tests.record.test_importing import instance, parsed, rfc, said
@@ -122,6 +122,18 @@ def test_the_tail_cut(file: Path, tmp_path: Path, left: int) -> None:
     call("ledger", "anchor", "--ledger", file, "--to", note)
     tamper(file, "DELETE FROM entries WHERE seq > ?", left)
     assert first_bad(file, "--anchor", note) == left + 1
+
+
+def test_a_machine_that_one_chain_bore_and_another_buried_is_no_cut_tail(tmp_path: Path) -> None:
+    path = tmp_path / "l.db"
+    importing.load(path, parsed(instance("A", 0, None, 0)), cluster="first")
+    more = (instance(f"B{one}", 0, None, 1) for one in range(3))
+    importing.load(path, parsed(*more), cluster="second")
+    with opening.open_for_writing(path).begin() as connection:
+        writer = appending.Writer(cluster="second", epoch=1)
+        appending.add(connection, appending.head(connection, "second"), world.death("A", 2), writer)
+    found = answer("ledger", "verify", "--ledger", path)["chains"]
+    assert [(one["cluster"], one["firstBad"]) for one in found] == [("first", None), ("second", None)]
 
 
 @pytest.mark.parametrize("left", range(LENGTH))

@@ -46,6 +46,13 @@ def test_what_is_noted_of_another_chain_is_refused_with_its_name(place: Place, h
         accept(place, by="alice", reason="r", at=world.at(2), noted=[said], cluster="b")
 
 
+def test_a_note_about_another_chain_is_not_blamed_where_ones_own_is_held(place: Place) -> None:
+    first, second = two_chains(place)
+    said = [noted(first, "a"), noted(second, "b")]
+    with pytest.raises(errors.Refused, match="holds every entry that is noted in the cluster"):
+        accept(place, by="alice", reason="r", at=world.at(2), noted=said, cluster="b")
+
+
 def test_what_is_said_to_be_in_this_chain_is_missing_in_it_whoever_holds_it(place: Place) -> None:
     """A leader whose `--cluster-name` became another one misses what it entered before, and says so."""
     first, _ = two_chains(place)

@@ -18,7 +18,7 @@ from exuvia.record.places import Place
 from exuvia.record.reading import reading
 from tests.record import world
 from tests.record.conftest import Owner
-from tests.record.test_importing import parsed, rfc, said
+from tests.record.test_importing import instance, parsed, rfc, said
 from tests.record.test_ledger import copied, put_in_place
 from tests.record.world import running, state
 
@@ -105,6 +105,22 @@ async def test_what_is_missed_is_settled_once_a_checkpoint_vouches_for_it(place:
             ledger.distrust(seq, missed)
             await asyncio.sleep(0.3)
             assert ledger.health().state is LedgerState.NOT_TRUSTED
+
+
+async def test_a_pruning_of_what_came_after_a_loss_settles_nothing(tmp_path: Path) -> None:
+    """A backup is put in its place; others enter and prune until a checkpoint covers the numbers that are missed."""
+    path, copy = tmp_path / "ledger" / "l.db", tmp_path / "copy.db"
+    async with running(path) as ledger:
+        await ledger.append(world.birth("A"))
+        copied(path, copy)
+        for one in "BCDEF":
+            await ledger.append(world.birth(one))
+        put_in_place(path, copy)
+        await state(ledger, LedgerState.NOT_TRUSTED)
+        importing.load(path, parsed(*(instance(f"X{one}", 0, 1, 2) for one in range(8)), SCORE), cluster="c")
+        assert prune(path) == 8
+        await asyncio.sleep(0.3)
+        assert ledger.health().state is LedgerState.NOT_TRUSTED
 
 
 async def test_a_head_that_was_cut_off_without_a_checkpoint_is_missed(place: Place, owner: Owner) -> None:

@@ -52,8 +52,9 @@ def accept(
 def _check_missing(place: Place, lost: list[str], cluster: str, noted: Iterable[Noted]) -> None:
     if lost:
         return
-    others = {one.cluster for one in noted if one.cluster is not None} - {cluster}
-    if others:
+    about = {one.cluster for one in noted}
+    others = {one for one in about if one is not None}
+    if others and not about & {cluster, None}:
         raise errors.Refused(
             f"Nothing is missing in {naming.called(cluster)}: what is noted in the cluster is about"
             f" {naming.called(min(others))}, so nothing was accepted.",

@@ -139,9 +139,11 @@ def _known(row: Row[Any] | None) -> Known | None:
 
 
 def _asked(view: View, some: list[Thing]) -> dict[str, Any]:
-    whole = [*some, *some[-1:] * (TOGETHER - len(some))]
+    """Always of the same length, so that the statement is made once. A place that is left over asks for nothing."""
+    left = TOGETHER - len(some)
     if len(view.names) == 1:
-        return {"things": [one for (one,) in whole]}
+        return {"things": [*(one for (one,) in some), *some[-1] * left]}
+    whole = [*some, *((None,) * len(view.names) for _ in range(left))]
     return {
         f"{name}_{place}": value for place, one in enumerate(whole) for name, value in zip(view.names, one, strict=True)
     }

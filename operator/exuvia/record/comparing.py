@@ -53,11 +53,12 @@ def differences(connection: Connection) -> Iterator[tuple[str, str]]:
 
 def told_beyond(connection: Connection, cluster: str, head: int) -> int | None:
     """The first entry after the head of a chain that a table tells of all the same: it was there, and is gone. None
-    where no table does. Tables that do not say whose an entry was are asked where there is one chain only."""
+    where no table does. Where there are several chains only tables are asked whose rows are of one chain each: a row of
+    a life keeps the chain that told the birth, though another told the death."""
     alone = len(queries.clusters(connection)) <= 1
     found = []
     for table in rebuilding.DERIVED:
-        if "seq" in table.c and (alone or "cluster" in table.c):
+        if "seq" in table.c and (alone or "cluster" in table.primary_key.columns):
             mine = [table.c.cluster == cluster] if "cluster" in table.c else []
             found.append(connection.scalar(select(func.min(table.c.seq)).where(table.c.seq > head, *mine)))
     return min((one for one in found if one is not None), default=None)

@@ -56,11 +56,11 @@ def _refused(path: Path, left: Path) -> errors.LedgerDown:
 
 def _in_use(shared: Path) -> bool:
     """Whether another process has that ledger open: it would go on with what it knows of it in the new one. So has one
-    that cannot be asked."""
+    that cannot be asked. What may not be written SQLite will not share."""
     try:
         with shared.open("r+b") as file:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _IN_USE)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):
         return False
     except OSError:
         return True

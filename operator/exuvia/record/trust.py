@@ -57,10 +57,12 @@ def settle(
     connection: Connection, head: appending.Head, looked_for: Lost, missing: Missing, cluster: str
 ) -> appending.Head | None:
     """The head, where all that is looked for is there, or accepted as missing by a person; else None. That the chain
-    itself is broken must be accepted after it was seen."""
+    itself is broken must be accepted after it was seen. A checkpoint vouches for what the chain held when it was seen:
+    for entries that were lost, and whose numbers others bear since, it does not."""
     accepted = _names(connection, cluster)
     for seq, hash_ in looked_for.items():
-        if stands(connection, cluster, seq, hash_):
+        pruned = seq <= missing.after and stands(connection, cluster, seq, hash_)
+        if pruned or appending.hash_at(connection, cluster, seq) == hash_:
             continue
         after = missing.after if hash_ == chain.GENESIS else 0
         if accepted.get(f"{seq}:{hash_.hex()}", 0) <= after:
