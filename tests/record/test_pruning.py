@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event, func, select
 
 from exuvia import errors
 from exuvia.evaluate.risk.accumulate import accumulate
@@ -29,13 +30,16 @@ from exuvia.record import (
     comparing,
     counts,
     exporting,
+    guarding,
     histories,
     holds,
     importing,
+    opening,
     queries,
     recall,
     removal,
     standing,
+    tables,
     telling,
     trust,
     who,
@@ -463,3 +467,20 @@ def reported(path: Path, began: float, ended: float) -> RiskReport:
     with reading(path) as connection:
         scores = histories.scores(connection, window.ended)
         return accumulate(telling.pages(connection, window.ended), scores, window=window, as_of=window.ended)
+
+
+def test_superseded_scores_are_taken_out_by_their_keys(tmp_path: Path) -> None:
+    """A feed supersedes hundreds of thousands a day: none of them may cost a walk through all."""
+    importing.load(tmp_path / "l.db", parsed(*(score("5", one, one) for one in range(50))), cluster="c")
+    asked = list[str]()
+    engine = opening.open_for_writing(tmp_path / "l.db")
+    try:
+        with engine.begin() as connection, guarding.removing(connection):
+            event.listen(connection, "before_cursor_execute", lambda *said: asked.append(said[2]))
+            moment = microseconds(at(7))
+            removal._take_out_scores(connection, [("V", "cvss", moment, moment)])
+            told = connection.exec_driver_sql(f"explain query plan {asked[0]}", ("V", "cvss", moment, moment)).all()
+            assert connection.scalar(select(func.count()).select_from(tables.scores)) == 49
+    finally:
+        engine.dispose()
+    assert ["SEARCH" in str(row) and "recorded=?" in str(row) for row in told] == [True], told

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Engine, Table, and_, delete, func, select, tuple_
+from sqlalchemy import Connection, Engine, bindparam, delete, func, select
 
 from exuvia import errors
 from exuvia.model.facts import Fact, FactKind, microseconds
@@ -240,15 +240,18 @@ def _remove(connection: Connection, cluster: str, found: pruning.Plan, cut: int)
         for table in _OF_MACHINES:
             connection.execute(delete(table).where(table.c.uid.in_(uids)))
     for things in _chunks(sorted(found.scores)):
-        connection.execute(delete(tables.scores).where(_any_of(tables.scores, things)))
+        _take_out_scores(connection, things)
     letters = tables.dead_letters
     if not found.held:
         connection.execute(delete(letters).where(letters.c.cluster == cluster, letters.c.recorded < cut))
 
 
-def _any_of(table: Table, things: Sequence[pruning.ScoreThing]) -> ColumnElement[bool]:
-    columns = (table.c.vulnerability, table.c.source, table.c.valid_from, table.c.recorded)
-    return and_(tuple_(*columns).in_(things))
+def _take_out_scores(connection: Connection, things: Iterable[pruning.ScoreThing]) -> None:
+    """Each by its key: for a list of several columns SQLite would go through the whole table."""
+    columns = [tables.scores.c[one] for one in ("vulnerability", "source", "valid_from", "recorded")]
+    same = (one == bindparam(f"the_{one.name}") for one in columns)
+    named = ({f"the_{one.name}": value for one, value in zip(columns, thing, strict=True)} for thing in things)
+    connection.execute(delete(tables.scores).where(*same), list(named))
 
 
 def _chunks(found: Sequence[Any]) -> Iterator[Sequence[Any]]:
