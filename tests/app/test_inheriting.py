@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -15,9 +16,8 @@ from typing import Any
 import pytest
 
 from exuvia import errors
-from exuvia.app import losses
+from exuvia.app import checking, history, losses, uninstalling
 from exuvia.app.history import History
-from exuvia.app.inheriting import Inherited
 from exuvia.model import facts, marks, resources
 from exuvia.model.facts import LedgerHealth, LedgerState
 from exuvia.record.accepting import accept
@@ -28,6 +28,7 @@ from tests.app import stage
 from tests.app.stage import NOW
 from tests.app.test_anchoring import written
 from tests.app.test_leader import LeaseServer, Replica, stopped
+from tests.app.test_uninstalling import ASKED, guard
 from tests.record import world
 
 BROKEN = "0" * 64
@@ -75,16 +76,34 @@ class Replicated:
         self.history = History(self.services, stage.fleet(self.services))
         self._tasks = list[asyncio.Task[None]]()
 
-    async def lead(self) -> None:
+    async def elected(self) -> None:
         self._tasks.append(self._replica.start())
         while not self.leadership.leads():
             await asyncio.sleep(0.01)
         self.ledger.start()
+
+    async def lead(self) -> None:
+        await self.elected()
+        self.goes_on()
+
+    def goes_on(self) -> None:
         self._tasks.append(asyncio.create_task(self.history.run()))
 
     async def becomes(self, state: LedgerState) -> None:
         async with asyncio.timeout(10):
             while self.ledger.health().state is not state:
+                await asyncio.sleep(0.02)
+
+    async def compares(self) -> None:
+        """Until the ledger was found to hold all that is known."""
+        async with asyncio.timeout(10):
+            while not self.history.compared:
+                await asyncio.sleep(0.02)
+
+    async def doubts(self, why: str) -> None:
+        """Until it says why its past is not known."""
+        async with asyncio.timeout(10):
+            while why not in self.services.past_trouble:
                 await asyncio.sleep(0.02)
 
     async def notes(self, missing: str) -> None:
@@ -94,6 +113,14 @@ class Replicated:
             while (self._server.read() or {})["metadata"].get("annotations") != wanted:
                 await asyncio.sleep(0.02)
 
+    async def notes_nothing_new(self, missing: str) -> None:
+        """What a former leader noted stands there, after a renewal of ours."""
+        await asyncio.sleep(0.2)
+        lease = self._server.read() or {}
+        assert lease["spec"]["leaseTransitions"] == self.leadership.epoch
+        noted = lease["metadata"]["annotations"]
+        assert (noted[losses.KEY], noted[losses.OF]) == (missing, f"{self.leadership.epoch - 1} ")
+
     async def outside(self) -> list[Noted]:
         return (await losses.noted(self.cluster, "exuvia-system", marks.LEASE, lambda: NOW)).noted
 
@@ -102,6 +129,7 @@ class Replicated:
         for one in self._tasks:
             one.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.history.end()
         await asyncio.to_thread(self.ledger.close)
 
 
@@ -112,22 +140,28 @@ async def server() -> AsyncIterator[LeaseServer]:
     await stopped([], made)
 
 
-async def test_a_broken_chain_that_a_former_leader_saw_is_not_accepted_where_a_good_copy_is_in_place(
-    server: LeaseServer, tmp_path: Path
-) -> None:
-    path = tmp_path / "ledger.db"
+async def after_a_broken_chain(server: LeaseServer, path: Path) -> Replicated:
+    """Who may lead next: a former leader saw that the chain is broken, and ended. It is sound by now."""
     await written(path, "a", "b")
-    first, second = Replicated(server, "r0", path), Replicated(server, "r1", path)
+    first = Replicated(server, "r0", path)
     await first.lead()
     await first.becomes(LedgerState.FINE)
     first.ledger.distrust_chain(2)
     await first.notes(f"2:{BROKEN}")
     await first.end()
+    return Replicated(server, "r1", path)
+
+
+async def test_a_broken_chain_that_a_former_leader_saw_is_not_accepted_where_a_good_copy_is_in_place(
+    server: LeaseServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "ledger.db"
+    second = await after_a_broken_chain(server, path)
     assert await second.outside() == [], "whoever leads next finds out whether it is broken still"
     await second.lead()
     await second.notes("")
     await second.becomes(LedgerState.FINE)
-    assert second.history.compared
+    await second.compares()
     with pytest.raises(errors.Refused, match="Nothing is missing"):
         accept(path, by="alice", reason="r", at=NOW, noted=await second.outside())
     await second.end()
@@ -137,13 +171,7 @@ async def test_a_chain_that_is_broken_still_is_named_by_the_next_leader_at_its_s
     server: LeaseServer, tmp_path: Path
 ) -> None:
     path = tmp_path / "ledger.db"
-    await written(path, "a", "b")
-    first, second = Replicated(server, "r0", path), Replicated(server, "r1", path)
-    await first.lead()
-    await first.becomes(LedgerState.FINE)
-    first.ledger.distrust_chain(2)
-    await first.notes(f"2:{BROKEN}")
-    await first.end()
+    second = await after_a_broken_chain(server, path)
     world.unguarded(path)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE entries SET body = replace(body, 'Node', 'node') WHERE seq = 2")
@@ -153,6 +181,76 @@ async def test_a_chain_that_is_broken_still_is_named_by_the_next_leader_at_its_s
     assert not second.history.compared
     counted = {one.name: one.value for one in second.tallies.samples()}
     assert counted["exuvia_ledger_verify_failures_total"] == 1
+    await second.end()
+
+
+class SlowCheck:
+    """A chain so long that its check ends when it is told to."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.may_end, self.began, self._verify = threading.Event(), 0, checking.verify
+        monkeypatch.setattr(checking, "verify", self._check)
+
+    def _check(self, place: Any, cluster: str) -> Any:
+        self.began += 1
+        assert self.may_end.wait(20)
+        return self._verify(place, cluster)
+
+
+async def test_a_term_does_not_wait_for_the_check_of_a_whole_chain_and_begins_nothing_before_its_end(
+    server: LeaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, check = await after_a_broken_chain(server, tmp_path / "ledger.db"), SlowCheck(monkeypatch)
+    try:
+        await second.elected()
+        beginning = asyncio.create_task(second.history.first())
+        await second.doubts("its chain is being checked, for the last leader saw it broken")
+        assert not beginning.done()
+        second.services.clock.seconds = history.PATIENCE.total_seconds()
+        await asyncio.wait_for(beginning, 2)
+        second.goes_on()
+        await asyncio.sleep(3 * history.LOOK_SECONDS)
+        assert not (second.history.compared or second.services.past_known)
+        await second.notes_nothing_new(f"2:{BROKEN}")
+    finally:
+        check.may_end.set()
+    await second.compares()
+    await second.notes("")
+    assert (check.began, second.services.past_known) == (1, True)
+    await second.end()
+
+
+async def test_the_check_of_a_whole_chain_ends_with_the_term(
+    server: LeaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, check = await after_a_broken_chain(server, tmp_path / "ledger.db"), SlowCheck(monkeypatch)
+    try:
+        await second.lead()
+        await second.doubts("its chain is being checked")
+        await asyncio.wait_for(second.end(), 5)
+        assert "check" not in {getattr(one.get_coro(), "__name__", "") for one in asyncio.all_tasks()}
+    finally:
+        check.may_end.set()
+
+
+async def test_a_check_that_could_not_be_made_is_made_again(
+    server: LeaseServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    second, check = await after_a_broken_chain(server, tmp_path / "ledger.db"), SlowCheck(monkeypatch)
+    check.may_end.set()
+    trouble = [errors.LedgerDown("the disk does not answer")]
+    real = checking.check
+
+    async def troubled(services: Any) -> None:
+        if trouble:
+            raise trouble.pop()
+        await real(services)
+
+    monkeypatch.setattr(checking, "check", troubled)
+    await second.lead()
+    await second.doubts("the disk does not answer")
+    await second.compares()
+    assert check.began == 1
     await second.end()
 
 
@@ -192,44 +290,28 @@ async def test_a_loss_that_only_the_former_leader_knew_is_found_at_the_next_star
     await third.end()
 
 
-def inherited(annotations: dict[str, str], **settings: str) -> tuple[Inherited, Any]:
-    """Of a leader that has the epoch 4."""
-    cluster = stage.Objects()
-    cluster.kept[marks.LEASE] = {"metadata": {"name": marks.LEASE, "annotations": annotations}}
-    leadership = SimpleNamespace(epoch=4, notes={})
-    services = stage.services(cluster=cluster, leadership=leadership, settings=stage.Settings(**settings))
-    return Inherited(services), services
-
-
-async def test_the_note_stands_until_it_was_looked_for() -> None:
-    name = f"2:{'ab' * 32}"
-    asked, services = inherited({losses.KEY: name, losses.OF: "3 "})
-    notes = services.leadership.notes
-    asked.tell(FINE, leaving=False)
-    assert notes == {}, "it is not known yet what stands there"
-    services.cluster.trouble = errors.Unreachable("no route")
-    with pytest.raises(errors.ClusterError):
-        await asked.read()
-    services.cluster.trouble = None
-    (named,) = await asked.read()
-    asked.tell(FINE, leaving=False)
-    assert notes == {losses.KEY: name, losses.OF: "4 "}, "the ledger was not asked yet"
-    asked.looked_for([named.name])
-    asked.tell(FINE, leaving=False)
-    assert notes[losses.KEY] == ""
-    asked.tell(LedgerHealth(state=LedgerState.NOT_TRUSTED, missing=(name,)), leaving=False)
-    assert notes[losses.KEY] == name
-    asked.tell(LedgerHealth(state=LedgerState.NOT_TRUSTED, missing=(name,)), leaving=True)
-    assert notes[losses.KEY] == "", "a ledger of a later installation misses nothing"
-
-
-async def test_what_a_leader_missed_in_another_chain_is_not_missing_in_this_one() -> None:
-    note = {losses.KEY: f"2:{'ab' * 32}", losses.OF: "3 paris"}
-    for cluster, missed in (("paris", 1), ("berlin", 0)):
-        asked, _ = inherited(note, cluster_name=cluster)
-        assert len(await asked.read()) == missed
-    asked, _ = inherited({losses.KEY: note[losses.KEY]}, cluster_name="berlin")
-    assert len(await asked.read()) == 1, "a former version did not say which chain it was"
+async def test_an_uninstall_that_is_taken_back_forgets_no_loss(server: LeaseServer, tmp_path: Path) -> None:
+    """Only where it came to its end, and the ConfigMap went too, the note goes."""
+    path, name = tmp_path / "ledger.db", f"9:{'ab' * 32}"
+    await written(path, "a")
+    first, second = Replicated(server, "r0", path), Replicated(server, "r1", path)
+    await first.lead()
+    await first.compares()
+    first.ledger.distrust(9, "ab" * 32)
+    await first.notes(name)
+    for meta in ({"spec": ASKED}, {"deletionTimestamp": "2026-11-25T11:30:00Z"}):
+        first.services.view.guards.store.put(guard(**meta), "1")
+        assert uninstalling.leaving(stage.fleet(first.services))
+        await asyncio.sleep(2 * history.LOOK_SECONDS)
+        await first.notes(name)
+    await first.end()
+    await second.lead()
+    await second.becomes(LedgerState.NOT_TRUSTED)
+    await second.notes(name)
+    ended = {"conditions": [{"type": "Uninstalled", "status": "True", "reason": "NothingLeft"}]}
+    second.services.view.guards.store.put(guard(spec=ASKED, status=ended), "1")
+    await second.notes("")
+    await second.end()
 
 
 async def test_a_note_that_says_nothing_is_unknown_and_not_absent(server: LeaseServer, tmp_path: Path) -> None:
@@ -241,11 +323,9 @@ async def test_a_note_that_says_nothing_is_unknown_and_not_absent(server: LeaseS
     }
     only = Replicated(server, "r0", path)
     await only.lead()
-    async with asyncio.timeout(10):
-        while not only.services.past_trouble:
-            await asyncio.sleep(0.02)
-    assert "what is no entry: x" in only.services.past_trouble and not only.history.compared
+    await only.doubts("what is no entry: x")
+    assert not only.history.compared
     del server.lease["metadata"]["annotations"]
     await only.notes("")
-    assert only.history.compared or not only.services.past_trouble
+    await only.compares()
     await only.end()

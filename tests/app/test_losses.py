@@ -147,14 +147,14 @@ async def test_what_is_noted_is_forgotten_with_an_uninstall() -> None:
         patched.append((resource, name, body["metadata"]["annotations"], namespace))
 
     server.merge_patch = patch  # type: ignore[method-assign, assignment]
-    await losses.forget(server, "exuvia-system")
-    server.kept[marks.LEASE] = lease("")
-    await losses.forget(server, "exuvia-system")
+    await losses.forget(server, "exuvia-system", "other")
+    server.kept["other"] = lease("")
+    await losses.forget(server, "exuvia-system", "other")
     assert patched == []
-    server.kept[marks.LEASE] = lease(f"4:{FOUR}")
-    await losses.forget(server, "exuvia-system")
+    server.kept["other"] = lease(f"4:{FOUR}")
+    await losses.forget(server, "exuvia-system", "other")
     annotations = {losses.KEY: None, losses.OF: None}
-    assert patched == [(resources.LEASES, marks.LEASE, annotations, "exuvia-system")]
+    assert patched == [(resources.LEASES, "other", annotations, "exuvia-system")]
 
 
 async def test_what_cannot_be_known_cannot_be_accepted() -> None:
@@ -171,6 +171,14 @@ async def test_what_cannot_be_known_cannot_be_accepted() -> None:
     server.trouble = errors.Unreachable("no route")
     with pytest.raises(errors.ClusterError):
         await found(server)
+
+
+@pytest.mark.parametrize("epoch", ["³", "9" * 5000, "-1", "x", ""])
+async def test_an_epoch_that_is_none_says_not_whose_the_note_is(epoch: str) -> None:
+    server = Server()
+    server.kept[marks.LEASE] = lease(f"4:{FOUR}", of=f"{epoch} paris")
+    said = await losses.read(server, "exuvia-system", marks.LEASE)
+    assert (said.epoch, said.cluster, len(said.missing)) == (None, None, 1)
 
 
 async def test_a_leader_notes_what_it_misses_and_that_it_is_nothing_any_more() -> None:

@@ -23,8 +23,8 @@ DELETED = "2026-11-25T11:30:00Z"
 
 
 def guard(**meta: Any) -> FleetGuard:
-    spec = meta.pop("spec", {})
-    return FleetGuard.parse({"metadata": {"name": "default", "uid": "G", **meta}, "spec": spec})
+    spec, status = meta.pop("spec", {}), meta.pop("status", {})
+    return FleetGuard.parse({"metadata": {"name": "default", "uid": "G", **meta}, "spec": spec, "status": status})
 
 
 def quarantine(status: dict[str, Any], **meta: Any) -> Quarantine:
@@ -66,6 +66,20 @@ def test_a_fleet_guard_that_goes_after_an_uninstall_takes_nothing_back() -> None
         asked = scene.fleet.uninstall()
         assert asked is not None and asked.release_quarantines
         scene.begin_a_term()  # another term of the same process knows it too
+
+
+def test_it_is_through_when_nothing_is_left_also_after_the_fleet_guard_went() -> None:
+    scene = Scene()
+    guards = scene.view.guards.store
+    ended, waits = (
+        {"conditions": [{"type": "Uninstalled", "status": status, "reason": reason}]}
+        for status, reason in (("True", "NothingLeft"), ("False", "AbortingRotations"))
+    )
+    for spec, status, through in ((ASKED, {}, False), (ASKED, waits, False), ({}, ended, False), (ASKED, ended, True)):
+        guards.put(guard(spec=spec, status=status), "1")
+        assert uninstalling.through(scene.services, scene.fleet) is through
+    guards.drop("G", "2")
+    assert uninstalling.through(scene.services, scene.fleet)
 
 
 @pytest.mark.parametrize(("spec", "made"), [(ASKED, []), ({}, ["default"])])

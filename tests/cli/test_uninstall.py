@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from exuvia import errors, ports
+from exuvia.app import losses
 from exuvia.cli import uninstall
 from exuvia.model import marks, resources
 from exuvia.model.resources import Resource
@@ -56,8 +60,10 @@ class Ruins:
         return self.bodies[kind.plural]
 
 
-async def by_force(cluster: Ruins, *, dry_run: bool = False, force: bool = True) -> bool:
-    return await uninstall._work(FORCE, dry_run=dry_run, force=force)(cluster)  # type: ignore[arg-type]
+async def by_force(
+    cluster: Ruins, *, dry_run: bool = False, force: bool = True, orders: uninstall.Orders = FORCE
+) -> bool:
+    return await uninstall._work(orders, dry_run=dry_run, force=force)(cluster)  # type: ignore[arg-type]
 
 
 async def test_a_kind_that_is_gone_does_not_hold_what_is_left(capsys: pytest.CaptureFixture[str]) -> None:
@@ -104,3 +110,42 @@ async def test_without_any_kind_of_ours_there_is_nothing_to_do(capsys: pytest.Ca
 async def test_without_force_a_kind_that_is_gone_names_the_way_out() -> None:
     with pytest.raises(errors.NotFound, match=r"does not know rotations\.exuvia\.dev\. Where it was .* give --force"):
         await by_force(Ruins(resources.ROTATIONS), force=False)
+
+
+class Leased(Ruins):
+    """The operator was started with `--lease-name other`; it noted there what is missing in its ledger."""
+
+    def __init__(self, holder: str = "") -> None:
+        super().__init__(resources.ROTATIONS, resources.QUARANTINES)
+        self.notes: dict[str, Any] = {losses.KEY: f"4:{'ab' * 32}", losses.OF: "3 "}
+        self._spec = {"holderIdentity": holder, "renewTime": datetime.now(UTC).isoformat()}
+
+    async def get(self, kind: Resource, name: str, **_: str) -> ports.Body | None:
+        there = (kind, name) == (resources.LEASES, "other")
+        return {"metadata": {"annotations": self.notes}, "spec": self._spec} if there else None
+
+    async def merge_patch(self, kind: Resource, name: str, body: Any, **_: str) -> ports.Body:
+        assert (kind, name) == (resources.LEASES, "other")
+        self.notes |= body["metadata"]["annotations"]
+        return {}
+
+
+async def test_what_a_lease_of_another_name_says_is_forgotten_where_it_is_named() -> None:
+    cluster = Leased()
+    assert await by_force(cluster) and cluster.notes[losses.KEY]
+    assert await by_force(cluster, orders=replace(FORCE, lease="other"))
+    assert cluster.notes == {losses.KEY: None, losses.OF: None}
+
+
+async def test_an_operator_with_a_lease_of_another_name_is_no_ruin_where_it_is_named() -> None:
+    with pytest.raises(errors.SettingsError, match="An operator works: pod-1 leads"):
+        await by_force(Leased("pod-1"), orders=replace(FORCE, lease="other"))
+
+
+def test_the_name_of_the_lease_is_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[uninstall.Orders] = []
+    monkeypatch.setattr(uninstall, "_work", lambda orders, **_: given.append(orders))
+    monkeypatch.setattr(uninstall.cluster, "run", lambda *_: True)
+    for arguments in ((), ("--lease-name", "other")):
+        assert CliRunner().invoke(uninstall.uninstall, arguments).exit_code == 0
+    assert [one.lease for one in given] == [marks.LEASE, "other"]

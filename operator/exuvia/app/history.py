@@ -63,7 +63,7 @@ class History:
         while True:
             health = self._services.ledger.health()
             state = health.state
-            self._inherited.tell(health, leaving=uninstalling.leaving(self._fleet))
+            self._inherited.tell(health, uninstalled=uninstalling.through(self._services, self._fleet))
             if self._wanted:
                 await self._try()
             elif state is LedgerState.NOT_TRUSTED or health.losses != self._losses:
@@ -81,6 +81,10 @@ class History:
             if self._services.ledger.health().state is LedgerState.NOT_TRUSTED:
                 return
             await asyncio.sleep(0.05)
+
+    async def end(self) -> None:
+        """With the term, however far it came."""
+        await self._inherited.end()
 
     async def _try(self) -> None:
         health = self._services.ledger.health()
@@ -152,7 +156,7 @@ class History:
                 missing.append(one)
         await asyncio.to_thread(self._distrust, missing)
         self._inherited.looked_for(one.name for one in named)
-        self._all_named = bool(missing)
+        self._all_named = bool(missing) and not self._services.past_trouble
         return missing
 
     def _distrust(self, missing: Iterable[Named]) -> None:

@@ -33,6 +33,7 @@ NOTICED_SECONDS = 5.0
 
 LOOK_SECONDS = 0.5
 
+_EPOCH = re.compile(r"\d{1,18}", re.ASCII)
 _ENTRY = re.compile(r"\d{1,18}:[0-9a-f]{64}", re.ASCII)
 
 
@@ -83,7 +84,7 @@ async def read(client: ports.Cluster, namespace: str, lease: str) -> Said:
     found = await client.get(resources.LEASES, lease, namespace=namespace)
     annotations = _annotations(found)
     epoch, told, cluster = str(annotations.get(OF) or "").partition(" ")
-    noted_of = cluster if told and epoch.isdigit() else None
+    noted_of = cluster if told and _EPOCH.fullmatch(epoch) else None
     return Said(
         leader=leading.of(found),
         missing=tuple(_parsed(str(annotations.get(KEY) or ""), lease, noted_of)),
@@ -92,12 +93,12 @@ async def read(client: ports.Cluster, namespace: str, lease: str) -> Said:
     )
 
 
-async def forget(client: ports.Cluster, namespace: str) -> None:
+async def forget(client: ports.Cluster, namespace: str, lease: str) -> None:
     """Take the note out of the Lease: it is about no ledger of a later installation. Raises `errors.ClusterError`."""
-    if not _annotations(await client.get(resources.LEASES, marks.LEASE, namespace=namespace)).get(KEY):
+    if not _annotations(await client.get(resources.LEASES, lease, namespace=namespace)).get(KEY):
         return
     body = {"metadata": {"annotations": {KEY: None, OF: None}}}
-    await client.merge_patch(resources.LEASES, marks.LEASE, body, namespace=namespace)
+    await client.merge_patch(resources.LEASES, lease, body, namespace=namespace)
 
 
 async def noted(client: ports.Cluster, namespace: str, lease: str, now: Callable[[], datetime]) -> Outside:

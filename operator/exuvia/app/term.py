@@ -222,6 +222,7 @@ class Term:
     async def _end(self, handlers: Handlers | None, writers: list[asyncio.Task[None]]) -> None:
         """Runners first, then what they left to write while the lease still holds."""
         await self._advancer.stop()
+        await self._history.end()
         if handlers is not None:
             await handlers.stop()
         if self.services.leadership.leads():

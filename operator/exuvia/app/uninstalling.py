@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 PERIOD_SECONDS = 1.0
 TROUBLE_SECONDS = 10.0
+NOTHING_LEFT = "NothingLeft"
 READ_ONLY = f"{acting.ONLY_WATCHES}; {acting.WAY_OUT}, or run `exuvia uninstall --force`, which uses your own rights"
 
 
@@ -73,7 +74,7 @@ class Uninstalling:
         if self._anchored:
             await anchoring.remove(self._services.cluster, self._services.settings.namespace)
             self._anchored = False
-        await self._say(True, "NothingLeft", "no finalizer and no mark of a Rotation is left")
+        await self._say(True, NOTHING_LEFT, "no finalizer and no mark of a Rotation is left")
 
     async def _abort(self, one: Rotation) -> None:
         body = {
@@ -136,6 +137,13 @@ def asked(fleet: Fleet) -> bool:
     """Whether somebody asked for it. A FleetGuard that is deleted after it does not take it back: that is how the
     deletion of everything begins, and what was let go must not be held again."""
     return fleet.uninstall() is not None
+
+
+def through(services: Services, fleet: Fleet) -> bool:
+    """Whether it was asked for and came to its end, as the FleetGuard said (last, where that is gone)."""
+    guard = fleet.guard()[0] or services.view.last_guard
+    conditions = guard.status.conditions if guard is not None else ()
+    return asked(fleet) and any((one.type, one.reason) == (posture.UNINSTALLED, NOTHING_LEFT) for one in conditions)
 
 
 def leaving(fleet: Fleet) -> bool:

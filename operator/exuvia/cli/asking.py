@@ -13,7 +13,7 @@ from exuvia.app import leading, posture
 from exuvia.app.leading import Leader
 from exuvia.decide.brakes import acting, pause
 from exuvia.kube.client import Client
-from exuvia.model import resources
+from exuvia.model import marks, resources
 from exuvia.model.specs import fleet_guard
 from exuvia.model.specs.fleet_guard import FleetGuard
 from exuvia.observe import ours
@@ -61,9 +61,9 @@ class Standing:
         return [f"it waits: no operator works ({self.leader.said(self.now)}); see `exuvia doctor`"]
 
 
-async def standing(client: ports.Cluster) -> Standing:
-    """Read it; what may not be read holds nobody."""
-    return Standing(guard=await _guard(client), leader=await leader(client), now=moment(client))
+async def standing(client: ports.Cluster, lease: str = marks.LEASE) -> Standing:
+    """Read it; what may not be read holds nobody. `lease`: the name of the operator's."""
+    return Standing(guard=await _guard(client), leader=await leader(client, lease), now=moment(client))
 
 
 def moment(client: ports.Cluster) -> datetime:
@@ -71,10 +71,10 @@ def moment(client: ports.Cluster) -> datetime:
     return datetime.now(UTC) - (client.clock_skew if isinstance(client, Client) else timedelta(0))
 
 
-async def leader(client: ports.Cluster) -> Leader | None:
+async def leader(client: ports.Cluster, lease: str = marks.LEASE) -> Leader | None:
     """Who leads; None where the Lease may not be read."""
     try:
-        return await leading.leader(client)
+        return await leading.leader(client, lease=lease)
     except errors.Forbidden:
         return None
 

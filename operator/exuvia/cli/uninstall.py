@@ -42,6 +42,7 @@ class Orders:
     release_quarantines: bool
     discard_history: bool
     timeout: timedelta
+    lease: str = marks.LEASE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,16 +84,12 @@ class Left:
 @click.option("--discard-history", is_flag=True, help="Ledger and evidence were exported, or may be lost.")
 @click.option("--force", is_flag=True, help="There is no operator any more: do it with your own rights.")
 @click.option("--timeout", default="5m", show_default=True, metavar="SPAN", help="How long to wait for the operator.")
+@cluster.lease_option
 @cluster.cluster_options
 def uninstall(
-    kubeconfig: str,
-    context: str,
-    dry_run: bool,
-    release_quarantines: bool,
-    discard_history: bool,
-    force: bool,
-    timeout: str,
-) -> None:
+    kubeconfig: str, context: str, lease_name: str,
+    dry_run: bool, release_quarantines: bool, discard_history: bool, force: bool, timeout: str,
+) -> None:  # fmt: skip
     """Call off open operations, restore marks, take finalizers off. `kubectl delete -k deploy/` comes after it.
 
     From then on nothing starts any more; `exuvia resume` takes that back. Quarantined machines are listed and stay
@@ -102,6 +99,7 @@ def uninstall(
         release_quarantines=release_quarantines,
         discard_history=discard_history,
         timeout=moments.span(timeout),
+        lease=lease_name,
     )
     work = _work(orders, dry_run=dry_run, force=force)
     printing.finish(findings=not cluster.run(kubeconfig, context, work))
@@ -116,7 +114,7 @@ def _work(orders: Orders, *, dry_run: bool, force: bool) -> Callable[[ports.Clus
             return found.nothing
         if not orders.discard_history:
             return _refuse(found)
-        stands = await asking.standing(client)
+        stands = await asking.standing(client, orders.lease)
         if force:
             _no_operator(stands)
             return await _by_hand(client, found, orders)
@@ -304,7 +302,7 @@ async def _by_hand(client: ports.Cluster, found: Left, orders: Orders) -> bool:
     for operation in (await look(client, force=True)).finalizers:
         await undoing.let_go(client, operation)
     left = await look(client, force=True)
-    finished = done and not left.finalizers and not left.unreadable and await _forget_head(client)
+    finished = done and not left.finalizers and not left.unreadable and await _forget_head(client, orders.lease)
     unfinished = "Something is left (above); mend it and run this again."
     printing.say(_done(_without(left, undone)) if finished else unfinished)
     return finished
@@ -325,11 +323,11 @@ async def _nothing_starts(client: ports.Cluster, orders: Orders) -> bool:
     return True
 
 
-async def _forget_head(client: ports.Cluster) -> bool:
+async def _forget_head(client: ports.Cluster, lease: str) -> bool:
     """What is noted of the ledger goes as well: a new ledger in a later installation holds nothing of it."""
     try:
         await anchoring.remove(client, marks.SYSTEM_NAMESPACE)
-        await losses.forget(client, marks.SYSTEM_NAMESPACE)
+        await losses.forget(client, marks.SYSTEM_NAMESPACE, lease)
     except errors.ClusterError as trouble:
         printing.say(f"  What is noted of the ledger in {marks.SYSTEM_NAMESPACE} is there still: {trouble.message}")
         return False
