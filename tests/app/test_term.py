@@ -83,3 +83,23 @@ def test_a_term_ends_when_the_time_of_its_lease_does() -> None:
         return asyncio.get_running_loop().time()
 
     assert virtual.run(story()) == pytest.approx(30, abs=0.2)
+
+
+def test_what_is_checked_at_the_beginning_ends_with_the_term() -> None:
+    async def story() -> None:
+        ended = list[str]()
+
+        async def ends(what: str) -> None:
+            ended.append(what)
+
+        leadership = leading()
+        leadership.end()
+        over = term(leadership)
+        over._advancer = SimpleNamespace(stop=lambda: ends("what runs"))  # type: ignore[assignment]
+        over._history = SimpleNamespace(end=lambda: ends("the check"))  # type: ignore[assignment]
+        over.services.evaluator = SimpleNamespace(close=lambda: ends("the evaluator"))  # type: ignore[assignment]
+        over.services.ledger = SimpleNamespace(close=lambda: ended.append("the ledger"))  # type: ignore[assignment]
+        await over._end(None, [])
+        assert ended == ["what runs", "the check", "the evaluator", "the ledger"]
+
+    virtual.run(story())

@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from exuvia import errors
 from exuvia.app import losses
-from exuvia.app.history import History
+from exuvia.app.history import LOOK_SECONDS, History
 from exuvia.model import facts
 from exuvia.model.facts import FactKind, LedgerState
 from exuvia.model.specs.quarantine import Quarantine
@@ -144,3 +145,24 @@ async def test_one_acceptance_settles_all_that_is_missing(
     assert missing == [f"{one.seq}:{one.hash}" for one in receipts]
     assert leader.threads and threading.current_thread() not in leader.threads, "the event loop waits for no disk"
     await leader.end()
+
+
+async def test_what_could_not_be_asked_at_first_is_named_before_anybody_accepts(tmp_path: Path) -> None:
+    """What operations name is missing at once; the head that is noted outside is known later."""
+    leader = Leader(tmp_path / "ledger.db")
+    receipts = await leader.written()
+    await asyncio.to_thread(leader.ledger.close)
+    leader.lose()
+    after = Leader(leader.path)
+    after.ledger.start()
+    await after.becomes(LedgerState.FINE)
+    after.cluster.trouble = errors.Unreachable("no route")
+    await after.lead(receipts)
+    after.cluster.kept |= noted({"seq": "9", "hash": "ab" * 32}).kept
+    await after.becomes(LedgerState.NOT_TRUSTED)
+    await asyncio.sleep(2 * LOOK_SECONDS)
+    after.cluster.trouble = None
+    async with asyncio.timeout(5):
+        while f"9:{'ab' * 32}" not in after.ledger.health().missing:
+            await asyncio.sleep(0.02)
+    await after.end()
