@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -23,9 +24,15 @@ pytestmark = pytest.mark.cluster
 
 
 @pytest.fixture(scope="module")
-def url(plane: ControlPlane) -> Iterator[str]:
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The file of that cloud: another one may still run beside the same control plane, with a book of its own."""
+    return tmp_path_factory.mktemp("cloud") / "cloud.json"
+
+
+@pytest.fixture(scope="module")
+def url(plane: ControlPlane, book: Path) -> Iterator[str]:
     """The URL of a simulated cloud that runs for these tests."""
-    yield starting.start(plane)
+    yield starting.start(plane, state=book)
     plane.stop_process(starting.NAME)
 
 
@@ -263,13 +270,13 @@ async def _gone(caller: Caller, node: ports.Body) -> bool:
 
 
 async def test_killed_at_any_moment_it_launches_nothing_twice_and_forgets_nothing(
-    caller: Caller, plane: ControlPlane
+    caller: Caller, plane: ControlPlane, book: Path
 ) -> None:
     port = int(caller.url.rpartition(":")[2])
     first = await asyncio.gather(*(caller.launch(f"key-{index}") for index in range(20)))
 
     await asyncio.to_thread(plane.stop_process, starting.NAME, kill=True)
-    await asyncio.to_thread(starting.start, plane, port=port)
+    await asyncio.to_thread(starting.start, plane, port=port, state=book)
     second = await asyncio.gather(*(caller.launch(f"key-{index}") for index in range(20)))
 
     assert {status for status, _ in first} == {201}

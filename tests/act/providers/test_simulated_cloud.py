@@ -20,9 +20,9 @@ LIKE = Reference(name="old", uid="uid-old")
 
 
 @pytest.fixture(scope="module")
-def url(plane: ControlPlane) -> Iterator[str]:
+def url(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of a simulated cloud that runs for these tests."""
-    yield starting.start(plane)
+    yield starting.start(plane, state=tmp_path_factory.mktemp("cloud") / "cloud.json")
     plane.stop_process(starting.NAME)
 
 
