@@ -16,7 +16,7 @@ import pytest
 
 from exuvia import errors
 from exuvia.model.facts import LedgerState
-from exuvia.record import chains, exporting, importing, opening
+from exuvia.record import chains, exporting, importing, leftovers, opening
 from exuvia.record.ledger import Ledger
 from exuvia.record.lines import Line
 from exuvia.record.reading import reading
@@ -172,3 +172,16 @@ def test_what_a_crash_left_of_the_very_making_is_in_nobodys_way(tmp_path: Path) 
     opening.open_for_writing(tmp_path / "l.db").dispose()
     with reading(tmp_path / "l.db") as connection:
         assert lives.life(connection, "A") == []
+
+
+def test_a_shared_file_that_may_not_be_written_is_nobodys_that_would_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite says itself that it may not; nobody is told to end a process that there is not."""
+    (tmp_path / "l.db-shm").touch()
+
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "open", refused)
+    leftovers.check_all(tmp_path / "l.db")
